@@ -6,18 +6,21 @@ much goes over to OpenSSL's.
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hashlib import _Hash
     from hashlib import sha256 as _own
 else:
     try:
-        from _sha2 import sha256 as _own  # Python 3.12 and later
-    except ImportError:
-        try:
+        # What isn't there is looked for in all of sys.path.
+        if sys.version_info >= (3, 12):
+            from _sha2 import sha256 as _own
+        else:
             from _sha256 import sha256 as _own
-        except ImportError:
-            from hashlib import sha256 as _own
+    except ImportError:
+        from hashlib import sha256 as _own
 
 LITTLE = 1 << 18
 """Bytes in one process after which loading OpenSSL has paid."""

@@ -6,12 +6,16 @@ EnvbuildError  exit 2
     DiskTrouble(error)
     CannotMakeDevice(path)  store.stacks
     CannotMountOverlay(reason)  sandbox.overlay
+    HelperLacks(reason, mend)  sandbox.helper_client
     IdsNotMapped(reason)  sandbox.user_namespace
     NeedsIdRange(reason)  bases.debian
+    NoCrateRegistry(reason)  packages.cargo_servers
     NoGit  git.program
     NoLauncher  sandbox.launcher
     NoMmdebstrap  bases.debian
+    NoNetworkTool  instances.network.private
     NoRegistry  packages.npm_servers
+    NoTun(error)  instances.network.private
     NoUserNamespace(reason, mend)  sandbox.user_namespace
     NotSigned(name, reason)  build.vendor_sums
     SomebodyElses(path, uid)  store.owner
@@ -20,13 +24,17 @@ EnvbuildError  exit 2
   UsageError
     BadOption(where, value, kind, example)
     FileUnusable(path, reason, mend, where)
+    AgentMissing(name, reason)  build.user_grants
     AmbiguousDigest(reference, matches)  images.find
     AmbiguousInstance(reference, identities)  instances.records
-    AmbiguousProject(reference, found)  images.names
+    AmbiguousProject(reference, matches)  images.names
+    AmbiguousRef(url, ref)  git.remote
     ArchiveError(archive, reason, offset, member)  archive.limits
     BadAddress(url)  packages.addresses
     BadDatabase(reason)  debian.host_dpkg
+    BadDotEnv(path, error)  compose.file.load
     BadFileReference(reference)  images.reference
+    BadGroupName(name, error)  compose.file.load
     BadLock(path, reason, hint)  lockfile.lock
     BadMoment(moment)  text.dates
     BadName(name, what)  images.reference
@@ -51,21 +59,35 @@ EnvbuildError  exit 2
       SourceOutside(source, named_by, folder, path)  build.context
       SourceTooLarge(what, path)  build.context
     CopiesRefused(files)  drift.copied_files
+    DeviceNotAllowed(device)  build.devices
+    DeviceUnusable(device, reason, mend)  build.devices
+    EmptyPath  instances.copy
+    EndlessLinks(shown, may_leave)  instances.copy
     FifoOfGit(path)  git.repository
+    FileAsDirectory(shown)  instances.copy
+    FileInTheWay(shown, source)  instances.copy
+    FileOfRevisionTooLarge(revision, path, error)  git.repository
     FolderNotWritable(path, reason)  drift.commit
     GitFailed(words, errors)  git.program
     GitTooMuch(words, limit)  git.program
     GitTooSlow(words, seconds)  git.program
+    GroupFileTooLarge(path)  compose.file.load
     ImageGone(reference, digest)  images.find
+    IndexElsewhere(index, git_dir)  git.repository
     LeadsNowhere(shown)  instances.copy
     LinkCircle(path)  tree.lookup
+    LinkNotFollowed(shown, target)  instances.copy
     LocalRequirement(path, line)  packages.pip
+    LockNotWritten(path, reason)  lockfile.lock_file
     ManyRecipes(name, revision, paths)  git.lock_at_revision
     NeedsSecrets(names)  build.verify
+    NetworkOfDocker(name)  instances.network.select
+    NoAgent(name)  build.user_grants
     NoBlob(oid)  git.blobs
     NoDirectoryThere(shown)  instances.copy
     NoFile(directory)  compose.file.load
     NoFolder(path)  drift.commit
+    NoHealthTest  compose.instance_plan
     NoLock(path)  build.pinned_files
     NoLockOf(name, revision)  git.lock_at_revision
     NoRange(revisions)  history.review
@@ -77,6 +99,7 @@ EnvbuildError  exit 2
     NoStepThere(wanted, lines)  build.rerun_lines
     NoSuchAccount(kind, name)  images.accounts
     NoSuchEntry(full, which, reason)  store.tags
+    NoSuchFile(path)  history.operand
     NoSuchImage(reference, near, any_image, elsewhere)  images.find
     NoSuchInstance(reference, names)  instances.records
     NoSuchPackage(name, known)  debian.host_dpkg
@@ -84,7 +107,8 @@ EnvbuildError  exit 2
     NoSuchProgram(name)  bases.programs
     NoSuchProject(reference, project, names)  images.names
     NoSuchRevision(revision)  git.repository
-    NoSuchSecret(name, place)  build.sandbox_actions
+    NoSuchSecret(name, place)  build.user_grants
+    NoSuchService(name, file, services)  compose.file.order
     NoSuchStage(recipe, name)  plan.graph
     NoSuchTag(full, names, elsewhere)  store.tags
     NoSuchTarget(name, to)  history.rollback
@@ -92,14 +116,17 @@ EnvbuildError  exit 2
     NoSuite(suite)  bases.debian
     NoWorkingDirectory(path)  instances.sandbox_request
     NotAFile(revision, path)  git.repository
+    NotAnArchive(source)  build.inputs
     NotAsBuilt(reference, digest, path, revision, reason)  images.find
     NotBuiltHere(reference, digest, path, revision)  images.find
+    NotForContent(shown)  instances.copy
     NotInRevision(revision, path)  git.repository
     NotInStore(label)  history.file_diff
     NotInTree(source, origin, statement)  build.inputs
     NotLocked(name, path, near, base)  build.lock_changes
     NotLockedFor(path, architecture, known)  build.pinned_files
     NotOnThisBranch(name, branch, others)  images.names
+    NotOpened(shown, reason)  instances.copy
     NotOurs(path, error)  git.install
     NothingEarlier(full)  history.rollback
     NothingFailed(recipe)  cli.commands.shell
@@ -108,18 +135,25 @@ EnvbuildError  exit 2
     NothingToCompare(path)  history.operand
     NothingToDrop(place, name)  plan.planner
     NothingToRun(reference)  instances.config
-    OtherDigest(reference, name, found)  images.find
+    OtherDigest(reference, name, actual)  images.find
+    OtherLock(path, manager)  packages.npm
     OtherWorkTree(folder, worktree)  git.repository
     RecipeCycle(paths)  build.loader
     RecipeErrors(diagnostics)  text.diagnostics
     RecipeInTheWay(path)  drift.recipe_text
     RecordUnreadable(problem)  instances.record
+    SamePort(services, port)  compose.preflight
     SameThere(path)  history.file_diff
     ServiceErrors(diagnostics)  compose.file.reader
+    ShownWhileRunning(name, mount)  instances.copy
     StoreInUse  store.database
     StoreTooNew(path, format)  store.database
+    TooManyRequirementFiles(statement)  packages.pip
     UndefinedVariable(place, reference)  plan.planner
+    UnequalRanges(mapping, outside, inside)  instances.network.ports
     UnreadableFile(path, reason)  build.recipe_files
+    UnusableLockFile(path, reason, hint)  packages.python_locks.document
+    UnusableProject(path, reason)  packages.python_project
     WasCommitted(reference, instance)  build.verify
     WhichRecipe(folder, paths, command)  cli.recipe_operand
   WorkFailed  exit 1
@@ -127,14 +161,22 @@ EnvbuildError  exit 2
     AccountsTooLarge(path, size)  images.accounts
     AlreadyRunning(name)  instances.lock
     BadArchive(path, reason)  debian.deb
+    BadCargoLock(path, line, reason, hint)  packages.cargo_lock
+    BadCrate(crate, reason)  packages.cargo_tasks
     BadDocument(what, reason)  packages.documents
+    BadProjectLock(path, line, reason, hint)  packages.node_locks.indented_text
     BadProxy(address)  build.step_network.machine
+    BadSubmodule(url, path, reason)  git.submodules
     Between(name)  instances.rootfs
+    CannotJoin(name, reason)  instances.network.named
+    CannotMakeNetwork(reason)  instances.network.named
+    ChangedWhileBuilt(path)  compose.images
     ChildKilled(status)  linux.forked
     ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
     ImageDamaged(reason)  instances.foreground
+    ImageLost(instance)  drift.instance_tree
     ImageOfInstanceGone(instance, reference)  drift.instance_operand
     InTheWay(path, kind, obstacle)  linux.safe_copy
     InstanceDamaged(instance, reason)  instances.record
@@ -145,13 +187,18 @@ EnvbuildError  exit 2
     MountedThere(path)  linux.safe_copy
     NameTaken(name)  instances.instance_names
     NeedsNetwork(recipe, needs, vendored)  build.file_sources
+    NetworkFull(name, members)  instances.network.named
     NoManager(manager, lacking, mend)  packages.errors
+    NoSuchCommit(url, commit)  git.remote
+    NoSuchRef(url, ref)  git.remote
     NotADirectory(path, is_kind)  tree.apply
     NotAnswering(name)  instances.control_client
     NotBuilt(path)  compose.images
+    NotConnected(program, reason)  instances.network.private
     NotReproducible(findings)  build.sandbox_actions
     NotRunning(name)  instances.control_client
     NotToBeHad(package, reasons, locked)  packages.errors
+    OtherArchive(name, version, reason)  packages.node_locks.yarn_archive
     OwnersLost(base, locked)  build.bases
     PathTooLong  build.sandbox_actions
     PortTaken(port, error)  instances.network.ports
@@ -180,6 +227,7 @@ EnvbuildError  exit 2
       NotForThisMachine(name)  exit 126  sandbox.child
       SandboxEnded(mend)  sandbox.exec_client
       TooManyGroups(name, count)  sandbox.user_lookup
+    ServerRefused(url, reason)  git.network_program
     ServiceFailed(service, instance, reason, printed, mend)  compose.up
       StaysUnhealthy(service, instance, reason, printed, mend)  compose.up
     SourcesLeadOut(path)  build.source_tree
@@ -190,7 +238,9 @@ EnvbuildError  exit 2
     TooDeep(path)  linux.safe_copy
     TooLargeToFetch(url, most)  packages.errors
     TooLargeToRead(entry, most)  store.objects
-    TooMuchCopied(source)  build.tree_actions
+    TooManyNetworks  instances.network.named
+    TooMuchCopied(source)  build.adopted_tree
+    TooMuchOfGit(url, limit)  git.network_program
     TooSparse(path, limit)  linux.sparse_files
     TookTooLong  linux.sparse_files
     Unresolved(manager, reason, hint)  packages.errors
@@ -201,7 +251,11 @@ EnvbuildError  exit 2
     WrongHash(package, actual, where)  packages.errors
   ChildError(exit_code, reported, excerpt)  linux.forked
   Stopped  build.step_failure
-  StoreDamaged(what, hint)  exit 1  store.database
+  StoppedByOthers  git.network_program
+  StoreDamaged  exit 1  store.database
+    DatabaseDamaged(file, reason)  store.database
+    LayerChanged(layer, reason)  store.stacks
+    PartDamaged(part, fault, mend)  store.database
 
 Each part of envbuild defines its own errors, as a subclass of one of the four kinds, which are the documented exit
 codes. An error has fields: what is wrong, where, and with what it could be mended. Its `text` makes the message and the

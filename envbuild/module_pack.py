@@ -52,7 +52,7 @@ def pack_path(command: str) -> str:
 
 def heading(version: str) -> bytes:
     """Return what a pack begins with that this interpreter and this version of the package can use."""
-    return f"envbuild modules 4\n{version}\n{sys.version}\n{sys.flags.optimize}\n{ROOT}\n\0".encode()
+    return f"envbuild modules 5\n{version}\n{sys.version}\n{sys.flags.optimize}\n{ROOT}\n\0".encode()
 
 
 def checksum(content: bytes | memoryview) -> bytes:
@@ -63,10 +63,10 @@ def checksum(content: bytes | memoryview) -> bytes:
 def state_of(source: str) -> tuple[int, int] | None:
     """Return the size and time of change of a module's source, None where there is none."""
     try:
-        found = os.stat(source)
+        status = os.stat(source)
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 class PackedLoader(SourceFileLoader):
@@ -235,28 +235,31 @@ def use(command: str, version: str) -> None:
     global _finder
     if not _is_name(command) or sys.pycache_prefix is not None:
         return
-    path = pack_path(command)
+    _finder = open_pack(pack_path(command), version)
+    if _finder is not None:
+        sys.meta_path.insert(0, _finder)
+
+
+def open_pack(path: str, version: str) -> PackFinder | None:
+    """Return a pack, None where there is none for this interpreter and this version or its index is damaged."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return
+        return None
     try:
         start = heading(version)
         head = os.pread(descriptor, len(start) + 16, 0)
         if not head.startswith(start):
-            return
+            return None
         size = int.from_bytes(head[-8:], "little")
         if size > MAX_INDEX:
-            return
+            return None
         index = os.pread(descriptor, size, len(head))
     except OSError:
-        return
+        return None
     finally:
         os.close(descriptor)
-    if head[-16:-8] != checksum(index):
-        return
-    _finder = PackFinder(path, index, len(head) + size)
-    sys.meta_path.insert(0, _finder)
+    return PackFinder(path, index, len(head) + size) if head[-16:-8] == checksum(index) else None
 
 
 def release() -> None:
@@ -303,11 +306,6 @@ def is_incomplete(command: str) -> bool:
         if loader.nested and _finder is not None and not set(loader.nested).issubset(_finder.nested(module.__name__)):
             return True
     return bool(new_patterns)
-
-
-def finder() -> PackFinder | None:
-    """Return the pack in use."""
-    return _finder
 
 
 def loaded() -> list[ModuleType]:

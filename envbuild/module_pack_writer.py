@@ -11,11 +11,11 @@ from importlib import import_module
 from envbuild.module_pack import (
     ROOT,
     checksum,
-    finder,
     from_program,
     heading,
     loaded,
     new_patterns,
+    open_pack,
     pack_path,
     state_of,
 )
@@ -40,26 +40,27 @@ def write_pack(command: str, version: str) -> None:
     if _MAKES_SANDBOXES in sys.modules:
         for name in _LOADED_IN_CHILDREN:
             import_module(name)
-    before = finder()
-    found: dict[str, tuple[str, bool, tuple[int, int], bytes]] = {}
+    before = open_pack(path, version)  # another process may have written it since this one began
+    modules: dict[str, tuple[str, bool, tuple[int, int], bytes]] = {}
     nested: dict[str, tuple[str, ...]] = {}
-    for name, (entry, code) in before.entries().items() if before is not None else ():
+    known = before.entries() if before is not None else {}
+    for name, (entry, code) in known.items():
         if state_of(f"{ROOT}/{entry[0]}") == entry[2:4]:
-            found[name] = (entry[0], entry[1], entry[2:4], code)
+            modules[name] = (entry[0], entry[1], entry[2:4], code)
             nested[name] = entry[7]
-    if before is not None and len(found) < len(before.entries()):
+    if len(modules) < len(known):
         nested.clear()  # who loads whom changed with the sources, and is seen again the next time
     for module in loaded():
         name = module.__name__
-        if name not in found:
+        if name not in modules:
             packed = _packed(name, getattr(module, "__file__", None), hasattr(module, "__path__"))
             if packed is not None:
-                found[name] = packed
+                modules[name] = packed
         nested[name] = tuple(dict.fromkeys((*nested.get(name, ()), *getattr(module.__loader__, "nested", ()))))
     index: dict[str, Entry] = {}
     content = bytearray()
-    for name, (file, is_package, (size, changed), code) in sorted(found.items()):
-        needs = tuple(other for other in nested.get(name, ()) if other in found)
+    for name, (file, is_package, (size, changed), code) in sorted(modules.items()):
+        needs = tuple(other for other in nested.get(name, ()) if other in modules)
         begin = len(content)
         content += code
         index[name] = (file, is_package, size, changed, begin, len(content), checksum(code), needs)
@@ -88,7 +89,7 @@ def _packed(name: str, source: str | None, is_package: bool) -> tuple[str, bool,
     state = state_of(source)
     try:
         with open(source, "rb") as file:
-            code = compile(_without_docstrings(ast.parse(file.read())), source, "exec", dont_inherit=True)
+            code = compile(_lean(ast.parse(file.read())), source, "exec", dont_inherit=True)
     except (OSError, SyntaxError, ValueError):
         return None
     if state is None or state_of(source) != state:
@@ -96,8 +97,9 @@ def _packed(name: str, source: str | None, is_package: bool) -> tuple[str, bool,
     return source.removeprefix(f"{ROOT}/"), is_package, state, marshal.dumps(code)
 
 
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    """Leave out what only readers of the source need: a tenth of what a command would load."""
+def _lean(tree: ast.Module) -> ast.Module:
+    """Leave out docstrings and the annotations of functions, which only readers of the source need: a sixth of what a
+    command would load."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None
@@ -107,6 +109,10 @@ def _without_docstrings(tree: ast.Module) -> ast.Module:
                 and isinstance(first.value.value, str)
             ):
                 node.body[:1] = [ast.copy_location(ast.Pass(), first)] if len(node.body) == 1 else []
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None  # records are made of the annotations of classes; nothing reads those of functions
+        if isinstance(node, ast.arg):
+            node.annotation = None
     return tree
 
 

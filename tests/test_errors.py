@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
@@ -16,6 +17,9 @@ import envbuild
 from envbuild import errors
 from envbuild.errors import BadOption, DiskTrouble, EnvbuildError
 
+PACKAGE = Path(envbuild.__path__[0])
+WITHOUT_FIELDS = {"EnvbuildError", "UsageError", "WorkFailed", "MachineLacks", "StoreDamaged"}
+"""The kinds that tell exit codes apart, and what a store's damages have in common."""
 NOT_OURS = ("envbuild.__main__", "envbuild.packages.inside")
 """A program, and what the Python of images runs."""
 
@@ -43,6 +47,18 @@ def _lines(kind: type[EnvbuildError], indent: str) -> list[str]:
 def test_the_family_is_drawn_as_it_is():
     drawn = errors.__doc__ or ""
     assert drawn.split("\n\n")[1] + "\n" == family(), "draw it: python -m tests.test_errors"
+
+
+def test_only_commands_make_an_error_of_a_text():
+    """What the core raises has fields: whoever catches it can tell what it is about."""
+    texts = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if not path.is_relative_to(PACKAGE / "cli")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in WITHOUT_FIELDS
+    ]
+    assert not texts
 
 
 def test_an_error_has_fields_and_makes_its_text_of_them():

@@ -13,7 +13,7 @@ VERIFIED = ("gzip", "xz", "bzip2")
 """Forms whose reader refuses a stream that is cut short; zstandard's takes it for the end."""
 MAX_WINDOW = 256 << 20
 """Bytes that an xz stream may have this process keep; the largest of xz's own settings needs 65 MiB."""
-RATIO = 2000
+MAX_RATIO = 2000
 """More bytes out than this many for each byte in, beyond the first 64 MiB, are a bomb."""
 FREE = 64 << 20
 REPORTED = 4 << 20
@@ -71,7 +71,7 @@ class Uncompressed:
                 raise
             raise ArchiveError(self._path, f"damaged: {error}", self._out) from error
         self._out += len(data)
-        if self._out > FREE and self._out > RATIO * max(1, self._file.tell()):
+        if self._out > FREE and self._out > MAX_RATIO * max(1, self._file.tell()):
             raise ArchiveError(self._path, "it unpacks to far more than it holds", self._out)
         if self._report is not None and self._out >= self._reported + REPORTED:
             self._reported = self._out

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from envbuild.errors import UsageError, fields
 
-LATEST = 1 << 33
+MAX_TIME = 1 << 33
 """Times after this one (in the year 2242) can't be kept in nanoseconds by a file system."""
 
 

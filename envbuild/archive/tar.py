@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from envbuild.archive.limits import LATEST, ArchiveError, Limits
+from envbuild.archive.limits import MAX_TIME, ArchiveError, Limits
 
 BLOCK = 512
 FILE_TYPES = (b"0", b"\0", b"7")
@@ -228,11 +228,11 @@ class TarReader:
 
     def _time(self, pax: dict[str, bytes], field: bytes, start: int) -> int:
         if "mtime" not in pax:
-            return max(0, min(self._number(field, start), LATEST)) * 1_000_000_000
+            return max(0, min(self._number(field, start), MAX_TIME)) * 1_000_000_000
         whole, _, part = pax["mtime"].partition(b".")
         if whole.startswith(b"-"):
             return 0
-        if not whole.isdigit() or len(whole) > 11 or int(whole) > LATEST or (part and not part.isdigit()):
+        if not whole.isdigit() or len(whole) > 11 or int(whole) > MAX_TIME or (part and not part.isdigit()):
             raise self._error(f"not a time: {pax['mtime'][:40]!r}", start)
         return int(whole) * 1_000_000_000 + int(part[:9].ljust(9, b"0") or b"0")
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 
-from envbuild.archive.limits import LATEST
+from envbuild.archive.limits import MAX_TIME
 from envbuild.bases.debian_repository import write_repository
 from envbuild.bases.tarball import write_archive
 from envbuild.debian.apt_sources import AptSource, machine_sources, sources_for, to_deb822
@@ -319,7 +319,7 @@ def release_of(text: str, suite: str) -> tuple[int, str] | None:
         moment = int(date.timestamp())
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, OSError):
         return None
-    return (moment, f"{fields.get('version', suite)} of {date:%Y-%m-%d}") if 0 <= moment <= LATEST else None
+    return (moment, f"{fields.get('version', suite)} of {date:%Y-%m-%d}") if 0 <= moment <= MAX_TIME else None
 
 
 def _run(

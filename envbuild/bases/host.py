@@ -33,7 +33,7 @@ KEPT = ("/copyright",)
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32", "libo32")
 """Directories of the root that are links into /usr where usr is merged (Debian's usrmerge)."""
 SEARCH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/sbin", "/sbin")
-SHOWN_NOTES = 5
+MAX_NOTES = 5
 
 
 class HostBase:
@@ -151,8 +151,8 @@ def _notes(plan: BaseFiles, changed: list[str]) -> tuple[str, ...]:
         ("taken as they are on this machine, though changed since their package was installed", changed),
     ):
         if paths:
-            more = f" and {len(paths) - SHOWN_NOTES} more" if len(paths) > SHOWN_NOTES else ""
-            notes.append(f"{what}: {', '.join(paths[:SHOWN_NOTES])}{more}")
+            more = f" and {len(paths) - MAX_NOTES} more" if len(paths) > MAX_NOTES else ""
+            notes.append(f"{what}: {', '.join(paths[:MAX_NOTES])}{more}")
     return tuple(notes)
 
 

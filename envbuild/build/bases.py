@@ -15,7 +15,7 @@ from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError, WorkFailed, fields
-from envbuild.language.model import (
+from envbuild.language.base_kinds import (
     Base,
     Debian,
     Host,
@@ -278,8 +278,8 @@ class Bases:
                 from envbuild.build.context_scan import Choice
 
                 context = self._sources.context(self._graph.recipe_of(stage), folder)
-                (found,) = context.select(path, Choice(), 0, keep=False)
-                return f"tar {found.entry.digest}"
+                (item,) = context.select(path, Choice(), 0, keep=False)
+                return f"tar {item.entry.digest}"
             case Scratch():
                 return f"scratch  {architecture()}"
             case Debian(suite=suite):

@@ -32,7 +32,7 @@ from envbuild.store.images import Image
 from envbuild.store.reboot_check import recover
 from envbuild.store.store import Store
 
-ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 """How often a build begins again after it found something of the store damaged."""
 
 
@@ -44,11 +44,11 @@ def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     """
     store.share()
     recover(store)
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             return _build(request, store, emit)
         except StoreDamaged as error:
-            if store.database.read_only or attempt == ATTEMPTS or not store.lost.identities():
+            if store.database.read_only or attempt == MAX_ATTEMPTS or not store.lost.identities():
                 raise
             emit(Notice("warning", error.message, "it was put aside, and what made it runs again"))
         finally:
@@ -103,8 +103,10 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
         from envbuild.build.lock_changes import moves  # only `update` shows them
 
         named = frozenset(request.renew)
-        found = tuple(move for recipe in job.graph.recipes for move in moves(recipe, progress, job.sources, named))
-        result = result.replace(moves=found)
+        pin_moves = tuple(
+            move for recipe in job.graph.recipes for move in moves(recipe, progress, job.sources, store, named)
+        )
+        result = result.replace(moves=pin_moves)
     return result
 
 

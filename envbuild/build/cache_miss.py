@@ -16,7 +16,7 @@ from envbuild.tree.diff import Change, diff
 from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import MemoryTrees
 
-SHOWN = 5
+MAX_SHOWN = 5
 """Paths that are named for one input; more are counted."""
 
 
@@ -31,11 +31,11 @@ def named_inputs(step: Step, inputs: Inputs) -> tuple[Input, ...]:
     """Return the inputs of a step with the names that a user knows them by."""
     match step.action:
         case CopyIn(origin=None, sources=sources) as action:
-            whole = len(sources) == len(inputs.found)
-            names = sources if whole else [os.fsdecode(found.entry.name) for found in inputs.found]
+            whole = len(sources) == len(inputs.files)
+            names = sources if whole else [os.fsdecode(item.entry.name) for item in inputs.files]
             if action.optional or action.parents:
-                names = [found.called for found in inputs.found]
-            entries = [found.entry for found in inputs.found]
+                names = [item.called for item in inputs.files]
+            entries = [item.entry for item in inputs.files]
         case CopyIn(origin=origin):
             assert origin is not None
             names = [f"/{os.fsdecode(path)} of {origin.argument}" for path, _ in inputs.entries]
@@ -96,8 +96,8 @@ class Explainer:
 
     def _inputs(self, before: Parts, after: Parts, inputs: Inputs) -> Iterator[str]:
         trees = _AllTrees(self._store)
-        for found in inputs.found:
-            _remember(trees.memory, found)
+        for item in inputs.files:
+            _remember(trees.memory, item)
         what = {"Render": "template", "Execute": "mounted", "FetchFile": "fetched"}.get(after.action, "copied")
         old = {taken.name: taken for taken in before.inputs}
         for new in after.inputs:
@@ -128,11 +128,11 @@ class Explainer:
         count = 0
         for change in diff(trees, old, new):
             count += 1
-            if count <= SHOWN:
+            if count <= MAX_SHOWN:
                 named = f"{prefix}{_path(change)} {_verb(change)}"
                 yield f"{each} {named}" if each else f"{what}: {named}"
-        if count > SHOWN:
-            yield f"{what}: and {count - SHOWN} more"
+        if count > MAX_SHOWN:
+            yield f"{what}: and {count - MAX_SHOWN} more"
 
 
 def _path(change: Change) -> str:
@@ -145,8 +145,8 @@ def _verb(change: Change) -> str:
     return "is gone" if change.after is None else "changed"
 
 
-def _remember(memory: MemoryTrees, found: Found) -> None:
-    pending = [found]
+def _remember(memory: MemoryTrees, root: Found) -> None:
+    pending = [root]
     while pending:
         item = pending.pop()
         if item.entry.kind == DIRECTORY:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 
 from envbuild.digest import sha256_of
 from envbuild.images.accounts import NoSuchAccount, owner_ids, read_databases
-from envbuild.language.model import CacheMount
+from envbuild.language.statement_parts import CacheMount
 from envbuild.plan.step import Execute
 from envbuild.record import Record
 from envbuild.sandbox.spec import Bind

@@ -10,8 +10,8 @@ from envbuild.store.store import Store
 from envbuild.tree.diff import Change, diff
 from envbuild.tree.entry import FILE, Digest, Entry
 
-SHOWN_PATHS = 20
-SHOWN_LINES = 3
+MAX_PATHS = 20
+MAX_LINES = 3
 _CHUNK = 1 << 20
 _WIDTH = 100
 
@@ -23,10 +23,10 @@ def differences(store: Store, first: Digest, second: Digest, names: tuple[str, s
     """
     changes = list(diff(store.trees, first, second))
     lines: list[str] = []
-    for change in changes[:SHOWN_PATHS]:
+    for change in changes[:MAX_PATHS]:
         lines += _change(store, change, names)
-    if len(changes) > SHOWN_PATHS:
-        lines.append(f"and {len(changes) - SHOWN_PATHS} more")
+    if len(changes) > MAX_PATHS:
+        lines.append(f"and {len(changes) - MAX_PATHS} more")
     return lines
 
 
@@ -93,7 +93,7 @@ def _content(store: Store, before: Entry, after: Entry) -> list[str]:
     line += left.count(b"\n", 0, begin)
     removed, added = left[begin:].split(b"\n"), right[begin:].split(b"\n")
     shown = [f"line {line}{sizes}"]
-    for old_line, new_line in list(zip(removed, added, strict=False))[:SHOWN_LINES]:
+    for old_line, new_line in list(zip(removed, added, strict=False))[:MAX_LINES]:
         if old_line != new_line:
             shown += [f"- {_short(old_line)}", f"+ {_short(new_line)}"]
     return shown

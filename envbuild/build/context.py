@@ -12,7 +12,6 @@ from envbuild.errors import fields
 from envbuild.linux.nofollow import RealFiles, inside, open_real
 from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
-from envbuild.text.suggestion import did_you_mean
 from envbuild.tree.entry import FILE, LINK, Entry
 from envbuild.tree.file_mode import Mode, with_mode
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 64 << 20
 """Bytes of a file that a statement reads: a template, requirements, a key."""
-ATTEMPTS = 4
+MAX_ATTEMPTS = 4
 """How often a source is read when it changes meanwhile, before that is an error."""
 WAIT = 0.2
 """Seconds to wait before the second attempt; twice as many before the third, and so on."""
@@ -178,24 +177,25 @@ class Context:
         counts, so that two clones give one digest whatever the umask. Without `keep` it is not among what is kept
         beside the image; with `whole`, all is named. Raises ContextError.
         """
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
-                found = tuple(self._select(source, choice, epoch, whole))
+                items = tuple(self._select(source, choice, epoch, whole))
                 self.named.add(os.path.normpath(os.path.join(self.folder, source)))
                 if keep:
-                    self.taken |= {f"{item.path}\0{source}\0{choice.patterns}": item for item in found}
+                    self.taken |= {f"{item.path}\0{source}\0{choice.patterns}": item for item in items}
                 else:
-                    self.archives.update(item.path for item in found)
-                return found
+                    self.archives.update(item.path for item in items)
+                return items
             except ContentChanged:
-                if attempt == ATTEMPTS:
+                if attempt == MAX_ATTEMPTS:
                     raise
                 time.sleep(WAIT * attempt)
         raise AssertionError("the last attempt raises or returns")
 
-    def check(self, source: str, *, optional: bool) -> None:
-        """Look for what `source` means, and read none of it. Raises ContextError."""
-        self._expand(source, optional)
+    def check(self, source: str, *, optional: bool) -> dict[str, str]:
+        """Look for what `source` means, and read none of it: return its paths by what they are called. Raises
+        ContextError."""
+        return self._expand(source, optional)
 
     def _select(self, source: str, choice: Choice, epoch: int, whole: bool) -> Iterator[Found]:
         paths = self._expand(source, choice.optional)
@@ -211,11 +211,11 @@ class Context:
             scan = Scan(
                 choice, self.ignored, self.folder, self._hidden, self._stats, epoch * 1_000_000_000, named=named
             )
-            found = scan.take(path, name, self._shown(path))
+            item = scan.take(path, name, self._shown(path))
             self.left_out.update(scan.left_out)
-            if found is not None:
+            if item is not None:
                 taken += 1
-                yield found.replace(called=called)
+                yield item.replace(called=called)
             elif not matched and not choice.optional:
                 raise self._nothing_left(source, choice)
         if paths and not taken and not choice.optional:
@@ -300,6 +300,8 @@ class Context:
         return dict(sorted(matches.items(), key=lambda match: match[1]))
 
     def _missing(self, source: str) -> ContextError:
+        from envbuild.text.suggestion import did_you_mean  # for an error alone
+
         folder, name = os.path.split(os.path.join(self.folder, source.rstrip("/")))
         names = os.listdir(folder) if os.path.isdir(folder) else []
         hint = did_you_mean(name, names, f"paths are relative to {self.shown}")
@@ -311,7 +313,7 @@ class Context:
 
 def keep(
     store: Store,
-    found: Found,
+    item: Found,
     owner: tuple[int, int],
     mode: Mode | None,
     files: RealFiles,
@@ -320,12 +322,12 @@ def keep(
     """Put a file or folder of the context into the store with this owner and, unless None, this mode for its files and
     folders; return its entry. With a `clock` files have its times, and not those that they were found with. Raises
     ContentChanged where it is not what it was when it was found."""
-    entry = found.entry._replace(uid=owner[0], gid=owner[1])
+    entry = item.entry._replace(uid=owner[0], gid=owner[1])
     if entry.kind == FILE:
         if clock is not None:
             entry = entry._replace(mtime=clock.copied(entry.name, entry.digest))
         entry = with_mode(entry, mode)
-        return entry if store.objects.has(entry) else _read(store, entry, found.path, files)
+        return entry if store.objects.has(entry) else _read(store, entry, item.path, files)
     if entry.kind == LINK:
         return entry
     plain = mode is None and owner == (0, 0)
@@ -335,7 +337,7 @@ def keep(
         known = None if clock is None else store.clocks.retimed(clock, entry.digest)
         if known is not None:
             return entry._replace(digest=known)
-    digest = store.trees.save([keep(store, child, owner, mode, files, clock) for child in found.children])
+    digest = store.trees.save([keep(store, child, owner, mode, files, clock) for child in item.children])
     if plain and clock is not None:
         store.clocks.remember(clock, entry.digest, digest)
     return with_mode(entry._replace(digest=digest), mode)

@@ -8,12 +8,12 @@ import posixpath
 from envbuild.errors import UsageError, fields
 from envbuild.linux.nofollow import inside, read_plain
 from envbuild.record import Record
-from envbuild.tree.patterns import Matcher, compile_patterns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from envbuild.tree.patterns import Matcher
 
 IGNORE_FILES = (".envignore", ".dockerignore")
 """The first that is there counts."""
@@ -111,6 +111,8 @@ def _read(path: str, folder: str, root: str, shown: str) -> Ignored:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ContextUnreadable(shown, str(error)) from error
+    from envbuild.tree.patterns import compile_patterns  # most folders have no such file
+
     docker = path.endswith(IGNORE_FILES[1])
     if docker:
         lines = list(_from_docker(lines))

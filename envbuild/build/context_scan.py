@@ -19,7 +19,6 @@ from envbuild.linux.nofollow import open_real
 from envbuild.record import Record
 from envbuild.store.step_cache import ContentChanged, Stats
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry, digest_of, encode
-from envbuild.tree.patterns import Matcher
 from envbuild.tree.times import SECOND, content_time
 
 RACY_NANOSECONDS = 100_000_000
@@ -28,6 +27,10 @@ MAX_DEPTH = 400
 _SWAPPED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 """What opening something says that was there a moment ago as another kind of thing."""
 _CHUNK = 1 << 20
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.tree.patterns import Matcher
 
 
 @fields
@@ -125,14 +128,14 @@ class Scan:
             return None
         if stat.S_ISDIR(status.st_mode):
             descriptor = open_real(path, os.O_RDONLY | os.O_DIRECTORY)
-            found = self._folder_of(descriptor, path, name, shown, ignored, "", status, 0, self._include is None)
-            return found if found.children or self._include is None else None
+            item = self._folder_of(descriptor, path, name, shown, ignored, "", status, 0, self._include is None)
+            return item if item.children or self._include is None else None
         parent = open_real(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
         try:
             rows = _Rows(self._stats, os.path.dirname(path))
-            found = self._item(parent, os.path.basename(path), path, name, shown, status, rows)
+            item = self._item(parent, os.path.basename(path), path, name, shown, status, rows)
             rows.save()
-            return found
+            return item
         finally:
             os.close(parent)
 
@@ -177,7 +180,7 @@ class Scan:
                     inner = os.open(
                         child, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=descriptor
                     )
-                    found = self._folder_of(
+                    folder = self._folder_of(
                         inner,
                         inner_path,
                         child_name,
@@ -188,8 +191,8 @@ class Scan:
                         depth + 1,
                         whole,
                     )
-                    if found.children or (whole and not reopened):
-                        children.append(found)
+                    if folder.children or (whole and not reopened):
+                        children.append(folder)
                 elif whole:
                     children.append(
                         self._item(descriptor, child, inner_path, child_name, inner_shown, child_status, rows)

@@ -7,7 +7,7 @@ from envbuild.build.events import StepExplained
 from envbuild.build.progress import Progress, StageProgress
 from envbuild.build.reporter import event_of
 from envbuild.build.walk import PendingStep
-from envbuild.language.model import RecipeBase, StageBase
+from envbuild.language.base_kinds import RecipeBase, StageBase
 from envbuild.plan import key_parts
 from envbuild.plan.key_parts import Parts
 from envbuild.store.step_cache import Source
@@ -15,7 +15,7 @@ from envbuild.store.store import Store
 from envbuild.text.pattern import Pattern
 
 _NAME = Pattern(r"@?[^=<>!~\[:;@\s]+")
-_SHOWN = 3
+_MAX_SHOWN = 3
 
 
 class StepExplanations:
@@ -43,11 +43,11 @@ class StepExplanations:
         if before is None:
             return StepExplained(event, reasons, reasons, 0)
         # What differs in the tree that it starts from is told where that came from.
-        told = before.replace(parent=parts.parent) if follows else before
-        if told == parts:
+        baseline = before.replace(parent=parts.parent) if follows else before
+        if baseline == parts:
             self._causes[event] = follows
             return StepExplained(event, reasons, (), follows)
-        return StepExplained(event, reasons, self._causes_of(told, parts, pending), follows)
+        return StepExplained(event, reasons, self._causes_of(baseline, parts, pending), follows)
 
     def _causes_of(self, before: Parts, after: Parts, pending: PendingStep) -> tuple[str, ...]:
         if after.action != "InstallPackages" or before.action != after.action:
@@ -88,8 +88,8 @@ def packages_changed(before: Parts, after: Parts) -> str:
     if dropped:
         parts.append(f"{dropped} no longer needed")
     if moved:
-        more = f" and {len(moved) - _SHOWN} more" if len(moved) > _SHOWN else ""
-        parts.append(f"{', '.join(moved[:_SHOWN])}{more}")
+        more = f" and {len(moved) - _MAX_SHOWN} more" if len(moved) > _MAX_SHOWN else ""
+        parts.append(f"{', '.join(moved[:_MAX_SHOWN])}{more}")
     return f"packages: {', '.join(parts)}" if parts else ""
 
 

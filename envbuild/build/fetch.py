@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from envbuild.packages.connections import Answer
 
 _CHUNK = 1 << 18
-_ATTEMPTS = 3
+_MAX_ATTEMPTS = 3
 
 
 @fields
@@ -89,11 +89,10 @@ def fetch(
             if files.offline:
                 raise NeedsNetwork(files.recipe, [f"fetch {without_user(url)}"])
             at = _download(address, temporary, progress, most)
-        digest = _hash(temporary)
+        digest = hash_file(temporary)
         if expected is not None and digest != expected:
             raise WrongDigest(url, expected, digest, source)
-        os.chmod(temporary, 0o644)
-        store.objects.put(temporary, _pooled(store.objects, digest))
+        keep_fetched(store, temporary, digest)
     return digest, at if at != without_user(url) else ""
 
 
@@ -110,7 +109,7 @@ def ask(url: str) -> None:
 
     address = WebAddress(url)
     connections = Connections(Transport(headers=headers_of([address], [])))
-    for attempt in range(1, _ATTEMPTS + 1):
+    for attempt in range(1, _MAX_ATTEMPTS + 1):
         try:
             # A server may know nothing of HEAD, and say that there is no such file.
             for method in ("HEAD", "GET"):
@@ -121,7 +120,7 @@ def ask(url: str) -> None:
         except HTTPError as error:
             if not isinstance(getattr(error, "reason", error), (ConnectTimeoutError, NewConnectionError)):
                 return
-            if attempt == _ATTEMPTS:
+            if attempt == _MAX_ATTEMPTS:
                 raise FetchFailed(url, cause(error)) from error
         time.sleep(attempt)
 
@@ -141,12 +140,12 @@ def _download(url: WebAddress, path: str, progress: Callable[[int, int], None], 
     from envbuild.packages.errors import TooLargeToFetch
 
     connections = Connections(Transport(headers=headers_of([url], [])))
-    for attempt in range(1, _ATTEMPTS + 1):
+    for attempt in range(1, _MAX_ATTEMPTS + 1):
         have = os.path.getsize(path) if os.path.exists(path) else 0
         try:
             with connections.open(url, {"Range": f"bytes={have}-"} if have else {}) as answer:
                 if answer.status not in (200, 206):
-                    if answer.status < 500 or attempt == _ATTEMPTS:
+                    if answer.status < 500 or attempt == _MAX_ATTEMPTS:
                         raise FetchFailed(url, f"the server answered {answer.status} {answer.reason}")
                 else:
                     # A server that knows no ranges sends all of it again.
@@ -155,7 +154,7 @@ def _download(url: WebAddress, path: str, progress: Callable[[int, int], None], 
         except TooLarge as error:
             raise TooLargeToFetch(url, error.most) from error
         except HTTPError as error:
-            if attempt == _ATTEMPTS or isinstance(error, Refused):
+            if attempt == _MAX_ATTEMPTS or isinstance(error, Refused):
                 raise FetchFailed(url, cause(error)) from error
         time.sleep(attempt)
     raise AssertionError("the last attempt raises or returns")
@@ -177,7 +176,14 @@ def _receive(answer: Answer, path: str, have: int, progress: Callable[[int, int]
             progress(got, total)
 
 
-def _hash(path: str) -> Digest:
+def keep_fetched(store: Store, path: str, digest: Digest) -> None:
+    """Move a file, whose sha256 was looked at, into the store."""
+    os.chmod(path, 0o644)
+    store.objects.put(path, _pooled(store.objects, digest))
+
+
+def hash_file(path: str) -> Digest:
+    """Return the sha256 of a file."""
     state = Sha256()
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):

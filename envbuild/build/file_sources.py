@@ -50,9 +50,11 @@ class NeedsNetwork(WorkFailed):
 class FileSources:
     """The places of one build. They are asked for nothing before a file is missing."""
 
-    def __init__(self, request: BuildRequest, emit: Emit) -> None:
+    def __init__(self, request: BuildRequest, emit: Emit, stopped: Callable[[], bool] = lambda: False) -> None:
+        """`stopped` tells whether the build has no more use for what is fetched."""
         self._request = request
         self._emit = emit
+        self.stopped = stopped
 
     @property
     def offline(self) -> bool:

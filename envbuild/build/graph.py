@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from envbuild.language import model
+from envbuild.language.base_kinds import Base, base_text
 from envbuild.lockfile.lock import Lock, LockedStage, path_of
 from envbuild.plan.step import Origin
 from envbuild.record import Record
@@ -34,14 +35,14 @@ class Stage(Record):
     event: int
 
     @property
-    def base(self) -> model.Base:
+    def base(self) -> Base:
         """What the stage starts from."""
         return self.written.base
 
     @property
     def base_text(self) -> str:
         """The base as the recipe has it, and as the lock does."""
-        return model.base_text(self.base)
+        return base_text(self.base)
 
     @property
     def base_statement(self) -> str:
@@ -74,13 +75,13 @@ class PlannedRecipe(Record):
     def stages_of(self, target: Stage) -> list[Stage]:
         """Return a stage with those of the recipe that it needs, itself last."""
         by_number = {stage.number: stage for stage in self.stages}
-        found, pending = {target.number}, [target]
+        numbers, pending = {target.number}, [target]
         while pending:
             for number in pending.pop().needs:
-                if number in by_number and number not in found:
-                    found.add(number)
+                if number in by_number and number not in numbers:
+                    numbers.add(number)
                     pending.append(by_number[number])
-        return [by_number[number] for number in sorted(found)]
+        return [by_number[number] for number in sorted(numbers)]
 
     def pinned_image(self, reference: str) -> str | None:
         """Return the digest that the lock has for an image reference."""

@@ -16,7 +16,7 @@ from envbuild.build.job import BuildJob
 from envbuild.build.progress import NotKnownYet
 from envbuild.build.step_place import point_at_step
 from envbuild.errors import UsageError, WorkFailed
-from envbuild.language.model import RecipeBase, StageBase
+from envbuild.language.base_kinds import RecipeBase, StageBase
 from envbuild.plan.image_config import Facts
 from envbuild.plan.planner import plan_stage
 from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Render, Step
@@ -36,7 +36,9 @@ def check_inputs(job: BuildJob, stages: Sequence[Stage], files: FileSources) -> 
                 case CopyIn(origin=None) as action:
                     context = job.sources.context(job.graph.recipe_of(stage), action.folder)
                     for source in action.sources:
-                        context.check(source, optional=action.optional)
+                        paths = context.check(source, optional=action.optional)
+                        if action.unpack:
+                            _check_archives(paths)
                 case CopyIn() | Render() | Execute():
                     inputs.gather(stage, step, 0)
                 case InstallPackages() as action:
@@ -68,9 +70,25 @@ def _steps_left(job: BuildJob, stages: Sequence[Stage]) -> Iterator[tuple[Stage,
                 yield stage, step, at is not None and number == first
 
 
+def _check_archives(paths: dict[str, str]) -> None:
+    """Raise ArchiveError or NotAnArchive for a file, called by its name, that does not begin as an archive."""
+    from envbuild.build.unpack import check_archive  # archives, only where one is unpacked
+
+    for name, path in paths.items():
+        check_archive(path, name)
+
+
 def _check_address(job: BuildJob, stage: Stage, action: FetchFile, files: FileSources) -> None:
     expected = action.sha256 or job.sources.pinned_file(job.graph.recipe_of(stage), action.url)
     # A place of the team may have it, wherever it came from.
     known = expected is not None and (files.places is not None or has_content(job.store, expected))
-    if not known and not files.offline:
+    if known or files.offline:
+        return
+    from envbuild.language.git_address import is_git
+
+    if is_git(action.url):
+        from envbuild.build.fetch_git import ask_git  # git, only where a commit is fetched
+
+        ask_git(action.url, job.sources.pinned_commit(job.graph.recipe_of(stage), action.url))
+    else:
         ask(action.url)

@@ -12,7 +12,7 @@ from envbuild.packages.registry import manager_of
 from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Origin, Render, Step
 from envbuild.record import Pairs, Record, values
 from envbuild.store.store import Store
-from envbuild.tree.entry import DIRECTORY, LINK, Digest, Entry, encode
+from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry, encode
 from envbuild.tree.lookup import lookup
 
 TYPE_CHECKING = False
@@ -43,7 +43,7 @@ class Inputs(Record):
     """
 
     digests: tuple[str, ...] = ()
-    found: tuple[Found, ...] = ()
+    files: tuple[Found, ...] = ()
     entries: tuple[tuple[bytes, Entry], ...] = ()
     named: tuple[Named, ...] = ()
     text: bytes = b""
@@ -68,6 +68,19 @@ class NotInTree(UsageError):
         )
 
 
+@fields
+class NotAnArchive(UsageError):
+    """`copy(unpack)` names what is not a file."""
+
+    source: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"copy(unpack): '{self.source}' is not an archive, but a directory or a link",
+            "name tar and zip archives; copy takes directories as they are, without unpack",
+        )
+
+
 class Gatherer:
     """Finds what the steps of one build take from elsewhere."""
 
@@ -77,10 +90,11 @@ class Gatherer:
         graph: Graph,
         sources: Sources,
         ended: Callable[[int], StageProgress],
-        fetch: Callable[[str, Digest | None, str], Digest],
+        fetch: Callable[[str, Digest | None, str, str], Digest],
     ) -> None:
         """`ended` gives the stage of a number at its end, or raises NotKnownYet. `fetch` gives the sha256 of a URL's
-        file that the store lacks, if it is known and who says so; or raises NotKnownYet."""
+        file that the store lacks, if it is known, who says so, and the commit that the lock has for it; or raises
+        NotKnownYet."""
         self._store = store
         self._graph = graph
         self._sources = sources
@@ -134,7 +148,7 @@ class Gatherer:
         if expected is None:
             expected = fetched.get(action.url)
         if expected is None or not has_content(self._store, expected):
-            expected = self._fetch(action.url, expected, source)
+            expected = self._fetch(action.url, expected, source, self._sources.pinned_commit(recipe, action.url))
         fetched[action.url] = expected
         return expected
 
@@ -142,15 +156,15 @@ class Gatherer:
         from envbuild.build.context_scan import Choice
 
         context, choice = self._context(stage, action.folder), Choice(*patterns_of(action), action.optional)
-        found: list[Found] = []
+        files: list[Found] = []
         named: list[Named] = []
         for number, source in enumerate(action.sources):
             items = context.select(source, choice, epoch)
-            found += items
+            files += items
             named += [Named(number, item.called) for item in items]
-        self._tell_nested(stage, action, named, [item.entry for item in found])
-        digests = [_line_of(action, name, item.entry) for name, item in zip(named, found, strict=True)]
-        return Inputs(tuple(digests), found=tuple(found), named=tuple(named))
+        self._tell_nested(stage, action, named, [item.entry for item in files])
+        digests = [_line_of(action, name, item.entry) for name, item in zip(named, files, strict=True)]
+        return Inputs(tuple(digests), files=tuple(files), named=tuple(named))
 
     def _from_tree(self, stage: Stage, action: CopyIn, origin: Origin, tree: Digest) -> Inputs:
         entries = []
@@ -172,7 +186,7 @@ class Gatherer:
 
     def _tell_nested(self, stage: Stage, action: CopyIn, named: list[Named], entries: list[Entry]) -> None:
         """Note the directories that lie in the destination by their names, where docker would put what is in them."""
-        if action.contents or action.parents or not action.destination.endswith("/"):
+        if action.contents or action.parents or action.unpack or not action.destination.endswith("/"):
             return
         nested = self._sources.nested(self._graph.recipe_of(stage))
         for name, entry in zip(named, entries, strict=True):
@@ -195,13 +209,13 @@ class Gatherer:
 
         context = self._context(stage, action.folder)
         for source, target in action.mounts:
-            (found,) = context.select(source, Choice(), epoch, whole=True)
-            digests.append(_line(found.entry))
+            (item,) = context.select(source, Choice(), epoch, whole=True)
+            digests.append(_line(item.entry))
             binds.append((context.real_path(source), target))
         return Inputs(tuple(digests), binds=tuple(binds), entries=tuple(entries))
 
 
-def known_file(url: str, expected: Digest | None, source: str) -> Digest:
+def known_file(url: str, expected: Digest | None, source: str, commit: str) -> Digest:
     """Return the sha256 of a URL's file, as far as it is known without the network. Raises NotKnownYet."""
     if expected is None:
         raise NotKnownYet
@@ -232,6 +246,10 @@ def patterns_of(action: CopyIn) -> tuple[Matcher | None, Matcher | None]:
 
 def _line_of(action: CopyIn, named: Named, entry: Entry) -> str:
     """Return an input of a copy for its key."""
+    if action.unpack:
+        if entry.kind != FILE:
+            raise NotAnArchive(named.called)
+        return entry.digest  # what it is called and may be does not matter
     if not (action.parents or action.optional):
         return _line(entry)
     # The entry does not say under which of the sources it lies, or at which path.

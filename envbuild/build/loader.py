@@ -10,6 +10,7 @@ from envbuild.build.recipe_files import MAX_LOCK, read_inside
 from envbuild.build.request import BuildRequest
 from envbuild.errors import UsageError, fields
 from envbuild.language import model
+from envbuild.language.base_kinds import RecipeBase, base_text
 from envbuild.lockfile.lock import BadLock, Lock, LockOutOfDate, path_of
 from envbuild.plan.graph import stage_number, stages_needed, stages_used
 from envbuild.record import Record
@@ -19,6 +20,7 @@ STEP_STATEMENTS = (
     model.Apt,
     model.Pip,
     model.Npm,
+    model.Cargo,
     model.Copy,
     model.Render,
     model.File,
@@ -126,11 +128,11 @@ def load_graph(request: BuildRequest, store: Store, project: str) -> Graph:
             name = written.name or str(number + 1)
             locked = None
             if loaded.lock is not None and not request.refresh:
-                locked = loaded.lock.stage(name, model.base_text(written.base))
+                locked = loaded.lock.stage(name, base_text(written.base))
             by_name = {stage.written.name: stage.number for stage in stages[first:] if stage.written.name}
             siblings = [by_name[used] for used in stages_used(written) if used in by_name]
             others = [recipes[by_path[os.path.realpath(path)]].target.number for path in recipes_used(written)]
-            starts_elsewhere = isinstance(written.base, model.RecipeBase)
+            starts_elsewhere = isinstance(written.base, RecipeBase)
             # What it starts from comes first.
             needs = (*others, *siblings) if starts_elsewhere else (*siblings, *others)
             stage = Stage(len(stages), len(recipes), recipe.name, name, written, names, needs, locked, event)
@@ -160,7 +162,7 @@ def _steps(stage: model.Stage) -> int:
 def recipes_used(stage: model.Stage) -> list[str]:
     """Return the paths of the recipes that a stage starts from or copies from, its base's first."""
     paths = []
-    if isinstance(stage.base, model.RecipeBase):
+    if isinstance(stage.base, RecipeBase):
         paths.append(relative(stage.base.folder, stage.base.path))
     for statement in stage.statements:
         for origin in model.origins_of(statement):

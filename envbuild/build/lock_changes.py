@@ -12,9 +12,10 @@ from envbuild.errors import UsageError, fields
 from envbuild.lockfile.lock import LockedInstall, LockedStage, Package
 from envbuild.packages.addresses import without_user
 from envbuild.packages.manager import INSTALLED
-from envbuild.packages.pin_changes import DIGITS, SAME_ADDRESS, SAME_VERSION, base_change, elsewhere
+from envbuild.packages.pin_changes import DIGITS, SAME_ADDRESS, SAME_TAG, SAME_VERSION, base_change, elsewhere
 from envbuild.packages.registry import plain_name
 from envbuild.plan.step import FetchFile, InstallPackages
+from envbuild.store.store import Store
 from envbuild.text.suggestion import nearest
 
 
@@ -44,18 +45,18 @@ FETCH, IMAGE = "fetch", "image"
 
 
 def moves(
-    recipe: PlannedRecipe, progress: Progress, sources: Sources, named: frozenset[str] = frozenset()
+    recipe: PlannedRecipe, progress: Progress, sources: Sources, store: Store, named: frozenset[str] = frozenset()
 ) -> tuple[Move, ...]:
     """Return what is different between a recipe's lock as it was and what its stages came to; `named` are the packages
     that were to be renewed, none where all were. What has other content without another version comes first."""
     locked = {stage.name: stage for stage in recipe.lock.stages} if recipe.lock is not None else {}
     moved = [move for stage in recipe.stages for move in _of_stage(locked.get(stage.name), progress[stage], named)]
     if recipe.lock is not None:
-        moved += [*_of_files(recipe, progress, sources), *_of_images(recipe, sources)]
+        moved += [*_of_files(recipe, progress, sources, store), *_of_images(recipe, sources)]
     return tuple(sorted(moved, key=lambda move: not move.same_version))
 
 
-def _of_files(recipe: PlannedRecipe, progress: Progress, sources: Sources) -> Iterator[Move]:
+def _of_files(recipe: PlannedRecipe, progress: Progress, sources: Sources, store: Store) -> Iterator[Move]:
     """Yield the addresses from which another file came than the lock has."""
     assert recipe.lock is not None
     old, new = dict(recipe.lock.own.fetched), sources.fetched(recipe)
@@ -66,9 +67,17 @@ def _of_files(recipe: PlannedRecipe, progress: Progress, sources: Sources) -> It
         was, now = old.get(url, ""), new.get(url, "")
         if was == now:
             continue
-        alike = bool(was and now)
+        alike, same = bool(was and now), SAME_ADDRESS
+        if url.startswith("git+"):
+            from envbuild.build.commits import commit_of  # few recipes fetch any
+            from envbuild.git.remote import TAG
+
+            was, now = (commit_of(store, recipe.lock, url, digest) or digest for digest in (was, now))
+            # A branch is there to move; a tag, or one commit with other files, is not.
+            same = SAME_TAG if sources.ref_kinds.get(url) == TAG else SAME_ADDRESS
+            alike &= same == SAME_TAG or was == now
         redirected = sources.redirects.get(url, "")
-        said = (SAME_ADDRESS if alike else "", f"redirected to {redirected}" if redirected else "")
+        said = (same if alike else "", f"redirected to {redirected}" if redirected else "")
         why = "; ".join(filter(None, said))
         name = recipe.recipe.name
         yield Move(name, stages.get(url, ""), FETCH, without_user(url), was[:DIGITS], now[:DIGITS], why, alike)

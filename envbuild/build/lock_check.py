@@ -11,7 +11,7 @@ from envbuild.lockfile.lock import Lock, LockOutOfDate, difference, first_line
 from envbuild.store.database import StoreDamaged
 from envbuild.store.store import Store
 
-_SHOWN = 5
+_MAX_SHOWN = 5
 """Results that a message names."""
 
 
@@ -74,10 +74,10 @@ def _paths(store: Store, trees: tuple[str, ...], tree: str) -> list[str]:
     for other in trees:
         if other != tree and store.trees.has(other) and store.trees.has(tree):
             try:
-                found = differences(store, other, tree, ("the lock's tree", "the tree of this build"))
+                lines = differences(store, other, tree, ("the lock's tree", "the tree of this build"))
             except StoreDamaged:
                 continue
-            return [f"    {line}" for line in found]
+            return [f"    {line}" for line in lines]
     return []
 
 
@@ -105,15 +105,15 @@ def _pins(lock: Lock) -> object:
         )
         for stage in lock.stages
     ]
-    return lock.parameters, lock.own.fetched, lock.own.images, stages
+    return lock.parameters, lock.own.fetched, lock.own.commits, lock.own.images, stages
 
 
 def check_exact(path: str, locked: Lock, built: Lock) -> None:
     """Raise LockOutOfDate if a lock lacks a result of a build."""
     missing = missing_results(locked, built)
     if missing:
-        more = [f"and {len(missing) - _SHOWN} more"] if len(missing) > _SHOWN else []
-        raise LockOutOfDate(path, "\n".join([*missing[:_SHOWN], *more]))
+        more = [f"and {len(missing) - _MAX_SHOWN} more"] if len(missing) > _MAX_SHOWN else []
+        raise LockOutOfDate(path, "\n".join([*missing[:_MAX_SHOWN], *more]))
 
 
 def missing_results(locked: Lock, built: Lock) -> list[str]:

@@ -9,7 +9,7 @@ from envbuild.lockfile.lock import Lock, first_line
 from envbuild.lockfile.network_lines import MAX_LINES, beyond, joined, parts_of
 from envbuild.store.network_record import NetworkRecord, NetworkRecords
 
-_SHOWN = 10
+_MAX_SHOWN = 10
 """Hosts that a message names."""
 
 
@@ -17,14 +17,14 @@ def locked_network(job: BuildJob, results: list[StepResult], before: Lock | None
     """Return what the lock is to say of these steps: what it says of the same result already, and what is on record
     beyond that. So what people built elsewhere with other answers leaves the lock as it is."""
     records, room = NetworkRecords(job.store.database), MAX_LINES
-    found: dict[str, NetworkRecord] = {}
+    by_key: dict[str, NetworkRecord] = {}
     for result in results:
         kept, own = _kept(before, result), records.get(result.key, result.tree)
         said = own or kept
         if said is not None and room > 0:
-            found[result.key] = joined(kept, said, room)
-            room -= sum(1 for _ in parts_of(found[result.key]))
-    return found
+            by_key[result.key] = joined(kept, said, room)
+            room -= sum(1 for _ in parts_of(by_key[result.key]))
+    return by_key
 
 
 def tell_beyond(job: BuildJob, results: list[StepResult], locked: Lock, path: str) -> None:
@@ -35,11 +35,11 @@ def tell_beyond(job: BuildJob, results: list[StepResult], locked: Lock, path: st
         own = records.get(result.key, result.tree)
         if own is None or result.tree not in locked.results.steps.get(result.key, ()):
             continue
-        found = beyond(_kept(locked, result), own)
-        if found:
-            more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        hosts = beyond(_kept(locked, result), own)
+        if hosts:
+            more = f" and {len(hosts) - _MAX_SHOWN} more" if len(hosts) > _MAX_SHOWN else ""
             message = (
-                f"'{first_line(result.step.text)}' also asked {', '.join(found[:_SHOWN])}{more}, which {path} lacks"
+                f"'{first_line(result.step.text)}' also asked {', '.join(hosts[:_MAX_SHOWN])}{more}, which {path} lacks"
             )
             job.reporter.emit(Notice("note", message, "build without --locked to write that into the lock"))
 

@@ -35,7 +35,7 @@ from envbuild.build.walk import (
 from envbuild.errors import EnvbuildError
 from envbuild.images.find import InCommit, NoSuchImage
 from envbuild.images.lock_attestation import result_of, results_of_images
-from envbuild.language.model import Debian, Host
+from envbuild.language.base_kinds import Debian, Host
 from envbuild.lockfile.lock import EARLIER, Lock, LockOutOfDate, first_line, path_of
 from envbuild.lockfile.lock_file import read_lock
 from envbuild.plan import key_parts
@@ -360,7 +360,7 @@ class _Comparison:
             except (EnvbuildError, _NotInStore):
                 continue
             inputs = pending.inputs
-            if inputs.found or inputs.text or inputs.contents:
+            if inputs.files or inputs.text or inputs.contents:
                 self.changed += [reason for reason in self._why(pending) if reason not in self.changed]
         return ""
 

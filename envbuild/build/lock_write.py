@@ -9,7 +9,7 @@ from envbuild.build.graph import PlannedRecipe
 from envbuild.build.job import BuildJob
 from envbuild.build.lock_check import check_exact, check_pins
 from envbuild.build.progress import Answer, StageProgress, StepResult
-from envbuild.language.model import RecipeBase, StageBase
+from envbuild.language.base_kinds import RecipeBase, StageBase
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import VERSION, Lock, LockedInstall, LockedStage, Section
 from envbuild.lockfile.results import LockedImage, Results
@@ -21,6 +21,8 @@ from envbuild.store.fetched import FETCHED, PACKAGE
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from envbuild.record import Pairs
 
 
 def lock_of(job: BuildJob, recipe: PlannedRecipe) -> Lock:
@@ -48,11 +50,22 @@ def lock_of(job: BuildJob, recipe: PlannedRecipe) -> Lock:
             fetched=tuple(sorted(job.sources.fetched(recipe).items())),
             images=tuple(sorted(job.sources.images(recipe).items())),
             results=Results(steps, seen, (image,), network),
+            commits=_commits(job, recipe),
         ),
         parameters=tuple(sorted(recipe.recipe.parameters)),
         others=before.others if before is not None else (),
         cool_down=before.cool_down if before is not None else "",
     )
+
+
+def _commits(job: BuildJob, recipe: PlannedRecipe) -> Pairs:
+    """Return the commits that the branches and tags meant which a recipe fetches."""
+    fetched = job.sources.fetched(recipe)
+    if not any(url.startswith("git+") for url in fetched):
+        return ()
+    from envbuild.build.commits import commits_of  # few recipes fetch any
+
+    return commits_of(job.store, recipe.lock, fetched, job.sources.ref_kinds)
 
 
 def _locked_stage(at: StageProgress) -> LockedStage:
@@ -117,7 +130,7 @@ def write_lock(job: BuildJob, recipe: PlannedRecipe, lock: Lock) -> str:
 def _networked(stages: Sequence[StageProgress]) -> list[StepResult]:
     """Return the results of the steps that have a network."""
     results = (result for at in stages for result in at.results)
-    return [one for one in results if isinstance(one.step.action, Execute) and one.step.action.network]
+    return [result for result in results if isinstance(result.step.action, Execute) and result.step.action.network]
 
 
 def _let_git_merge(job: BuildJob, path: str) -> None:

@@ -43,6 +43,7 @@ _MANAGERS = (
     (re.compile(r"\b(?:apt-get|apt|aptitude)\b[^;&|\n]*?\binstall\b([^;&|]*)"), "apt {}"),
     (re.compile(r"\b(?:pip3?|uv pip)\b[^;&|\n]*?\binstall\b([^;&|]*)"), "pip(into=DIR) {}"),
     (re.compile(r"\b(?:npm|pnpm|yarn)\b[^;&|\n]*?\b(?:install|i|add|ci)\b([^;&|]*)"), "npm(into=DIR) {}"),
+    (re.compile(r"\bcargo\b[^;&|\n]*?\b(?:build|fetch|run|test|vendor)\b"), "cargo(into=DIR) -r DIR"),
 )
 _ADDRESS = re.compile(r"\b(?:curl|wget)\b[^;&|\n]*?(https?://[^\s'\";&|]+)")
 
@@ -66,9 +67,13 @@ def _statement_for(text: str) -> str:
     """Return the statement that does what a command wanted to do with the network, "" where there is none."""
     joined = text.replace("\\\n", " ")
     for pattern, form in _MANAGERS:
-        found = pattern.search(joined)
-        if found is not None:
-            words = [word for word in found[1].split() if word == "-r" or not word.startswith("-")]
+        match = pattern.search(joined)
+        if match is not None:
+            words = [
+                word
+                for word in (match[1] if pattern.groups else "").split()
+                if word == "-r" or not word.startswith("-")
+            ]
             packages = [word.strip("\"'") for word in words if word == "-r" or _PACKAGE.fullmatch(word.strip("\"'"))]
             named = packages[:MAX_NAMED] + (["..."] if len(packages) > MAX_NAMED else [])
             return form.format(" ".join(named) if named else "PACKAGE ...")

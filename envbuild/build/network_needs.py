@@ -11,7 +11,9 @@ from envbuild.build.fetch import has_content
 from envbuild.build.file_sources import FileSources, NeedsNetwork, file_line
 from envbuild.build.graph import Stage
 from envbuild.build.job import BuildJob
-from envbuild.language.model import Apt, Debian, Fetch, Npm, Pip, Place, Run, Statement, Test
+from envbuild.language.base_kinds import Debian
+from envbuild.language.model import Apt, Cargo, Fetch, Npm, Pip, Run, Statement, Test
+from envbuild.language.statement_parts import Place
 from envbuild.lockfile.lock import Package, first_line
 from envbuild.packages.cache import Cache
 from envbuild.packages.registry import manager_of
@@ -101,7 +103,7 @@ class _Search:
                     yield Need(text, "neither the recipe nor the lock has its sha256")
                 elif not has_content(self._store, digest):
                     yield Need(text, f"sha256:{digest}", f"sha256:{digest}")
-            case Apt() | Pip() | Npm():
+            case Apt() | Pip() | Npm() | Cargo():
                 packages = self._locked(stage, statement)
                 if packages is None:
                     yield Need(text, "the lock does not say which packages it means")
@@ -111,8 +113,8 @@ class _Search:
                 pass
 
     def _locked(self, stage: Stage, statement: Statement) -> tuple[Package, ...] | None:
-        before = (one for one in stage.written.statements if isinstance(one, (Apt, Pip, Npm)))
-        number = next(number for number, one in enumerate(before) if one is statement)
+        before = (candidate for candidate in stage.written.statements if isinstance(candidate, (Apt, Pip, Npm, Cargo)))
+        number = next(number for number, candidate in enumerate(before) if candidate is statement)
         installs = stage.locked.installs if stage.locked is not None else ()
         if number < len(installs) and installs[number].manager == type(statement).__name__.lower():
             manager = manager_of(installs[number].manager)

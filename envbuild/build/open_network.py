@@ -13,7 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from envbuild.language.model import Place, Statement
+    from envbuild.language.model import Statement
+    from envbuild.language.statement_parts import Place
 
 INSTEAD = 'name the hosts that it needs: network="HOST, HOST:PORT, *.DOMAIN"'
 

@@ -78,9 +78,12 @@ class Phases:
         assert isinstance(action, InstallPackages)
 
         own = action.replace(environment=()) if self._own_sources else action
-        asked = self._servers_of(action).asked(own, contents, self._settings_of_tree(run.tree, action))
 
         def execute(task: Task, out: str) -> TaskResult:
+            asked = None
+            if not task.offline:
+                texts = self._settings_of_tree(run.tree, action)
+                asked = self._servers_of(action).asked(own, contents, texts)
             outcome, tail = self._executor.resolve(task, out, run.tree, run.near, MAX_SECONDS, sink, asked)
             if outcome.timed_out:
                 raise Unresolved(

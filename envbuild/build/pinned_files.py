@@ -13,8 +13,11 @@ from envbuild.build.recipe_files import lock_text, project_of
 from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.errors import EnvbuildError, UsageError, fields
-from envbuild.language.model import Apt, Debian, Fetch, Host, Npm, Pip, RecipeBase, Run, StageBase, Test, base_text
-from envbuild.lockfile.lock import Lock, LockedInstall, LockedStage, Package, Section, first_line, path_of
+from envbuild.language.base_kinds import Debian, Host, RecipeBase, StageBase, base_text
+from envbuild.language.git_address import git_address, is_git
+from envbuild.language.model import Apt, Cargo, Fetch, Npm, Pip, Run, Test
+from envbuild.language.values import InvalidValue
+from envbuild.lockfile.lock import Lock, LockedInstall, LockedStage, Package, Section, commit_id, first_line, path_of
 from envbuild.lockfile.lock_file import read_lock
 from envbuild.packages.addresses import BadAddress
 from envbuild.packages.manager import Contents
@@ -60,7 +63,8 @@ class NotLockedFor(UsageError):
 class PinnedFile(Record):
     """One file. `kind` is its package manager, BASE or FETCH; `action` and `contents` are the statement that asks for
     it. Of a base's package, `released` is the date of the suite (seconds). The `package` of a fetched file has its
-    address for an origin. `architectures` are those of the machines that need it."""
+    address for an origin, and of a git repository its commit for a version. `architectures` are those of the
+    machines that need it."""
 
     kind: str
     package: Package
@@ -68,6 +72,11 @@ class PinnedFile(Record):
     contents: Contents = ()
     released: int = 0
     architectures: tuple[str, ...] = ()
+
+
+def is_commit_file(file: PinnedFile) -> bool:
+    """Return whether a file is the archive of a git repository's commit, which git brings."""
+    return file.kind == FETCH and is_git(file.package.origin)
 
 
 class Unpinned(Record):
@@ -166,9 +175,10 @@ class _Reader:
             for file in (*_of_base(stage), *_of_steps(stage, named)):
                 files.setdefault(file.package.hash, file)
         own = _fetched_by(recipe) if section is lock.own else ()
+        commits = dict(section.commits)
         for url, digest in (*section.fetched, *own):
             if digest:
-                file = _fetched(url, digest)
+                file = _fetched(url, digest, commit_id(commits.get(url, "")))
                 files.setdefault(file.package.hash, file)
         yield from files.values()
 
@@ -205,7 +215,7 @@ class _Reader:
                 match statement:
                     case Run() | Test() if statement.options.network:
                         yield Unpinned(f"{text}: no lock says what it takes from the network", lost=False)
-                    case Apt() | Pip() | Npm() if not _is_answered(locked, stage, statement):
+                    case Apt() | Pip() | Npm() | Cargo() if not _is_answered(locked, stage, statement):
                         yield Unpinned(f"{text}: the lock does not say which packages it means: build it", lost=True)
                     case Fetch() if files is not None and not (statement.sha256 or files.get(statement.url)):
                         yield Unpinned(f"{text}: the lock does not have its sha256: build it", lost=True)
@@ -260,9 +270,9 @@ def _statement_of(manager: str) -> InstallPackages:
     return InstallPackages(manager, (), (), (), (), "")
 
 
-def _is_answered(locked: LockedStage | None, stage: Stage, statement: Apt | Pip | Npm) -> bool:
+def _is_answered(locked: LockedStage | None, stage: Stage, statement: Apt | Pip | Npm | Cargo) -> bool:
     """Return whether a lock says which packages a statement means, as far as its place among such statements tells."""
-    before = [written for written in stage.written.statements if isinstance(written, (Apt, Pip, Npm))]
+    before = [written for written in stage.written.statements if isinstance(written, (Apt, Pip, Npm, Cargo))]
     number = next(number for number, written in enumerate(before) if written is statement)
     installs = locked.installs if locked is not None else ()
     return number < len(installs) and installs[number].manager == type(statement).__name__.lower()
@@ -276,10 +286,17 @@ def _fetched_by(recipe: PlannedRecipe) -> Iterator[tuple[str, str]]:
                 yield statement.url, statement.sha256
 
 
-def _fetched(url: str, digest: str) -> PinnedFile:
-    name = url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "file"
+def _fetched(url: str, digest: str, commit: str) -> PinnedFile:
+    """Return a fetched file; that of a git repository has its commit for a version."""
     try:
-        package = Package(name, "-", f"sha256:{digest}", url)
+        if is_git(url):
+            address = git_address(url)
+            package = Package(address.name, address.commit or commit or "-", f"sha256:{digest}", url)
+        else:
+            name = url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "file"
+            package = Package(name, "-", f"sha256:{digest}", url)
+    except InvalidValue:
+        raise BadAddress(url) from None
     except ValueError:
         raise BadAddress(url) from None
     return PinnedFile(FETCH, package, _statement_of("apt"))

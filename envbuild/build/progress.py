@@ -6,7 +6,7 @@ This is all that changes while a graph is walked. It belongs to whoever walks: o
 from __future__ import annotations
 
 from envbuild.build.graph import Graph, Stage
-from envbuild.language.model import RecipeBase, StageBase
+from envbuild.language.base_kinds import RecipeBase, StageBase
 from envbuild.lockfile.lock import BasePackages, Package
 from envbuild.lockfile.results import Sight
 from envbuild.plan.image_config import Facts

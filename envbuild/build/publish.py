@@ -158,7 +158,7 @@ def _publish_others(
     """Record the images that a recipe names beside its own, and move their tags; return (names, digest) of each."""
     if recipe is job.graph.top and job.request.tag is not None:
         return ()  # that name is for one image
-    told = []
+    images = []
     for name, stage in recipe.others:
         at = job.progress[stage]
         digest = image_config.image_digest(at.tree, at.facts)
@@ -169,8 +169,8 @@ def _publish_others(
             sources = {**sources, "stage": stage.name} if sources else {}
             job.store.images.put(image_of(job, recipe, sources, stage))
         names = [(place.own(name), tag) for tag in (LATEST, place.branch) if tag]
-        told.append((", ".join(_move(job, recipe, digest, place, names)), digest))
-    return tuple(told)
+        images.append((", ".join(_move(job, recipe, digest, place, names)), digest))
+    return tuple(images)
 
 
 def _provenance(job: BuildJob, recipe: PlannedRecipe) -> dict[str, Any]:
@@ -180,13 +180,13 @@ def _provenance(job: BuildJob, recipe: PlannedRecipe) -> dict[str, Any]:
     needed = job.graph.needed_by(recipe)
     folders = [context.folder for other in needed for context in job.sources.contexts(other)]
     read = [path for other in needed for path in job.sources.files_read(other)]
-    found = provenance(recipe.path, read, folders)
-    if found.converted:
-        paths = ", ".join(path for path, _ in found.converted[:3])
-        more = f" and {len(found.converted) - 3} more" if len(found.converted) > 3 else ""
-        text = f"{paths}{more} may be as committed: git's own conversions ({found.converted[0][1]}) are not run"
+    position = provenance(recipe.path, read, folders)
+    if position.converted:
+        paths = ", ".join(path for path, _ in position.converted[:3])
+        more = f" and {len(position.converted) - 3} more" if len(position.converted) > 3 else ""
+        text = f"{paths}{more} may be as committed: git's own conversions ({position.converted[0][1]}) are not run"
         job.reporter.emit(Notice("note", text, "the build is on record as made from changed files"))
-    return found.known
+    return position.known
 
 
 def _note_use(job: BuildJob, recipe: PlannedRecipe) -> None:
@@ -230,7 +230,7 @@ def _move(
             moving.append((name, tag))
     if moving:
         known = {
-            "user": request.user,
+            "user": request.user(),
             "recipe": recipe.path,
             "seconds": round(time.monotonic() - reporter.started, 3),
             "ran": reporter.ran,

@@ -5,6 +5,10 @@ from __future__ import annotations
 from envbuild.record import Pairs, Record
 from envbuild.store.step_cache import MAX_OUTPUT
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MAX_FETCHED = 8 << 30
 """Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""
 
@@ -14,12 +18,13 @@ class BuildRequest(Record):
 
     `tag` is NAME:TAG or None for the recipe's own name and `latest`; `stage` None builds the whole recipe.
     `locked` forbids to change a pin, and `exact` asks beside that for a lock with all results.
-    `secrets` are (name, content); `network` are the variables that networked steps are given beside their own
-    (proxies, certificates). `epoch` is $SOURCE_DATE_EPOCH in seconds, None where it is not set. `refresh`
-    ignores what the lock pins; bases that were made after `refreshed` (nanoseconds since 1970) are as new as they can
-    be. `renew` names packages whose versions it doesn't keep; a `dry_run` finds out what
+    `secrets` are (name, content); `agents` are (name, socket) of the user's SSH agents, the socket "" where the
+    environment names none; `devices` are paths of devices that steps may have. `network` are the variables that
+    networked steps are given beside their own (proxies, certificates). `epoch` is $SOURCE_DATE_EPOCH in seconds, None
+    where it is not set. `refresh` ignores what the lock pins; bases that were made after `refreshed` (nanoseconds since
+    1970) are as new as they can be. `renew` names packages whose versions it doesn't keep; a `dry_run` finds out what
     packages would be installed, and ends there. `rerun` are places (LINE or FILE:LINE) whose steps run again.
-    `home` is the user's, `user` who that is. `immutable` makes the tag one that never moves again.
+    `home` is the user's, `user` tells who that is. `immutable` makes the tag one that never moves again.
     Without `record` nothing is: no image, tag, lock or cached step; and bases are those of the lock.
     Without `publish` steps are kept for the cache, and no image, tag or lock.
     `fetch_limit` is how many bytes one file that is fetched may have, `output_limit` how many are kept of what one step
@@ -47,9 +52,11 @@ class BuildRequest(Record):
     rerun: tuple[str, ...] = ()
     jobs: int = 2
     secrets: tuple[tuple[str, bytes], ...] = ()
+    agents: Pairs = ()
+    devices: tuple[str, ...] = ()
     network: Pairs = ()
     home: str = ""
-    user: str = ""
+    user: Callable[[], str] = str
     immutable: bool = False
     record: bool = True
     publish: bool = True

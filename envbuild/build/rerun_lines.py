@@ -38,7 +38,7 @@ def spots(recipes: Iterable[model.Recipe], kinds: tuple[type, ...], wanted: Sequ
         for statement in stage.statements
         if isinstance(statement, kinds)
     }
-    found = set()
+    matches = set()
     for text in wanted:
         file, _, digits = text.rpartition(":")
         named = os.path.realpath(file or listed[-1].path)
@@ -51,5 +51,5 @@ def spots(recipes: Iterable[model.Recipe], kinds: tuple[type, ...], wanted: Sequ
         }
         if not fitting:
             raise NoStepThere(text, [str(line) for name, line in sorted(known) if os.path.realpath(name) == named])
-        found |= fitting
-    return frozenset(found)
+        matches |= fitting
+    return frozenset(matches)

@@ -12,10 +12,10 @@ from envbuild.build.cache_mounts import CachesOfStep, CacheUser, caches_of
 from envbuild.build.inputs import Inputs
 from envbuild.build.sandbox_worker import Worker
 from envbuild.build.secrets import Redactor
-from envbuild.errors import UsageError, WorkFailed, fields
+from envbuild.build.user_grants import NoSuchSecret, agent_of
+from envbuild.errors import WorkFailed, fields
 from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, binds_of
-from envbuild.language.model import Place
 from envbuild.language.network_hosts import HOST_NETWORK
 from envbuild.linux.nofollow import Folder
 from envbuild.linux.sparse_files import TookTooLong, TooSparse
@@ -24,6 +24,7 @@ from envbuild.plan.step import Execute, Step
 from envbuild.record import Pairs, Record
 from envbuild.sandbox.hosts import HOSTS, MAX_BYTES, restore_hosts
 from envbuild.sandbox.spec import OF_TREE, Bind, Outcome, Request, Scratch, Secret
+from envbuild.sandbox.user_namespace import SHIFTED
 from envbuild.store.layer_check import CLOCK_STEP
 from envbuild.store.network_record import MACHINE, NetworkRecord
 from envbuild.store.objects import TooLargeToRead
@@ -40,24 +41,10 @@ if TYPE_CHECKING:
     from envbuild.build.step_network.step_proxy import StepProxy
 
 
+AGENT = "/run/ssh-agent.sock"
+"""Where a step that may use the user's SSH agent finds it."""
 MIN_READING_SECONDS = 10.0
 """Seconds that there always are to read what a command with a time limit left."""
-
-
-@fields
-class NoSuchSecret(UsageError):
-    """A step wants a secret that the build was not given."""
-
-    name: str
-    place: Place | None = None
-
-    def text(self) -> tuple[str, str]:
-        at = f"{self.place.file}:{self.place.line}: " if self.place is not None else ""
-        return (
-            f"{at}the step needs the secret '{self.name}'",
-            f"give it with: --secret {self.name}=FILE, or in the environment: "
-            f"{self.name}=... envbuild build --secret {self.name}",
-        )
 
 
 @fields
@@ -96,17 +83,22 @@ class Executor:
         store: Store,
         worker: Worker,
         secrets: tuple[tuple[str, bytes], ...],
+        agents: Pairs,
+        devices: tuple[str, ...],
         network: Callable[[Digest], NetworkSettings],
         output_limit: int,
         machine: tuple[Pairs, str],
     ) -> None:
-        """`network` gives the settings that a networked command on this tree needs; `output_limit` bytes are kept of
-        what a command prints; `machine` are the user's variables about proxies and indexes, and the user's folder."""
+        """`agents` are (name, socket) of SSH agents and `devices` those that steps may have; `network` gives the
+        settings that a networked command on this tree needs; `output_limit` bytes are kept of what a command prints;
+        `machine` are the user's variables about proxies and indexes, and the user's folder."""
         self._machine = machine
         self._output_limit = output_limit
         self._store = store
         self._worker = worker
         self._secrets = dict(secrets)
+        self._agents = dict(agents)
+        self._devices = devices
         self._network = network
         self._homes = Homes(store)
 
@@ -123,8 +115,8 @@ class Executor:
         """Run the step's command on `parent`; `sink` gets what it prints, with secrets masked. Its caches are those of
         the stage `caches`.
 
-        A test's changes are thrown away. Raises NoSuchSecret, PathTooLong, OSError where the store can't be written,
-        and what the sandbox raises when the command can't be started at all.
+        A test's changes are thrown away. Raises PathTooLong, OSError where the store can't be written, UsageError where
+        the user has not given what it wants, and what the sandbox raises when the command can't be started at all.
         """
         action = step.action
         assert isinstance(action, Execute)
@@ -135,11 +127,18 @@ class Executor:
             from envbuild.build.step_network.start import proxy_of_step  # asyncio: only where a step has a network
 
             proxy, settings = proxy_of_step(action.network, settings, self._machine, [s.content for s in secrets])
+        relay = None
+        if action.ssh:
+            from envbuild.build.agent_relay import AgentRelay  # few steps have it
+
+            relay = AgentRelay(agent_of(self._agents, action.ssh))
         shown = tuple(self._shown(entry, target.decode()) for target, entry in inputs.entries)
         # The names of the machine's /etc/hosts are its own; those of a step are `localhost` and its host name.
         settings = settings.replace(binds=tuple(bind for bind in settings.binds if bind[1] != HOSTS))
 
         def request(space: Workspace, layers: tuple[str, ...], mounted: CachesOfStep) -> Request:
+            agent = () if relay is None else (Bind(relay.listen(os.path.realpath(space.path)), AGENT),)
+            devices = self._device_binds(action.devices, os.path.realpath(space.path)) if action.devices else ()
             return Request(
                 layers=layers,
                 argv=action.argv,
@@ -151,14 +150,17 @@ class Executor:
                 network=action.network == HOST_NETWORK,
                 proxied=proxy is not None,
                 names=self._has_etc(parent),
-                binds=(*self._binds(inputs, settings, space.path), *shown, *mounted.binds),
+                binds=(*self._binds(inputs, settings, space.path), *shown, *mounted.binds, *agent, *devices),
                 scratch=tuple(Scratch(mount.target, mount.size) for mount in action.tmpfs),
                 secrets=secrets,
                 timeout=step.timeout,
                 tmp=OF_TREE if has_tmp(self._store.trees, parent) else "",
             )
 
-        done = self._run(step, request, secrets, parent, near, epoch, caches, sink, proxy)
+        with ExitStack() as held:
+            if relay is not None:
+                held.enter_context(relay)
+            done = self._run(step, request, secrets, parent, near, epoch, caches, sink, proxy)
         if proxy is not None:
             return done.replace(network=proxy.traffic.record, refused=tuple(proxy.traffic.refused.items()))
         return done.replace(network=NetworkRecord(MACHINE)) if action.network else done
@@ -203,7 +205,7 @@ class Executor:
         Return how it ended, after `timeout` seconds at the latest, and the end of its output. What it writes to
         `task.OUT` lies in the folder `out` afterwards."""
         settings, proxy = self._network(parent), None
-        if asked is not None:
+        if asked is not None and not task.offline:
             from envbuild.build.step_network.start import proxy_of_servers  # as above
 
             proxy, settings = proxy_of_servers(asked, settings, self._machine)
@@ -221,7 +223,7 @@ class Executor:
                 environment=(*settings.environment, *task.environment, ("HOME", "/tmp")),
                 upper=space.upper,
                 work=space.work,
-                network=proxy is None,
+                network=proxy is None and not task.offline,
                 proxied=proxy is not None,
                 binds=(
                     *binds_of(settings, space.path),
@@ -330,6 +332,7 @@ class Executor:
                 "HOME": self._homes.of(tree, action.user),
                 **dict(action.environment),
                 **dict(action.parameters),
+                **({"SSH_AUTH_SOCK": AGENT} if action.ssh else {}),
                 "SOURCE_DATE_EPOCH": str(epoch),
             }.items()
         )
@@ -352,6 +355,11 @@ class Executor:
             self._store.stacks.fold(tree)
         (layer,) = self._store.layers(tree)
         return os.path.realpath(layer)
+
+    def _device_binds(self, devices: tuple[str, ...], folder: str) -> tuple[Bind, ...]:
+        from envbuild.build.devices import device_binds  # few steps have one
+
+        return device_binds(devices, self._devices, folder, shifted=self._worker.ids.kind == SHIFTED)
 
     def _secret(self, name: str) -> bytes:
         if name not in self._secrets:

@@ -15,7 +15,7 @@ from functools import partial
 
 from envbuild.build.cache_miss import parts_and_source
 from envbuild.build.cache_mounts import CacheUser
-from envbuild.build.context import ATTEMPTS, WAIT
+from envbuild.build.context import MAX_ATTEMPTS, WAIT
 from envbuild.build.events import Notice, StepFinished
 from envbuild.build.explain import StepExplanations
 from envbuild.build.fetch import fetch
@@ -28,14 +28,16 @@ from envbuild.build.make_bases import BaseMaker
 from envbuild.build.open_network import INSTEAD, note_of, places_of
 from envbuild.build.package_answers import ResolvedAnswers
 from envbuild.build.progress import StageProgress, StepResult
-from envbuild.build.sandbox_actions import Execution, Executor, NoSuchSecret, NotReproducible
+from envbuild.build.sandbox_actions import Execution, Executor, NotReproducible
 from envbuild.build.sandbox_worker import Worker
 from envbuild.build.step_failure import StepFailure, Stopped, report_failure, step_failed
 from envbuild.build.tree_actions import Performer
+from envbuild.build.user_grants import GrantCheck
 from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMissing, pending_step, walk
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 from envbuild.images.network_settings import network_settings
-from envbuild.language.model import RecipeBase, Run, StageBase, Test
+from envbuild.language.base_kinds import RecipeBase, StageBase
+from envbuild.language.model import Run, Test
 from envbuild.language.one_line import one_line
 from envbuild.lockfile.lock import VERSION
 from envbuild.packages.manager import CHECK, CHECK_ALL, CHECK_OTHERS
@@ -68,7 +70,7 @@ class Scheduler:
         self._cache = job.cache
         self._slots = threading.Semaphore(max(1, job.request.jobs))
         self._stop = threading.Event()
-        self._files = FileSources(job.request, job.reporter.emit)
+        self._files = FileSources(job.request, job.reporter.emit, self._stop.is_set)
         self._bases = BaseMaker(job, self._files)
         self._threads: dict[int, StageThread] = {}
         self._inputs = Gatherer(self.store, job.graph, job.sources, self._wait_for, self._download)
@@ -83,7 +85,7 @@ class Scheduler:
         """Bring all stages of the build to their end. Raises the first failure."""
         request = self.job.request
         left = [stage for stage in self.job.graph.stages if not self.progress.has_ended(stage)]
-        self._refuse_missing_secrets(left)
+        self._check_grants(left)
         self._note_open_networks(left)
         if request.places or request.offline:
             from envbuild.build.network_needs import prepare_places  # only where it matters
@@ -103,6 +105,8 @@ class Scheduler:
                 self.store,
                 self._worker,
                 request.secrets,
+                request.agents,
+                request.devices,
                 lambda tree: network_settings(self.store, tree, request.network, request.home),
                 request.output_limit,
                 (request.network, request.home),
@@ -125,16 +129,16 @@ class Scheduler:
         runs = (Execute, InstallPackages)
         return next((tree for tree, step in steps if step is not None and isinstance(step.action, runs)), None)
 
-    def _refuse_missing_secrets(self, stages: Sequence[Stage]) -> None:
-        """Raise NoSuchSecret for a step that is going to run, since nobody has run it yet, and lacks a secret."""
-        given = dict(self.job.request.secrets)
+    def _check_grants(self, stages: Sequence[Stage]) -> None:
+        """Raise the error of a step that is going to run, since nobody has run it yet, and wants what the user has not
+        given."""
+        check = GrantCheck(self.job.request, lambda text, hint: self.reporter.emit(Notice("note", text, hint)))
         for stage in () if self.job.request.dry_run else stages:
             for statement in stage.written.statements:
-                if not isinstance(statement, (Run, Test)):
+                if not isinstance(statement, (Run, Test)) or not check.concerns(statement.options):
                     continue
-                missing = [name for name in statement.options.secrets if name not in given]
-                if missing and not self.store.steps.has_run(statement.text):
-                    raise NoSuchSecret(missing[0], statement.place)
+                if not self.job.request.use_cache or not self.store.steps.has_run(statement.text):
+                    check.check(statement)
 
     def _note_open_networks(self, stages: Sequence[Stage]) -> None:
         """Say which of the steps that are left have the whole network of this machine, before the first runs."""
@@ -204,12 +208,29 @@ class Scheduler:
                 raise Stopped
         return self.progress.ended(number)
 
-    def _download(self, url: str, expected: Digest | None, source: str) -> Digest:
+    def _download(self, url: str, expected: Digest | None, source: str, commit: str) -> Digest:
+        from envbuild.language.git_address import is_git  # only where something is fetched
+
         limit = self.job.request.fetch_limit
+        if is_git(url):
+            return self._download_commit(url, expected, source, commit)
         digest, redirected = fetch(self.store, url, expected, source, lambda done, total: None, limit, self._files)
         if redirected:
             self.job.sources.redirects[url] = redirected
         return digest
+
+    def _download_commit(self, url: str, expected: Digest | None, source: str, commit: str) -> Digest:
+        from envbuild.build.fetch_git import fetch_git  # git, only where a commit is fetched
+        from envbuild.git.network_program import StoppedByOthers
+
+        try:
+            fetched = fetch_git(self.store, url, expected, commit, source, self.job.request.fetch_limit, self._files)
+        except StoppedByOthers:
+            raise Stopped from None
+        self.job.sources.ref_kinds[url] = fetched.kind
+        if fetched.redirected:
+            self.job.sources.redirects[url] = fetched.redirected
+        return fetched.digest
 
     def _run_steps(self, stage: Stage) -> None:
         while (pending := self._next_missing(stage)) is not None:
@@ -327,11 +348,11 @@ class Scheduler:
         """Return the tree that an action makes, and the step with the inputs that it had: files that change while they
         are copied are looked at again, and are other inputs then."""
         step = pending.step
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 return self._performer.perform(step, pending.inputs, at.tree, pending.epoch), pending
             except ContentChanged as error:
-                if attempt == ATTEMPTS:
+                if attempt == MAX_ATTEMPTS:
                     raise
                 self.reporter.emit(Notice("note", f"{error.path} changed while it was copied: reading it again"))
                 time.sleep(WAIT * attempt)

@@ -56,14 +56,14 @@ class Redactor:
 
     def _occurrences(self) -> list[tuple[int, int]]:
         """Return where something is to be replaced, in order; what overlaps is one."""
-        found = [(0, self._covered)] if self._covered else []
+        occurrences = [(0, self._covered)] if self._covered else []
         for secret in self._secrets:
             at = self._held.find(secret)
             while at >= 0:
-                found.append((at, at + len(secret)))
+                occurrences.append((at, at + len(secret)))
                 at = self._held.find(secret, at + 1)
         joined: list[tuple[int, int]] = []
-        for first, last in sorted(found):
+        for first, last in sorted(occurrences):
             if joined and first < joined[-1][1]:
                 joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
             else:

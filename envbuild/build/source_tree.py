@@ -99,7 +99,7 @@ def _named(job: BuildJob, recipe: PlannedRecipe) -> Iterator[str]:
             yield from context.named
             yield from context.texts
             yield from _archives(job, needed)
-            yield from (found.path for found in context.taken.values())
+            yield from (item.path for item in context.taken.values())
             if context.ignored.path:
                 yield context.ignored.path
 
@@ -111,19 +111,19 @@ def _archives(job: BuildJob, recipe: PlannedRecipe) -> Iterator[str]:
 
 def _inside(root: str, paths: Iterable[str]) -> list[str]:
     """Return paths relative to `root`, without those that others contain and those that lie elsewhere."""
-    found: list[str] = []
+    outermost: list[str] = []
     inner = {os.path.relpath(path, root) for path in paths}
     for path in ["."] if "." in inner else sorted(inner, key=lambda path: path.split("/")):
-        if not path.startswith("../") and (not found or not path.startswith(f"{found[-1]}/")):
-            found.append(path)
-    return found
+        if not path.startswith("../") and (not outermost or not path.startswith(f"{outermost[-1]}/")):
+            outermost.append(path)
+    return outermost
 
 
 def _copied(job: BuildJob) -> Iterator[Edit]:
     with RealFiles() as files:
         for context in job.sources.contexts():
-            for found in context.taken.values():
-                yield Edit(os.fsencode(found.path), keep(job.store, found, (0, 0), None, files))
+            for item in context.taken.values():
+                yield Edit(os.fsencode(item.path), keep(job.store, item, (0, 0), None, files))
 
 
 def _file(store: Store, content: bytes, mode: int = 0o644) -> Entry:

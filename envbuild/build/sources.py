@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from envbuild.build.graph import PlannedRecipe
+from envbuild.lockfile.lock import commit_id
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, Digest
@@ -37,6 +38,8 @@ class Sources:
         self._nested: dict[int, dict[str, str]] = {}
         self.redirects: dict[str, str] = {}
         """Where servers sent us on to, by the address that a recipe has."""
+        self.ref_kinds: dict[str, str] = {}
+        """What the name of a commit turned out to be, a branch or a tag, by the address that a recipe has."""
 
     def context(self, recipe: PlannedRecipe, folder: str) -> Context:
         """Return the folder that paths of a statement are relative to."""
@@ -68,6 +71,11 @@ class Sources:
         fetched = dict(recipe.lock.own.fetched) if recipe.lock is not None and self._pinned else {}
         return fetched.get(url) or None  # "" is what a merge left unknown
 
+    def pinned_commit(self, recipe: PlannedRecipe, url: str) -> str:
+        """Return the commit that the lock has for the address of a git repository, "" if it has none."""
+        commits = dict(recipe.lock.own.commits) if recipe.lock is not None and self._pinned else {}
+        return commit_id(commits.get(url, ""))
+
     def contexts(self, recipe: PlannedRecipe | None = None) -> list[Context]:
         """Return the folders that statements took files from so far: those of one recipe, or of all."""
         return [context for (number, _), context in self._contexts.items() if recipe is None or number == recipe.number]
@@ -94,12 +102,12 @@ class Sources:
                 yield context.ignored.path
             yield from context.texts
             yield from context.archives
-            for found in context.taken.values():
-                yield from _paths(found)
+            for item in context.taken.values():
+                yield from _paths(item)
 
 
-def _paths(found: Found) -> Iterator[str]:
-    if found.entry.kind != DIRECTORY:
-        yield found.path
-    for child in found.children:
+def _paths(item: Found) -> Iterator[str]:
+    if item.entry.kind != DIRECTORY:
+        yield item.path
+    for child in item.children:
         yield from _paths(child)

@@ -13,8 +13,8 @@ from envbuild.build.progress import StageProgress
 from envbuild.build.sandbox_actions import Execution
 from envbuild.errors import EnvbuildError, WorkFailed, fields
 from envbuild.images.names import place_of
-from envbuild.language.model import Place
 from envbuild.language.network_hosts import HOST_NETWORK
+from envbuild.language.statement_parts import Place
 from envbuild.plan.image_config import dump
 from envbuild.plan.step import Action, Execute, InstallPackages, Step
 from envbuild.record import Pairs
@@ -78,8 +78,8 @@ def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, e
     if isinstance(action, InstallPackages):
         from envbuild.build.unsatisfied import unsatisfied  # only where an installation failed
 
-        told = unsatisfied(job.graph.recipe_of(at.stage), at, at.next_number, step, done.tail)
-        message += f"\n{told}" if told else ""
+        explanation = unsatisfied(job.graph.recipe_of(at.stage), at, at.next_number, step, done.tail)
+        message += f"\n{explanation}" if explanation else ""
         environment, user, workdir = action.environment, "", "/"
         parameters: Pairs = ()
     else:

@@ -24,7 +24,7 @@ MAX_BITS = 4_000
 """Of a whole number."""
 MAX_DEPTH = 20
 """Lists and maps within each other that are printed."""
-_LONGEST_REASON = 300
+_MAX_REASON = 300
 _NAME = "<template>"
 
 
@@ -106,10 +106,10 @@ def main(order: dict[str, Any]) -> None:
     except RecursionError as error:
         answer = {"line": _line_of(error.__traceback__), "reason": "it is nested too deep, or a macro calls itself"}
     except SecurityError as error:
-        answer = {"line": _line_of(error.__traceback__), "reason": str(error)[:_LONGEST_REASON]}
+        answer = {"line": _line_of(error.__traceback__), "reason": str(error)[:_MAX_REASON]}
     except Exception as error:
         # Whatever goes wrong inside a template is the template's: its calls reach nothing else.
-        answer = {"line": _line_of(error.__traceback__), "reason": str(error)[:_LONGEST_REASON] or type(error).__name__}
+        answer = {"line": _line_of(error.__traceback__), "reason": str(error)[:_MAX_REASON] or type(error).__name__}
     sys.settrace(None)
     sys.stdout.write(json.dumps(answer))
     sys.stdout.flush()

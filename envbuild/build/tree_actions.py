@@ -6,11 +6,11 @@ import os
 import posixpath
 from collections.abc import Iterator
 
+from envbuild.build.adopted_tree import Taken, adopt
 from envbuild.build.context import keep
 from envbuild.build.fetch import content_of
 from envbuild.build.inputs import Inputs, patterns_of
 from envbuild.digest import sha256_of
-from envbuild.errors import WorkFailed, fields
 from envbuild.images.accounts import Databases, add_account, owner_ids, read_databases
 from envbuild.linux.nofollow import RealFiles
 from envbuild.plan.step import (
@@ -23,48 +23,20 @@ from envbuild.plan.step import (
     Step,
     WriteFile,
 )
-from envbuild.record import Record
-from envbuild.store.database import StoreDamaged
+from envbuild.store.database import NOT_ITSELF, PartDamaged
 from envbuild.store.fetched import fetched_object
 from envbuild.store.missing_objects import put_aside
 from envbuild.store.step_cache import ContentChanged
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, edit
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
-from envbuild.tree.file_mode import Mode, changed_mode, with_mode
+from envbuild.tree.file_mode import changed_mode, with_mode
 from envbuild.tree.lookup import lookup, real_path, walk
 from envbuild.tree.patterns import Matcher, compile_patterns
 from envbuild.tree.times import Clock
 
 NANOSECONDS = 1_000_000_000
 _FOR_ALL, _FOR_ALL_MODE = (b"tmp", b"var/tmp"), 0o1777
-MAX_COPIED = 2_000_000
-"""As many as an archive may have members."""
-
-
-@fields
-class TooMuchCopied(WorkFailed):
-    """A folder of another stage or image has more in it than any environment."""
-
-    source: str
-
-    def text(self) -> tuple[str, str]:
-        return (
-            f"{self.source} has more than {MAX_COPIED:,} files and folders",
-            "copy a part of it, or fewer copies of copies",
-        )
-
-
-class _Taken(Record):
-    """What a copy from another tree takes of directories and leaves out, and the owner and the mode that it gives."""
-
-    include: Matcher | None = None
-    exclude: Matcher | None = None
-    owner: tuple[int, int] | None = None
-    mode: Mode | None = None
-
-
-_WHOLE = _Taken()
 
 
 class Performer:
@@ -144,17 +116,22 @@ class _Performance:
 
     def _copy(self, action: CopyIn, inputs: Inputs) -> list[Edit]:
         owner = owner_ids(action.owner, self.databases()) if action.owner else None
+        if action.unpack:
+            from envbuild.build.unpack import unpack_copied  # as for a file that is fetched
+
+            trees = unpack_copied(self._store, inputs, self._epoch, owner)
+            return [self._unpacked(action.destination, tree, owner) for tree in trees]
         several = len(action.sources) > 1 if action.optional else False
-        into_directory = several or action.destination.endswith("/") or len(inputs.found) + len(inputs.entries) > 1
+        into_directory = several or action.destination.endswith("/") or len(inputs.files) + len(inputs.entries) > 1
         entries = []
         # Most trees have nothing later than the epoch: files have the times then that they were found with.
-        clock = self._clock if inputs.found and self._clock.latest > self._mtime else None
+        clock = self._clock if inputs.files and self._clock.latest > self._mtime else None
         with RealFiles() as files:
-            for found in inputs.found:
-                entries.append((found.entry.name, keep(self._store, found, owner or (0, 0), action.mode, files, clock)))
-        taken = _Taken(*patterns_of(action), owner, action.mode)
+            for item in inputs.files:
+                entries.append((item.entry.name, keep(self._store, item, owner or (0, 0), action.mode, files, clock)))
+        taken = Taken(*patterns_of(action), owner, action.mode)
         for (path, entry), known in zip(inputs.entries, inputs.named if inputs.entries else (), strict=True):
-            entries.append((path.rpartition(b"/")[2], self._adopt(entry, taken, known.called)))
+            entries.append((path.rpartition(b"/")[2], adopt(self._store, entry, taken, known.called)))
         if action.parents:
             paths = [_path_below(known.called) for known in inputs.named]
             return [
@@ -182,9 +159,9 @@ class _Performance:
         """Return the source that each of the found files was named by; with wildcards one source gives several."""
         if action.optional:
             return [action.sources[named.number] for named in inputs.named]
-        if not inputs.found or len(inputs.found) == len(action.sources):
+        if not inputs.files or len(inputs.files) == len(action.sources):
             return list(action.sources)
-        return ["" if len(action.sources) > 1 else action.sources[0].rstrip("/")] * len(inputs.found)
+        return ["" if len(action.sources) > 1 else action.sources[0].rstrip("/")] * len(inputs.files)
 
     def _with_parents(self, action: CopyIn, path: str, entry: Entry, owner: tuple[int, int] | None) -> Iterator[Edit]:
         """Yield the edits that put what a source means at its own path below the destination."""
@@ -217,69 +194,6 @@ class _Performance:
             if inside and lookup(self._trees, self._parent, place, follow=False) is None:
                 yield Edit(place, Entry(b"", DIRECTORY, _FOR_ALL_MODE, 0, 0, self._mtime))
 
-    def _adopt(self, entry: Entry, taken: _Taken, source: str) -> Entry:
-        """Return an entry of another tree as it will be in this one, with its times: their order says what was made of
-        what."""
-        if entry.kind == DIRECTORY:
-            self._check_amount(entry, source)
-            if taken == _WHOLE and self._is_whole(entry):
-                return entry
-            adopted = self._adopt_directory(entry, taken, b"", taken.include is None)
-            return adopted if adopted is not None else entry._replace(digest=self._trees.save(()))
-        return self._adopt_leaf(entry, taken)
-
-    def _check_amount(self, entry: Entry, source: str) -> None:
-        """Raise TooMuchCopied. A folder that is in a tree twice is counted twice and looked at once: copies of copies
-        take no room in the store, until somebody walks over them or mounts them."""
-        amounts: dict[Digest, int] = {}
-        pending = [entry.digest]
-        while pending:
-            digest = pending[-1]
-            inner = [child.digest for child in self._trees.load(digest) if child.kind == DIRECTORY and child.digest]
-            missing = [folder for folder in inner if folder not in amounts]
-            if missing:
-                pending += missing
-                continue
-            pending.pop()
-            amounts[digest] = len(self._trees.load(digest)) + sum(amounts[folder] for folder in inner)
-            if amounts[digest] > MAX_COPIED:
-                raise TooMuchCopied(source)
-
-    def _adopt_directory(self, entry: Entry, taken: _Taken, inside: bytes, included: bool) -> Entry | None:
-        """Return a directory with what is taken of it, None if that is nothing. `included`: it is taken itself."""
-        kept = []
-        include, exclude = taken.include, taken.exclude
-        for child in self._trees.load(entry.digest):
-            path, is_directory = inside + child.name, child.kind == DIRECTORY
-            if child.name == b"." or (exclude is not None and exclude.matches(path, is_directory)):
-                continue
-            whole = included or (include is not None and include.matches(path, is_directory))
-            if is_directory:
-                inner = self._adopt_directory(child, taken, path + b"/", whole)
-                if inner is not None:
-                    kept.append(inner)
-            elif whole:
-                kept.append(self._adopt_leaf(child, taken))
-        if not kept and not included:
-            return None
-        digest = self._trees.save(kept)
-        return with_mode(self._owned(entry, taken.owner)._replace(digest=digest), taken.mode)
-
-    def _adopt_leaf(self, entry: Entry, taken: _Taken) -> Entry:
-        new = self._owned(entry, taken.owner)
-        if entry.kind != FILE:
-            return new
-        new = with_mode(new, taken.mode)
-        return new if new == entry else self._store.objects.alter(entry, new)
-
-    def _owned(self, entry: Entry, owner: tuple[int, int] | None) -> Entry:
-        uid, gid = owner if owner is not None else (entry.uid, entry.gid)
-        return entry._replace(uid=uid, gid=gid)
-
-    def _is_whole(self, entry: Entry) -> bool:
-        """Return whether a directory is one of a tree, and not the root with its own entry in it."""
-        return entry.name not in (b"", b".") and all(child.name != b"." for child in self._trees.load(entry.digest))
-
     # Files, directories, accounts
 
     def _file(self, destination: str, content: bytes, owner: str | None, mode: int, source: str) -> Edit:
@@ -297,13 +211,12 @@ class _Performance:
         if action.unpack:
             from envbuild.build.unpack import unpack  # archives, only when one is unpacked
 
-            tree = unpack(self._store, path, self._epoch, (uid, gid) if action.owner else None)
-            entry = Entry(b"", DIRECTORY, 0o755, uid, gid, self._mtime, 0, tree)
-            return [self._placed(action.destination.strip("/").encode(), entry)]
+            owner = (uid, gid) if action.owner else None
+            tree = unpack(self._store, path, name_of(action.url), self._epoch, owner)
+            return [self._unpacked(action.destination, tree, owner)]
         place = action.destination.strip("/").encode()
         if action.destination.endswith("/"):
-            name = action.url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "download"
-            place = b"/".join(filter(None, (place, name.encode())))
+            place = b"/".join(filter(None, (place, name_of(action.url).encode())))
         mode = changed_mode(0o644, action.mode)
         last = place.rpartition(b"/")[2]
         entry = Entry(last, FILE, mode, uid, gid, self._clock.copied(last, digest), 0, digest)
@@ -312,6 +225,11 @@ class _Performance:
         else:
             entry = self._read_fetched(entry, path, digest)
         return [self._placed(place, entry)]
+
+    def _unpacked(self, destination: str, tree: Digest, owner: tuple[int, int] | None) -> Edit:
+        """Return the edit that puts what was in an archive into a directory."""
+        entry = Entry(b"", DIRECTORY, 0o755, *(owner or (0, 0)), self._mtime, 0, tree)
+        return self._placed(destination.strip("/").encode(), entry)
 
     def _read_fetched(self, entry: Entry, path: str, digest: Digest) -> Entry:
         try:
@@ -323,7 +241,7 @@ class _Performance:
         except ContentChanged as error:
             self._store.lost.add(fetched_object(digest))
             put_aside(path, self._store.path)
-            raise StoreDamaged(f"the fetched file {digest[:12]} is not what its digest says") from error
+            raise PartDamaged(f"the fetched file {digest[:12]}", NOT_ITSELF) from error
 
     def _directory(self, path: str) -> list[Edit]:
         place = path.strip("/").encode()
@@ -351,7 +269,7 @@ class _Performance:
             edits.append(self._placed(home, Entry(b"", DIRECTORY, 0o755, account.uid, account.gid, self._mtime, 0)))
             skeleton = lookup(self._trees, self._parent, b"etc/skel")
             if skeleton is not None and skeleton.kind == DIRECTORY:
-                owned = self._adopt(skeleton, _Taken(owner=(account.uid, account.gid)), "")
+                owned = adopt(self._store, skeleton, Taken(owner=(account.uid, account.gid)), "")
                 edits.append(self._placed(home, owned._replace(mode=0o755)))
         return edits
 
@@ -372,6 +290,15 @@ class _Performance:
         if self._discard is None:
             return tree
         return edit(self._trees, tree, list(_discarded(self._store, tree, self._discard)), self._mtime)
+
+
+def name_of(url: str) -> str:
+    """Return what a fetched file is called: the last part of its address."""
+    from envbuild.language.git_address import git_address, is_git  # only where something is fetched
+
+    if is_git(url):
+        return git_address(url).name
+    return url.partition("?")[0].partition("#")[0].rstrip("/").rpartition("/")[2] or "download"
 
 
 def _path_below(called: str) -> str:

@@ -8,7 +8,7 @@ from envbuild.packages import apt_tasks, npm_tasks, pip_tasks
 from envbuild.packages.registry import plain_name
 from envbuild.plan.step import InstallPackages, Step
 
-_SHOWN = 5
+_MAX_SHOWN = 5
 _NAMED = {"apt": apt_tasks.to_unpin, "pip": pip_tasks.apart, "npm": npm_tasks.apart}
 """What finds the packages that a package manager says don't go together."""
 
@@ -38,11 +38,11 @@ def unsatisfied(recipe: PlannedRecipe, at: StageProgress, number: int, step: Ste
         return ""
     lines = (recipe.lock_text or "").splitlines()
     reasons = ["two branches may have pinned packages that don't go together:"]
-    for name in names[:_SHOWN]:
+    for name in names[:_MAX_SHOWN]:
         package = pinned[name]
         start = f'{{name: "{package.name}", version: "{package.version}"'
         place = next((f":{n}" for n, line in enumerate(lines, 1) if start in line), "")
         reasons.append(f"  {recipe.lock_path}{place}: {package.name} {package.version}")
-    plain = dict.fromkeys(plain_name(name) for name in names[:_SHOWN])
+    plain = dict.fromkeys(plain_name(name) for name in names[:_MAX_SHOWN])
     reasons.append(f"hint: envbuild update {recipe.path} {' '.join(plain)}")
     return "\n".join(reasons)

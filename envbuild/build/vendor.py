@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 
-from envbuild.build.fetch import content_of
+from envbuild.build.fetch import WrongDigest, content_of
 from envbuild.build.file_origins import FileOrigins, Origins
-from envbuild.build.pinned_files import FETCH, LockNeeds, PinnedFile
+from envbuild.build.pinned_files import FETCH, LockNeeds, PinnedFile, is_commit_file
 from envbuild.build.request import BuildRequest
 from envbuild.errors import EnvbuildError, FileUnusable
+from envbuild.language.git_address import is_commit
 from envbuild.lockfile.lock import Package
 from envbuild.packages.cache import Cache, Wanted, hash_of
 from envbuild.packages.connections import MAX_PARALLEL
@@ -151,11 +152,16 @@ class _Vendoring:
 
     def _fetch(self, files: Sequence[PinnedFile]) -> None:
         """Fetch what nobody nearer has, from where it is published or archived."""
+        commits = [file for file in files if is_commit_file(file)]
+        files = [file for file in files if file not in commits]
+        for number, file in enumerate(commits):
+            self._fetch_commit(file)
+            self._report(number + 1, len(commits))
         origins = FileOrigins(self._request)
         with ThreadPoolExecutor(MAX_PARALLEL, "find") as pool:
-            found = list(pool.map(origins.find, files))
+            places = list(pool.map(origins.find, files))
         groups: dict[str, list[tuple[PinnedFile, Origins]]] = {}
-        for file, origin in zip(files, found, strict=True):
+        for file, origin in zip(files, places, strict=True):
             groups.setdefault(origins.group(file), []).append((file, origin))
         for group in groups.values():
             wanted = [
@@ -168,6 +174,25 @@ class _Vendoring:
                 self._failures += [Failure(file, error.message) for file, _ in group]
                 continue
             fetch(self._folder, wanted, transport, self._report, self._failed)
+
+    def _fetch_commit(self, file: PinnedFile) -> None:
+        """Make the archive of a git repository's commit again."""
+        from envbuild.build.fetch_git import make_archive  # git, only where a commit is fetched
+
+        package = file.package
+        path = f"{self._folder.where(package)}.place"
+        try:
+            commit = package.version if is_commit(package.version) else ""
+            make_archive(self._store, package.origin, commit, path, self._request.fetch_limit)
+            actual = hash_of(path, package.hash)
+            if actual != package.hash:
+                raise WrongDigest(package.origin, package.hash[7:], actual[7:], "the lock")
+            self._folder.keep(path, package)
+        except EnvbuildError as error:
+            self._failed(package, error)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
 
     def _failed(self, package: Package, error: EnvbuildError) -> None:
         self._failures.append(Failure(self._by_hash[package.hash], error.message))

@@ -13,9 +13,10 @@ from urllib3.exceptions import HTTPError
 
 from envbuild.build.fetch import has_content
 from envbuild.build.file_origins import FileOrigins
-from envbuild.build.pinned_files import FETCH, LockNeeds, PinnedFile
+from envbuild.build.pinned_files import FETCH, LockNeeds, PinnedFile, is_commit_file
 from envbuild.build.request import BuildRequest
 from envbuild.errors import EnvbuildError
+from envbuild.language.git_address import is_commit
 from envbuild.packages.addresses import without_user
 from envbuild.packages.cache import Address, Cache
 from envbuild.packages.connections import MAX_PARALLEL, Connections
@@ -48,12 +49,12 @@ def check(
     """Return where each file of the locks would come from, by its hash."""
     files = list({file.package.hash: file for need in needs for file in need.files}.values())
     checking = _Checking(store, request, warn)
-    found = {}
+    sources = {}
     with ThreadPoolExecutor(MAX_PARALLEL, "check") as pool:
         for file, answer in zip(files, pool.map(checking.find, files), strict=True):
-            found[file.package.hash] = answer
-            progress("looking", len(found), len(files))
-    return found
+            sources[file.package.hash] = answer
+            progress("looking", len(sources), len(files))
+    return sources
 
 
 class _Checking:
@@ -73,6 +74,8 @@ class _Checking:
         place = self._places.find(package.hash, read=True)
         if place:
             return Found(file, PLACE, place)
+        if is_commit_file(file):
+            return _ask_git(file)
         origins = self._origins.find(file)
         reasons = [*origins.problems]
         try:
@@ -107,6 +110,18 @@ class _Checking:
             # Two threads may make it: the first one's is for both.
             self._connections.setdefault(group, Connections(self._origins.transport(file)))
         return self._connections[group]
+
+
+def _ask_git(file: PinnedFile) -> Found:
+    """Return whether a repository answers; whether it still gives the commit, only a fetch shows."""
+    from envbuild.build.fetch_git import ask_git  # git, only where a commit is fetched
+
+    package = file.package
+    try:
+        ask_git(package.origin, package.version if is_commit(package.version) else "")
+    except EnvbuildError as error:
+        return Found(file, NOWHERE, reasons=(error.message,))
+    return Found(file, ORIGIN, without_user(package.origin))
 
 
 def _first(connections: Connections, addresses: Sequence[Address], reasons: list[str]) -> str:

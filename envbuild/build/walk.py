@@ -10,7 +10,7 @@ from envbuild.build.graph import Stage
 from envbuild.build.inputs import Inputs, declared_inputs
 from envbuild.build.progress import Answer, BaseTree, NotKnownYet, Progress, StageProgress, StepResult
 from envbuild.errors import UsageError, WorkFailed
-from envbuild.language.model import RecipeBase, StageBase
+from envbuild.language.base_kinds import RecipeBase, StageBase
 from envbuild.plan.key import key_of
 from envbuild.plan.step import InstallPackages, Step
 from envbuild.record import Record

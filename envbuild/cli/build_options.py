@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from envbuild.build.request import BuildRequest
 from envbuild.cli.environment import Environment
@@ -14,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from typing import Any
 
     from envbuild.build.request import BuildResult
     from envbuild.ui.display import Display
@@ -41,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "tree comes out the same (may repeat)",
     )
     add_jobs(parser)
-    add_secret(parser)
+    add_grants(parser)
     parser.add_argument(
         "--output-limit",
         metavar="SIZE",
@@ -65,14 +67,14 @@ def add_vendor(parser: argparse.ArgumentParser) -> None:
 def places_of(words: Sequence[str], environment: Environment) -> tuple[str, ...]:
     """Return the places of `--vendor`, and after them those that the environment names. Raises BadOption and
     FileUnusable."""
-    found = []
+    places = []
     for word in words:
         from envbuild.cli.place_names import place
 
-        found.append(place(word, "--vendor"))
-        if found[-1].startswith("/") and not os.path.isdir(found[-1]):
+        places.append(place(word, "--vendor"))
+        if places[-1].startswith("/") and not os.path.isdir(places[-1]):
             raise FileUnusable(word, "there is no such directory", "envbuild vendor -o DIR makes one", "--vendor")
-    return (*found, *environment.places())
+    return (*places, *environment.places())
 
 
 def add_jobs(parser: argparse.ArgumentParser) -> None:
@@ -90,6 +92,25 @@ def add_secret(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME[=FILE]",
         help="give steps a secret: the content of FILE, or of the variable NAME (may repeat)",
+    )
+
+
+def add_grants(parser: argparse.ArgumentParser) -> None:
+    """Add what else only the user can give to a step: `--secret`, `--ssh` and `--allow`."""
+    add_secret(parser)
+    parser.add_argument(
+        "--ssh",
+        action="append",
+        default=[],
+        metavar="default|NAME[=SOCKET]",
+        help="let steps with `ssh` use your SSH agent while they run (may repeat)",
+    )
+    parser.add_argument(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="device=PATH",
+        help="let steps with `device=PATH` use a device of this machine (may repeat)",
     )
 
 
@@ -118,10 +139,10 @@ def request_from(arguments: argparse.Namespace, environment: Environment) -> Bui
         explain=arguments.explain,
         rerun=tuple(arguments.rerun),
         jobs=arguments.jobs,
-        secrets=tuple(read_secret(text, environment) for text in arguments.secret),
         immutable=arguments.immutable,
         epoch=environment.epoch(),
         output_limit=_output_limit(arguments.output_limit),
+        **granted(arguments, environment),
     )
 
 
@@ -133,7 +154,7 @@ def request_of_user(environment: Environment) -> BuildRequest:
         network=environment.network(),
         home=environment.home(),
         fetch_limit=environment.fetch_limit(),
-        user=environment.user(),
+        user=environment.user,
         snapshot=environment.snapshot(),
         places=environment.places(),
     )
@@ -177,10 +198,10 @@ def _output_limit(text: str | None) -> int:
         return MAX_OUTPUT
     from envbuild.text.sizes import parse_size
 
-    found = parse_size(text)
-    if not found:
+    limit = parse_size(text)
+    if not limit:
         raise BadOption("--output-limit", text, "size", "--output-limit 500m")
-    return found
+    return limit
 
 
 def _parameter(text: str) -> tuple[str, str]:
@@ -188,6 +209,41 @@ def _parameter(text: str) -> tuple[str, str]:
     if not equals or not name:
         raise BadOption("--set", text, "NAME=VALUE", "--set python=3.12")
     return name, value
+
+
+def granted(arguments: argparse.Namespace, environment: Environment) -> dict[str, Any]:
+    """Return the fields of a BuildRequest that the options of `add_grants` say. Raises UsageError."""
+    return {
+        "secrets": tuple(read_secret(text, environment) for text in arguments.secret),
+        "agents": tuple(read_agent(text, environment) for text in arguments.ssh),
+        "devices": tuple(map(_allowed_device, arguments.allow)),
+    }
+
+
+def read_agent(text: str, environment: Environment) -> tuple[str, str]:
+    """Return the name and the socket of `--ssh NAME[=SOCKET]`; the socket is "" where it is to be that of the
+    environment, which names none. Raises UsageError."""
+    name, equals, path = text.partition("=")
+    if not name or "/" in name or name.endswith(".env"):
+        raise BadOption("--ssh", text, "name of an agent", "--ssh default, or --ssh default=SOCKET")
+    path = os.path.expanduser(path) if equals else environment.variables.get("SSH_AUTH_SOCK", "")
+    if equals:
+        try:
+            mode = os.stat(path).st_mode
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise FileUnusable(path, str(reason), "name the socket of an agent", f"--ssh {name}") from error
+        if not stat.S_ISSOCK(mode):
+            mend = f"an agent has keys: ssh-add {path}; then --ssh {name}"
+            raise FileUnusable(path, "it is not the socket of an agent", mend, f"--ssh {name}")
+    return name, os.path.abspath(path) if path else ""
+
+
+def _allowed_device(text: str) -> str:
+    kind, _, path = text.partition("=")
+    if kind != "device" or not path.startswith("/dev/"):
+        raise BadOption("--allow", text, "grant", "--allow device=/dev/fuse")
+    return path
 
 
 def read_secret(text: str, environment: Environment) -> tuple[str, bytes]:

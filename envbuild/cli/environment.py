@@ -73,10 +73,10 @@ class Environment:
             return None
         from envbuild.text.sizes import parse_size
 
-        found = parse_size(text)
-        if found is None:
+        limit = parse_size(text)
+        if limit is None:
             raise BadOption("ENVBUILD_SPARSE_LIMIT", text, "size", "ENVBUILD_SPARSE_LIMIT=100g")
-        return found
+        return limit
 
     def fetch_limit(self) -> int:
         """Return `$ENVBUILD_FETCH_LIMIT`: bytes of one file that is fetched, at most.
@@ -90,10 +90,10 @@ class Environment:
             return MAX_FETCHED
         from envbuild.text.sizes import parse_size
 
-        found = parse_size(text)
-        if not found:
+        limit = parse_size(text)
+        if not limit:
             raise BadOption("ENVBUILD_FETCH_LIMIT", text, "size", "ENVBUILD_FETCH_LIMIT=20g")
-        return found
+        return limit
 
     def snapshot(self) -> str:
         """Return `$ENVBUILD_DEBIAN_SNAPSHOT`, the address of an archive of all that Debian ever had; "" where it is not

@@ -27,7 +27,7 @@ class NoSuchPath(UsageError):
 def entry_at(store: Store, image: Image, reference: str, path: str, *, follow: bool) -> tuple[bytes, Entry]:
     """Return the true path and the entry of `path` in an image. Raises NoSuchPath."""
     encoded = os.fsencode(path)
-    found = resolve(store.trees, image.tree, encoded, follow=follow)
-    if found is None:
+    resolved = resolve(store.trees, image.tree, encoded, follow=follow)
+    if resolved is None:
         raise NoSuchPath(reference, path, real_path(store.trees, image.tree, encoded, follow=follow)[0])
-    return found
+    return resolved

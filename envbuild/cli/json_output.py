@@ -119,9 +119,9 @@ def _sizes(store: Store, step: BuildStep) -> dict[str, int | None]:
 
 def _project(store: Store, tags: Sequence[Tag]) -> dict[str, str] | None:
     """Return the project that these tags are of, None if they are of none; the current one, if they are of several."""
-    found = dict.fromkeys(filter(None, (split_project(tag.name)[0] for tag in tags)))
-    here = place_of(".").id if len(found) > 1 else ""
-    project = store.projects.get(here if here in found else next(iter(found), ""))
+    projects = dict.fromkeys(filter(None, (split_project(tag.name)[0] for tag in tags)))
+    here = place_of(".").id if len(projects) > 1 else ""
+    project = store.projects.get(here if here in projects else next(iter(projects), ""))
     return {"name": store.projects.name(project.id), "path": project.path} if project is not None else None
 
 
@@ -135,6 +135,9 @@ def print_json(value: object, stream: Any) -> None:
     act on and a stream may not take, are escaped as JSON has it."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     if not text.replace("\n", "").isprintable():
-        text = "".join(one if one == "\n" or one.isprintable() else json.dumps(one)[1:-1] for one in text)
+        text = "".join(
+            character if character == "\n" or character.isprintable() else json.dumps(character)[1:-1]
+            for character in text
+        )
         text = text.replace("\x7f", "\\u007f")
     stream.write(text + "\n")

@@ -8,7 +8,7 @@ from envbuild.cli.environment import Environment
 from envbuild.images.names import place_of
 from envbuild.store.store import Store
 
-_SHOWN = 5
+_MAX_SHOWN = 5
 """Instances that are named."""
 
 
@@ -19,11 +19,11 @@ def tell_of_left_behind(store: Store, full: str, environment: Environment) -> No
         return
     from envbuild.instances.moved_on import left_behind  # most stores that only build have no instances
 
-    found = left_behind(store, full)
-    if not found:
+    outdated = left_behind(store, full)
+    if not outdated:
         return
-    names = [instance.name for instance in found]
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    names = [instance.name for instance in outdated]
+    more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
     shown = store.projects.shown(full, place_of(".").id)
     verb = "runs" if len(names) == 1 else "run"
-    environment.warn([f"{', '.join(names[:_SHOWN])}{more} still {verb} another image than {shown} now is"], "note")
+    environment.warn([f"{', '.join(names[:_MAX_SHOWN])}{more} still {verb} another image than {shown} now is"], "note")

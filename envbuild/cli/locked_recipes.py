@@ -10,12 +10,12 @@ from envbuild.errors import UsageError
 
 def locked_here(command: str) -> list[str]:
     """Return the recipes of this directory that have a lock. Raises UsageError if there are none."""
-    found = with_lock_here()
-    if not found:
+    recipes = with_lock_here()
+    if not recipes:
         raise UsageError(
             "there is no recipe with a lock in this directory", f"name one, as in: envbuild {command} web.env"
         )
-    return found
+    return recipes
 
 
 def with_lock_here() -> list[str]:

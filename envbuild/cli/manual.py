@@ -13,10 +13,10 @@ from envbuild.cli.parser import parser_of
 
 def pages() -> dict[str, str]:
     """Return the text of each page by the name of its file."""
-    found = {"envbuild.1": _overview()}
+    texts = {"envbuild.1": _overview()}
     for command in declared_commands():
-        found[f"envbuild-{command.name}.1"] = _page(command)
-    return found
+        texts[f"envbuild-{command.name}.1"] = _page(command)
+    return texts
 
 
 def _overview() -> str:

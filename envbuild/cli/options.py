@@ -102,7 +102,9 @@ def split_command(configure: Callable[..., None], words: Sequence[str]) -> tuple
     """
     declared = _Declarations()
     configure(declared)
-    takes_value = {flag for one in declared.arguments for flag in one.flags if one.action != "store_true"}
+    takes_value = {
+        flag for argument in declared.arguments for flag in argument.flags if argument.action != "store_true"
+    }
     plain = 0
     is_value = False
     for at, word in enumerate(words):

@@ -44,7 +44,7 @@ def parser_of(command: str, module: ModuleType) -> argparse.ArgumentParser:
             super().__init__(allow_abbrev=False, **settings)
 
         def error(self, message: str) -> NoReturn:
-            flags = [flag for one in self._actions for flag in one.option_strings]
+            flags = [flag for action in self._actions for flag in action.option_strings]
             first = next((line.strip() for line in module.EXAMPLES.splitlines() if line.startswith("  ")), "")
             hint = _hint_for_arguments(message, flags) or f"as in: {' '.join(first.partition('  ')[0].split())}"
             from envbuild.ui.sanitize import visible

@@ -268,7 +268,9 @@ def _target(path: str, option: str) -> str:
 
 def _here() -> Mount:
     folder = os.path.realpath(".")
-    if folder == "/" or any(folder == one or folder.startswith(one + "/") for one in _SYSTEM):
+    if folder == "/" or any(
+        folder == system_folder or folder.startswith(system_folder + "/") for system_folder in _SYSTEM
+    ):
         raise UsageError(
             f"--here: {folder} would cover the image's own files", "name a place for it: -v .:/srv/work -w /srv/work"
         )

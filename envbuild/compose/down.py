@@ -22,10 +22,10 @@ def no_such_group(instances: Instances, name: str) -> Warned:
     return Warned(f"no group '{name}' is up", did_you_mean(name, known, otherwise))
 
 
-def remove_members(store: Store, found: Sequence[Member], emit: Emit) -> None:
+def remove_members(store: Store, gone: Sequence[Member], emit: Emit) -> None:
     """Remove instances that are over, and the volumes that go with them. The process is root of the namespace."""
     volumes = Volumes.of(store)
-    for member in found:
+    for member in gone:
         Instances.of(store.path).remove(member.instance)
         for volume in member.anonymous:
             known = volumes.get(volume)
@@ -38,10 +38,10 @@ def remove_volumes(store: Store, group: Group, emit: Emit) -> None:
     """Remove the volumes that a file declares, but for external ones and those that somebody else has in use."""
     instances = Instances.of(store.path)
     used = {
-        mount.source: one.name
-        for one in instances.all()
-        for mount in settings_of(one).mounts
-        if mount.kind == "volume" and not is_over(instances.state(one))
+        mount.source: instance.name
+        for instance in instances.all()
+        for mount in settings_of(instance).mounts
+        if mount.kind == "volume" and not is_over(instances.state(instance))
     }
     for declared in group.volumes:
         known = None if declared.external else Volumes.of(store).get(declared.name)

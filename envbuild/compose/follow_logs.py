@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from envbuild.instances.records import Instances
 
 
-def lines_so_far(found: Sequence[Member]) -> dict[str, int]:
+def lines_so_far(followed: Sequence[Member]) -> dict[str, int]:
     """Return how many lines each instance has printed until now, by its id."""
-    return {member.instance.identity: sum(1 for _ in entries(f"{member.instance.path}/log")) for member in found}
+    return {member.instance.identity: sum(1 for _ in entries(f"{member.instance.path}/log")) for member in followed}
 
 
 class Followers:
@@ -27,7 +27,7 @@ class Followers:
     def __init__(
         self,
         instances: Instances,
-        found: Sequence[Member],
+        followed: Sequence[Member],
         skipped: Mapping[str, int],
         show: Callable[[str, str, bytes], None],
     ) -> None:
@@ -35,7 +35,7 @@ class Followers:
         self._instances = instances
         self._skipped = skipped
         self._show = show
-        self._over = {member: threading.Event() for member in found}
+        self._over = {member: threading.Event() for member in followed}
 
     def start(self) -> None:
         """Start them."""

@@ -35,6 +35,16 @@ class NotBuilt(WorkFailed):
         return f"{self.path} has changed since it was built", f"leave out --no-build, or: envbuild build {self.path}"
 
 
+@fields
+class ChangedWhileBuilt(WorkFailed):
+    """A recipe was edited while its build ran."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} changed while it was built", "run the same command again"
+
+
 def find_images(
     store: Store,
     group: Group,
@@ -48,7 +58,7 @@ def find_images(
     `build` builds a recipe and is called in a child process; None if nothing is to be built. All images are looked up
     before the first build. Raises ServiceErrors, NotBuilt, and the errors of loading and building a recipe.
     """
-    found: dict[str, tuple[Image, str]] = {}
+    images: dict[str, tuple[Image, str]] = {}
     wrong: list[Diagnostic] = []
     for service in services:
         try:
@@ -59,7 +69,7 @@ def find_images(
             elif service.image is not None:
                 folder = os.path.dirname(group.file) or "."
                 image = find_image(store, service.image, folder)
-                found[service.name] = image, kept_reference(store, service.image, folder)
+                images[service.name] = image, kept_reference(store, service.image, folder)
         except EnvbuildError as error:
             wrong.append(group.problem(service.origin, error.message, error.hint))
     if wrong:
@@ -70,8 +80,8 @@ def find_images(
             continue
         if service.recipe not in made:
             made[service.recipe] = _built(store, service.name, service.recipe, build, emit, epoch)
-        found[service.name] = made[service.recipe], _tag(store, service.recipe.path, made[service.recipe])
-    return found
+        images[service.name] = made[service.recipe], _tag(store, service.recipe.path, made[service.recipe])
+    return images
 
 
 def _built(
@@ -86,7 +96,7 @@ def _built(
         call_in_child(lambda: build(recipe))
         image = built_image(recipe.path, store, epoch, recipe.settings)
     if image is None:
-        raise WorkFailed(f"{recipe.path} changed while it was built", "run the same command again")
+        raise ChangedWhileBuilt(recipe.path)
     return image
 
 

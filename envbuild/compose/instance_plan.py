@@ -9,7 +9,7 @@ from envbuild.compose.file.mounts import unnamed_volume
 from envbuild.compose.file.reader import ServiceErrors
 from envbuild.compose.members import AFTER, ANONYMOUS, GROUP, NAME, SERVICE, SETTINGS
 from envbuild.digest import sha256_of
-from envbuild.errors import EnvbuildError, UsageError
+from envbuild.errors import EnvbuildError, UsageError, fields
 from envbuild.images.accounts import Homes
 from envbuild.images.find import facts_of
 from envbuild.instances import config as runtime
@@ -25,6 +25,14 @@ from envbuild.text.diagnostics import Diagnostic
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+@fields
+class NoHealthTest(UsageError):
+    """A service says when to check its health, and nobody says how."""
+
+    def text(self) -> tuple[str, str]:
+        return "its healthcheck has no test, and its image no check", "add: test: [CMD, PROGRAM]"
 
 
 class Plan(Record):
@@ -137,7 +145,7 @@ def _health(wanted: Health | None, facts: Facts) -> runtime.Health | None:
         return None
     check = runtime.Health(wanted.argv) if wanted.argv is not None else health_of(facts)
     if check is None:
-        raise UsageError("its healthcheck has no test, and its image no check", "add: test: [CMD, PROGRAM]")
+        raise NoHealthTest
     names = ("every", "timeout", "retries", "start_period", "start_interval")
     given = {name: getattr(wanted, name) for name in names}
     return check.replace(**{name: value for name, value in given.items() if value is not None})

@@ -72,13 +72,13 @@ def group_of(instance: Instance) -> str:
 
 def members(instances: Instances, group: str) -> list[Member]:
     """Return the instances of this group, ordered by the names of their services."""
-    found = []
+    in_group = []
     for instance in instances.all():
         if group_of(instance) == group:
             labels = dict(settings_of(instance).labels)
             after, anonymous = (tuple(labels.get(name, "").split()) for name in (AFTER, ANONYMOUS))
-            found.append(Member(instance, labels.get(SERVICE, ""), labels.get(SETTINGS, ""), after, anonymous))
-    return sorted(found, key=lambda member: (member.service, member.instance.name))
+            in_group.append(Member(instance, labels.get(SERVICE, ""), labels.get(SETTINGS, ""), after, anonymous))
+    return sorted(in_group, key=lambda member: (member.service, member.instance.name))
 
 
 def groups(instances: Instances) -> list[str]:

@@ -8,7 +8,7 @@ from envbuild.compose.file.model import Group, Service
 from envbuild.compose.file.reader import ServiceErrors
 from envbuild.compose.instance_plan import Plan, instance_name
 from envbuild.compose.members import Emit, Warned, members
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.instances.network.ports import Port, open_ports
 from envbuild.instances.network.select import check_network
 from envbuild.instances.records import Instances
@@ -21,6 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+@fields
+class SamePort(UsageError):
+    """Two services want one port of the host."""
+
+    services: tuple[str, str]
+    port: Port
+
+    def text(self) -> tuple[str, str]:
+        (first, second), port = self.services, self.port
+        return (
+            f"{first} and {second} both want {port.host}:{port.number}/{port.protocol}",
+            "choose another one for one of them",
+        )
+
+
 def make_folders(group: Group, services: Sequence[Service], emit: Emit) -> tuple[Service, ...]:
     """Return the services with the real paths of what they bind.
 
@@ -28,7 +43,7 @@ def make_folders(group: Group, services: Sequence[Service], emit: Emit) -> tuple
     Raises ServiceErrors.
     """
     wrong: list[Diagnostic] = []
-    found = []
+    prepared = []
     for service in services:
         mounts = []
         for mount in service.mounts:
@@ -43,15 +58,15 @@ def make_folders(group: Group, services: Sequence[Service], emit: Emit) -> tuple
                 except OSError as error:
                     wrong.append(group.problem(mount.span, f"{source} can't be created: {error.strerror}"))
             mounts.append(mount.replace(source=source))
-        found.append(service.replace(mounts=tuple(mounts)))
+        prepared.append(service.replace(mounts=tuple(mounts)))
     if wrong:
         raise ServiceErrors(wrong)
-    return tuple(found)
+    return tuple(prepared)
 
 
 def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> None:
     """Raise ServiceErrors where a volume that is somebody else's is not there."""
-    used = {one.source for service in services for one in service.mounts if one.kind == "volume"}
+    used = {mount.source for service in services for mount in service.mounts if mount.kind == "volume"}
     missing = [
         volume
         for volume in group.volumes
@@ -60,7 +75,7 @@ def check_volumes(store: Store, group: Group, services: Sequence[Service]) -> No
     if missing:
         hint = "it is external: create it first, or leave out external"
         raise ServiceErrors(
-            [group.problem(one.span, f"there is not a valid volume '{one.name}'", hint) for one in missing]
+            [group.problem(volume.span, f"there is not a valid volume '{volume.name}'", hint) for volume in missing]
         )
 
 
@@ -92,10 +107,7 @@ def check_networks(services: Sequence[Service]) -> None:
         for port in service.ports:
             key = (port.host, port.number, port.protocol)
             if port.number and key in asked:
-                raise UsageError(
-                    f"{asked[key]} and {service.name} both want {port.host}:{port.number}/{port.protocol}",
-                    "choose another one for one of them",
-                )
+                raise SamePort((asked[key], service.name), port)
             asked[key] = service.name
 
 
@@ -104,8 +116,8 @@ def check_ports(plans: Sequence[Plan], held: Sequence[tuple[object, ...]]) -> No
 
     `held` are those of instances that make place for them, as (address, port, inside, protocol).
     """
-    free = {(one[1], one[3]) for one in held}
-    wanted = [one for plan in plans for one in plan.settings.ports if (one.number, one.protocol) not in free]
+    free = {(port[1], port[3]) for port in held}
+    wanted = [port for plan in plans for port in plan.settings.ports if (port.number, port.protocol) not in free]
     _open(wanted)
 
 

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from socket import socket
 
 
-def stop_members(instances: Instances, found: Sequence[Member], emit: Emit, seconds: float | None = None) -> None:
+def stop_members(instances: Instances, stopped: Sequence[Member], emit: Emit, seconds: float | None = None) -> None:
     """Return when all of them are over; those that are already are not told of.
 
     `seconds` is how long each has for it, None for what it was started with. When this is interrupted, what was asked
     to end goes on ending. No thread is made: who removes an instance has to enter a namespace first.
     """
-    left = [member for member in found if not is_over(instances.state(member.instance))]
+    left = [member for member in stopped if not is_over(instances.state(member.instance))]
     ending: dict[socket, Member] = {}
     try:
         while left or ending:
@@ -50,9 +50,9 @@ def stop_members(instances: Instances, found: Sequence[Member], emit: Emit, seco
             link.close()
 
 
-def kill_members(found: Sequence[Member]) -> None:
+def kill_members(killed: Sequence[Member]) -> None:
     """End all of them at once."""
-    for member in found:
+    for member in killed:
         try:
             ask(member.instance, SignalRequest(signal.SIGKILL))
         except NotRunning:

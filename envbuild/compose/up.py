@@ -39,7 +39,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-LINES_OF_LOG = 10
+MAX_LOG_LINES = 10
 _PAUSE = 0.05
 """Seconds between two looks at what is waited for."""
 _CHECKS_EVERY = 1.0
@@ -113,16 +113,16 @@ class Rollout:
         old = [decision.plan.service.name for decision in changed if decision.action == RECREATE]
         for name in old:
             self._emit(Progressed(name, RECREATING))
-        found = [member for member in members(self._instances, self._group.name) if member.service in old]
-        stop_members(self._instances, found, lambda event: None)
+        recreated = [member for member in members(self._instances, self._group.name) if member.service in old]
+        stop_members(self._instances, recreated, lambda event: None)
 
     def _undo(self) -> None:
         """End what this has started, in the reverse order; for certain and at once if that is interrupted."""
-        found = [member for member in members(self._instances, self._group.name) if member.service in self._started]
+        started = [member for member in members(self._instances, self._group.name) if member.service in self._started]
         try:
-            stop_members(self._instances, found, self._emit)
+            stop_members(self._instances, started, self._emit)
         except KeyboardInterrupt:
-            kill_members(found)
+            kill_members(started)
             raise
 
     def _start_in_order(self, waiting: Sequence[Decision], starter: Starter, chosen: Collection[str]) -> None:
@@ -157,19 +157,19 @@ class Rollout:
             return False
         if name in self._excused and not dependency.required:
             return True
-        found = standing(dependency.condition, self._instances.state(instance))
-        if found.holds:
-            self._tell(name, found.holds)
-        elif not found.failed:
+        standing_now = standing(dependency.condition, self._instances.state(instance))
+        if standing_now.holds:
+            self._tell(name, standing_now.holds)
+        elif not standing_now.failed:
             self._tell(name, WAITING, _WORDS[dependency.condition])
-            self._tell_check(name, found.check)
+            self._tell_check(name, standing_now.check)
         elif dependency.required:
-            reason = f"{found.failed}, and {service} waits for it to be {_WORDS[dependency.condition]}"
-            raise self._failed(name, instance, reason, found.check)
+            reason = f"{standing_now.failed}, and {service} waits for it to be {_WORDS[dependency.condition]}"
+            raise self._failed(name, instance, reason, standing_now.check)
         else:
             self._excused.add(name)
-            self._emit(Warned(f"{name}: {found.failed}; {service} starts without it"))
-        return bool(found.holds or found.failed)
+            self._emit(Warned(f"{name}: {standing_now.failed}; {service} starts without it"))
+        return bool(standing_now.holds or standing_now.failed)
 
     def _took(self, started: Started) -> None:
         name = started.decision.plan.service.name
@@ -231,5 +231,5 @@ class Rollout:
         return kind(service, instance.name, reason, lines)
 
     def _last_lines(self, instance: Instance) -> list[str]:
-        found = [line.decode(errors="replace") for _, _, line in entries(f"{instance.path}/log")]
-        return found[-LINES_OF_LOG:]
+        lines = [line.decode(errors="replace") for _, _, line in entries(f"{instance.path}/log")]
+        return lines[-MAX_LOG_LINES:]

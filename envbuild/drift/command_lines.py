@@ -80,9 +80,9 @@ class CommandLines:
     def _program(self, version: str) -> str:
         """Return the name of the Python of a version: scripts that pip makes begin with it."""
         for folder in _PROGRAMS:
-            found = resolve(self._store.trees, self._target, f"{folder}/python3".encode())
-            if found is not None:
-                return "python3" if found[0].endswith(f"/python{version}".encode()) else f"python{version}"
+            target = resolve(self._store.trees, self._target, f"{folder}/python3".encode())
+            if target is not None:
+                return "python3" if target[0].endswith(f"/python{version}".encode()) else f"python{version}"
         return f"python{version}"
 
     def _node(self) -> list[Command]:

@@ -241,7 +241,7 @@ def _record(store: Store, instance: Instance, base: Image, tree: Digest, request
         store.images.put(
             Image(digest, tree, base.facts, _detail(store, instance, base, tree, request.name), time.time())
         )
-    known = {"user": request.build_request.user, "instance": instance.name, "from": base.digest}
+    known = {"user": request.build_request.user(), "instance": instance.name, "from": base.digest}
     if request.project is not None:
         store.projects.add(request.project)
     store.tags.move([(request.kept, request.tag)], digest, COMMIT, known)

@@ -10,7 +10,7 @@ from envbuild.record import Record
 
 MAX_UNASKED = 100 << 20
 """Bytes that are written without a warning."""
-_LARGEST = 5
+_MAX_SHOWN = 5
 
 
 class CopiedFiles(Record):
@@ -41,7 +41,7 @@ def much_copied(files: Sequence[RecipeFile]) -> CopiedFiles | None:
     size = sum(file.entry.size for file in files)
     if size <= MAX_UNASKED:
         return None
-    by_size = sorted(files, key=lambda file: (-file.entry.size, file.place))[:_LARGEST]
+    by_size = sorted(files, key=lambda file: (-file.entry.size, file.place))[:_MAX_SHOWN]
     # The first part is the directory beside the recipe.
     named = [(file.place.partition(b"/")[2].decode("utf-8", "backslashreplace"), file.entry.size) for file in by_size]
     return CopiedFiles(len(files), size, tuple((f"/{path}", size) for path, size in named))

@@ -22,7 +22,7 @@ MIN_MERGED = 4
 """Lines that a merged one must replace: fewer are decisions that a reader should see one by one."""
 _CLONED = (0o644, 0o755)
 """Modes that git keeps, and that a copy without `mode=` gives (build/context.py)."""
-_NAMED_FILES = 4
+_MAX_NAMED = 4
 """Files of one directory that a line names. If there are more, and no others lie beside them, the directory is copied.
 """
 
@@ -265,7 +265,7 @@ class _FilePlanner:
             inside = self._plain_top + b"/" + folder if folder else self._plain_top
             target = f"/{folder.decode()}".rstrip("/")
             about = tuple(f"{target}/{entry.name.decode()}" for entry in entries)
-            if len(entries) > _NAMED_FILES and sum(place.startswith(inside + b"/") for place in places) == len(entries):
+            if len(entries) > _MAX_NAMED and sum(place.startswith(inside + b"/") for place in places) == len(entries):
                 yield Line(f"copy{options.text} {word(inside.decode() + '/')} -> {word(target + '/')}", about)
                 continue
             sources = [word((inside + b"/" + entry.name).decode()) for entry in entries]

@@ -38,8 +38,8 @@ class Drift(Record):
 def drift_of(store: Store, entry: InstanceOfImage, *, everything: bool = False) -> Drift:
     """Return the drift of an instance; with `everything` nothing is noise. The process must be root of the
     namespace."""
-    found = _drift_of(store, entry, everything=everything)
-    return found.replace(reference=store.projects.shown(entry.instance.reference))
+    drift = _drift_of(store, entry, everything=everything)
+    return drift.replace(reference=store.projects.shown(entry.instance.reference))
 
 
 def _drift_of(store: Store, entry: InstanceOfImage, *, everything: bool) -> Drift:

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterable, Iterator
 
 from envbuild.digest import Sha256, sha256_of
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.instances.records import LAYERS, Instance
 from envbuild.linux.attributes import read_xattrs
 from envbuild.linux.sparse_files import Allowance, has_holes, parts, size_of_holes
@@ -37,6 +37,16 @@ class KindChanged(Exception):
     """A path whose kind changed while it was read."""
 
 
+@fields
+class ImageLost(WorkFailed):
+    """The image of an instance was removed."""
+
+    instance: str
+
+    def text(self) -> tuple[str, str]:
+        return f"the image of {self.instance} is no longer in the store", "build it again"
+
+
 def tree_of(store: Store, instance: Instance, *, epoch: int | None = None) -> Digest:
     """Store the instance's current tree and return its digest. With `epoch` (seconds) no time is later,
     nor than that of the latest file of its image.
@@ -48,7 +58,7 @@ def tree_of(store: Store, instance: Instance, *, epoch: int | None = None) -> Di
     if store.database.read_only:
         raise StoreUnusable(store.path, "it is read-only, and the files of the instance must be stored in it")
     if not store.trees.has(instance.tree):
-        raise WorkFailed(f"the image of {instance.name} is no longer in the store", "build it again")
+        raise ImageLost(instance.name)
     # The root's own attributes are set on `upper` after this file is written, right before the first start.
     if not os.path.exists(f"{instance.path}/{LAYERS}"):
         return instance.tree

@@ -18,7 +18,7 @@ from envbuild.text.dates import iso
 from envbuild.tree.entry import FILE, LINK
 
 _FOLDED = (RECORD, SCRIPT, GIT)
-_SHOWN_PATTERNS = 4
+_MAX_PATTERNS = 4
 """Patterns of a rule that are proposed; if it has more, this number of its paths."""
 
 
@@ -71,8 +71,8 @@ def _remarks(unexpressed: list[Unexpressed], dropped: list[Dropped]) -> list[str
         counts = Counter(path.rule for path in noise if path.rule is not None)
         for rule, count in counts.items():
             patterns = list(rule.patterns)
-            if len(patterns) > _SHOWN_PATTERNS:
-                patterns = sorted({shown(path.change.path) for path in noise if path.rule == rule})[:_SHOWN_PATTERNS]
+            if len(patterns) > _MAX_PATTERNS:
+                patterns = sorted({shown(path.change.path) for path in noise if path.rule == rule})[:_MAX_PATTERNS]
             remarks.append(f" discard {' '.join(map(word, patterns))}  # {rule.name}, {count}: {rule.reason}")
     rest = [path for path in unexpressed if path.kind != NOISE]
     if rest:

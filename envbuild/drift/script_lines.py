@@ -15,7 +15,7 @@ TOOLS = ("rm", "ln", "mkdir", "chmod", "chown")
 """The programs that the script uses."""
 SCRIPT = ("script",)
 """What the line of a script is about."""
-_PATHS_PER_COMMAND = 6
+_MAX_PATHS = 6
 
 
 class Removals(Record):
@@ -93,5 +93,5 @@ def _commands(command: str, paths: Iterable[bytes]) -> list[str]:
     """Return the command for these paths, a few at a time. Paths that no shell word can name are left out."""
     absolute = [b"/" if path == ROOT_NAME else b"/" + path for path in paths]
     words = [word for path in absolute if (word := shell_word(path)) is not None]
-    starts = range(0, len(words), _PATHS_PER_COMMAND)
-    return [" ".join([command, *words[start : start + _PATHS_PER_COMMAND]]) for start in starts]
+    starts = range(0, len(words), _MAX_PATHS)
+    return [" ".join([command, *words[start : start + _MAX_PATHS]]) for start in starts]

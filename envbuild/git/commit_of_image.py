@@ -83,7 +83,7 @@ class LockCommits:
             self.close()
         elif line.startswith(_COMMIT):
             self._commit = line[len(_COMMIT) :].decode("ascii", "replace").strip()
-        elif line.startswith(b"+") and (found := _IMAGE.match(line)):
-            image = found[1].decode("ascii")
+        elif line.startswith(b"+") and (match := _IMAGE.match(line)):
+            image = match[1].decode("ascii")
             self._known[image] = self._commit
             self._all.setdefault(image, []).append(self._commit)

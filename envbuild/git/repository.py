@@ -59,6 +59,29 @@ class NotInRevision(UsageError):
 
 
 @fields
+class FileOfRevisionTooLarge(UsageError):
+    """A file of a revision has more bytes than are read of one."""
+
+    revision: str
+    path: str
+    error: BlobTooLarge
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.revision}:{self.path}: {self.error.message}", self.error.hint
+
+
+@fields
+class IndexElsewhere(UsageError):
+    """`$GIT_INDEX_FILE` is not an index of this repository."""
+
+    index: str
+    git_dir: str
+
+    def text(self) -> tuple[str, str]:
+        return f"the index {self.index} does not lie in {self.git_dir}", "git sets $GIT_INDEX_FILE for its hooks"
+
+
+@fields
 class NothingInCommon(UsageError):
     """Two commits without a common ancestor, as far as the clone reaches."""
 
@@ -150,9 +173,7 @@ class Repository:
         if index:
             path = os.path.realpath(index)
             if os.path.dirname(path) != os.path.realpath(names[1]):
-                raise UsageError(
-                    f"the index {index} does not lie in {names[1]}", "git sets $GIT_INDEX_FILE for its hooks"
-                )
+                raise IndexElsewhere(index, names[1])
             self._index = path
 
     def commit_of(self, revision: str) -> str:
@@ -202,7 +223,7 @@ class Repository:
             try:
                 return blobs.read(file.oid, MAX_READ)
             except BlobTooLarge as error:
-                raise UsageError(f"{named}:{path}: {error.message}", error.hint) from error
+                raise FileOfRevisionTooLarge(named, path, error) from error
 
     def files(self, revision: str, suffix: str = "") -> list[str]:
         """Return the paths of a revision's files that end with `suffix`. Raises NoSuchRevision and BadTree."""

@@ -78,7 +78,7 @@ def credit(store: Store, made: Made) -> Credit | None:
             # The image may have come out of other statements again since, and these may have been committed later.
             for candidate in dict.fromkeys((commit, *repository.commits_of(file, _MAX_COMMITS))):
                 credits = list(_Search(store, repository, candidate, file, detail).credits(made))
-                if not any(one.uncommitted for one in credits):
+                if not any(statement_credit.uncommitted for statement_credit in credits):
                     return newest(credits)
                 first = credits if first is None else first
         except (EnvbuildError, OSError):

@@ -85,21 +85,21 @@ def blame_missing(store: Store, image: Image, reference: str, path: bytes) -> tu
     """Return the true path of what is missing in the image, and the reasons: the statement that removed it on the way
     to the image, or the move of the name since which it is gone. None if it never was there."""
     for maker in reversed(makers(store, image)):
-        found = resolve(store.trees, maker.tree, path, follow=False) if store.trees.has(maker.tree) else None
-        if found is not None:
-            real, before = found
+        resolved = resolve(store.trees, maker.tree, path, follow=False) if store.trees.has(maker.tree) else None
+        if resolved is not None:
+            real, before = resolved
             touches = tuple(_touches(store, image, real))
             since, back = _since(store, image, reference, real, None)
             return real, Blame(None, touches, None, _credit(store, touches, real, before), since, back)
     later: tuple[HistoryEntry, int] | None = None
     for back, move in _moves_from(store, image, reference):
         earlier = store.images.get(move.image) if move.image is not None else None
-        found = resolve(store.trees, earlier.tree, path, follow=False) if earlier is not None else None
-        if found is not None and earlier is not None and later is not None:
-            touches = tuple(_touches(store, earlier, found[0]))
-            author = remover(store, image.digest, _made(touches[-1], *found)) if touches else None
+        resolved = resolve(store.trees, earlier.tree, path, follow=False) if earlier is not None else None
+        if resolved is not None and earlier is not None and later is not None:
+            touches = tuple(_touches(store, earlier, resolved[0]))
+            author = remover(store, image.digest, _made(touches[-1], *resolved)) if touches else None
             removal = Removal(*later, touches, author)
-            return found[0], Blame(None, (), None, None, later[0], later[1], removal)
+            return resolved[0], Blame(None, (), None, None, later[0], later[1], removal)
         if earlier is not None:
             later = move, back
     return None

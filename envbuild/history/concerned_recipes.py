@@ -16,6 +16,7 @@ from envbuild.build.recipe_cache import load
 from envbuild.build.recipe_files import read_recipe
 from envbuild.errors import EnvbuildError
 from envbuild.language import model
+from envbuild.language.base_kinds import Tarball
 from envbuild.language.parse import parse_all
 from envbuild.language.syntax import StatementSyntax
 from envbuild.lockfile.lock import path_of
@@ -68,10 +69,12 @@ class Recipes:
         """Return the paths of the recipes whose locks are to be looked at after these files changed, sorted: also those
         that lack one, if they themselves changed or a recipe that is concerned is built from them."""
         files = frozenset(changed)
-        found = {path for path in self.all() if self._is_concerned(path, files)}
-        for path in list(found):
-            found.update(needed for needed in self._needs(path) if needed not in self._locked and needed in self._reach)
-        return sorted(found)
+        recipes = {path for path in self.all() if self._is_concerned(path, files)}
+        for path in list(recipes):
+            recipes.update(
+                needed for needed in self._needs(path) if needed not in self._locked and needed in self._reach
+            )
+        return sorted(recipes)
 
     def _is_concerned(self, path: str, changed: frozenset[str]) -> bool:
         if path in changed or path_of(path) in changed:
@@ -90,14 +93,14 @@ class Recipes:
 
     def _needs(self, path: str) -> list[str]:
         """Return the recipes that one is built from, also by way of others."""
-        found: list[str] = []
+        recipes: list[str] = []
         pending = [path]
         while pending:
             reach = self._reach.get(pending.pop())
-            new = [needed for needed in (reach.needs if reach is not None else ()) if needed not in (*found, path)]
-            found += new
+            new = [needed for needed in (reach.needs if reach is not None else ()) if needed not in (*recipes, path)]
+            recipes += new
             pending += new
-        return found
+        return recipes
 
     def _is_recipe(self, path: str) -> bool:
         """Return whether a file has a `from`, however wrong the rest of it is, or includes one: other tools keep
@@ -142,7 +145,7 @@ class Recipes:
 
 def _named(stage: model.Stage) -> Iterator[tuple[str, str]]:
     """Yield what a stage names of the folders of its statements: (folder, path there)."""
-    if isinstance(stage.base, model.Tarball):
+    if isinstance(stage.base, Tarball):
         yield stage.base.folder, stage.base.path
     for statement in stage.statements:
         match statement:
@@ -154,7 +157,7 @@ def _named(stage: model.Stage) -> Iterator[tuple[str, str]]:
                 names = tuple(mount.source for mount in options.mounts if mount.origin is None)
             case model.Apt(key=str(key)):
                 names = (key,)
-            case model.Npm(project=str(project)):
+            case model.Npm(project=str(project)) | model.Cargo(project=project):
                 names = (project,)
             case model.Pip() as pip if pip.requirement_files or pip.constraint_files:
                 names = (".",)  # a file of requirements may name others

@@ -22,7 +22,7 @@ _HEAD = 8_000
 _NM_MEMORY, _NM_SECONDS = 1 << 30, 20
 MAX_PROGRAM = 256 << 20
 """Bytes of a program whose symbols are compared."""
-_SHOWN_SYMBOLS = 12
+_MAX_SYMBOLS = 12
 _MAGIC = (
     (b"\x7fELF", "ELF"),
     (b"\x1f\x8b", "gzip data"),
@@ -175,9 +175,9 @@ def _of_programs(store: Store, *sides: tuple[Entry, bytes]) -> Iterator[str]:
         return
     ours, theirs = _symbols(old), _symbols(new)
     for verb, names in (("no longer has", sorted(ours - theirs)), ("now has", sorted(theirs - ours))):
-        yield from (f"{verb} symbol {name}" for name in names[:_SHOWN_SYMBOLS])
-        if len(names) > _SHOWN_SYMBOLS:
-            yield f"{verb} {len(names) - _SHOWN_SYMBOLS} more symbols"
+        yield from (f"{verb} symbol {name}" for name in names[:_MAX_SYMBOLS])
+        if len(names) > _MAX_SYMBOLS:
+            yield f"{verb} {len(names) - _MAX_SYMBOLS} more symbols"
 
 
 def _symbols(content: bytes) -> set[str]:

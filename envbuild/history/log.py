@@ -52,10 +52,10 @@ def tag_with_history(store: Store, reference: str, folder: str) -> Name:
     """Return the tag that NAME or NAME:TAG means in `folder`. Raises NoSuchTag for one without a history, and what
     `locate` raises."""
     parsed = parse_name(reference)
-    found = locate(store, parsed, folder)
-    if store.tags.length(*found) == 0:
-        raise no_such_tag(store, parsed, found, folder)
-    return found
+    tag = locate(store, parsed, folder)
+    if store.tags.length(*tag) == 0:
+        raise no_such_tag(store, parsed, tag, folder)
+    return tag
 
 
 def _entries(store: Store, name: str, tag: str, changed: Changed | None) -> Iterator[LogEntry]:

@@ -54,12 +54,12 @@ def _answers(before: Iterable[NetworkRecord], after: Iterable[NetworkRecord]) ->
 
 
 def _by_address(records: Iterable[NetworkRecord]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    by_address: dict[str, set[str]] = {}
     for record in records:
         for answer in record.answers:
-            digests = found.setdefault(f"{answer.method} {answer.address}", set())
+            digests = by_address.setdefault(f"{answer.method} {answer.address}", set())
             digests.add(f"sha256:{answer.sha256}" if answer.status == 200 else f"{answer.status}")
-    return found
+    return by_address
 
 
 def _open(records: Iterable[NetworkRecord]) -> set[str]:

@@ -15,7 +15,7 @@ KIND = "change 3"
 """The kind of the lines in the store's memo; a new form of the line needs a new number."""
 _EARLIER = ("change 2", "change 1")
 """Earlier forms, which are all that is left of images that were removed."""
-_SHOWN = 3
+_MAX_SHOWN = 3
 
 
 def change_between(store: Store, old: Digest, new: Digest) -> str:
@@ -40,19 +40,23 @@ def change_between(store: Store, old: Digest, new: Digest) -> str:
 
 
 def _line(comparison: Comparison) -> str:
-    brief = packages_in_brief((one.change.verb, _name(one), one.asked) for one in comparison.packages)
+    brief = packages_in_brief(
+        (difference.change.verb, _name(difference), difference.asked) for difference in comparison.packages
+    )
     # What the recipe asks for comes first; all else follows from it, or is to be looked at.
     parts = [brief] if brief else []
     if comparison.notices:
         # The first of each kind, so that many of one kind never hide another.
         by_kind = {notice.kind: notice for notice in reversed(comparison.notices)}
         first = sorted(by_kind.values(), key=comparison.notices.index)
-        chosen = [*first, *(notice for notice in comparison.notices if notice not in first)][: max(_SHOWN, len(first))]
+        chosen = [*first, *(notice for notice in comparison.notices if notice not in first)][
+            : max(_MAX_SHOWN, len(first))
+        ]
         named = [_path(notice.change) + (f" ({notice.reason})" if notice.reason else "") for notice in chosen]
         more = f" and {len(comparison.notices) - len(chosen)} more" if len(comparison.notices) > len(chosen) else ""
         parts.append(f"look at {', '.join(named)}{more}")
     by_verb: dict[str, list[str]] = {}
-    for difference in sorted(comparison.packages, key=lambda one: not one.asked):
+    for difference in sorted(comparison.packages, key=lambda difference: not difference.asked):
         name, verb = _name(difference), difference.change.verb
         if brief and verb in FOLDED:
             continue
@@ -62,17 +66,17 @@ def _line(comparison: Comparison) -> str:
     for verb in ("upgraded", "downgraded", "added", "removed", "rebuilt"):
         names = by_verb.get(verb, [])
         if names:
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            parts.append(f"{verb} {', '.join(names[:_SHOWN])}{more}")
+            more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
+            parts.append(f"{verb} {', '.join(names[:_MAX_SHOWN])}{more}")
     if comparison.facts:
         names = [fact.name for fact in comparison.facts]
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        parts.append(f"facts {', '.join(names[:_SHOWN])}{more}")
+        more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
+        parts.append(f"facts {', '.join(names[:_MAX_SHOWN])}{more}")
     others = [_path(change) for change in comparison.others]
     if others:
         word = f"{'other ' if comparison.notices else ''}path{'s' if len(others) > 1 else ''}"
-        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-        parts.append(f"{len(others)} {word}: {', '.join(others[:_SHOWN])}{more}")
+        more = f" and {len(others) - _MAX_SHOWN} more" if len(others) > _MAX_SHOWN else ""
+        parts.append(f"{len(others)} {word}: {', '.join(others[:_MAX_SHOWN])}{more}")
     if not parts:
         count = len(comparison.times) + len(comparison.records)
         files = f"{count} file{'s' * (count > 1)}"

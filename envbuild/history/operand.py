@@ -28,6 +28,16 @@ if TYPE_CHECKING:
     from envbuild.git.lock_at_revision import LockedRecipe
 
 
+@fields
+class NoSuchFile(UsageError):
+    """A recipe or a lock was named that is not there."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"there is no file {self.path}", "name a recipe, a lock, or an image: envbuild images"
+
+
 class Statement(Record):
     """A statement of an operand: its stage, its text (of a lock only the first line) and its place, if known. A lock
     has no tests (`test`)."""
@@ -96,7 +106,7 @@ def operand_of(
     if text.endswith(".lock") and os.path.isfile(path):
         return operand_of_lock(store, text, _read_lock(store, path))
     if text.endswith((".lock", ".env")) and not os.path.isfile(path):
-        raise UsageError(f"there is no file {text}", "name a recipe, a lock, or an image: envbuild images")
+        raise NoSuchFile(text)
     if os.path.isfile(path) and (text.endswith(".env") or "/" in text):
         image = built(path)
         if image is not None:
@@ -148,12 +158,12 @@ def _with_lock(own: dict[str, NetworkRecord], detail: dict[str, Any], lock: Lock
     lock's, so that two people who compare two commits see the same."""
     from envbuild.lockfile.network_lines import joined  # only where a step has a network
 
-    found = dict(own)
+    records = dict(own)
     for key in (step["key"] for stage in detail.get("stages", []) for step in stage["steps"]):
         kept = lock.results.network.get(key)
         if kept is not None:
-            found[key] = joined(kept, own.get(key, kept))
-    return found
+            records[key] = joined(kept, own.get(key, kept))
+    return records
 
 
 def operand_of_lock(store: Store, label: str, lock: Lock) -> Operand:
@@ -164,13 +174,13 @@ def operand_of_lock(store: Store, label: str, lock: Lock) -> Operand:
     return _said(label, lock, lock.image)
 
 
-def operand_of_recipe(store: Store, label: str, lock: Lock, found: InCommit) -> Operand:
+def operand_of_recipe(store: Store, label: str, lock: Lock, in_commit: InCommit) -> Operand:
     """Return the operand of a recipe of which `found` is known: its image if this store built it, else what its lock
     says."""
-    image = store.images.get(found.image) if found.image and found.proven else None
+    image = store.images.get(in_commit.image) if in_commit.image and in_commit.proven else None
     if image is not None and store.trees.has(image.tree):
         return operand_of_image(store, label, image, lock)
-    return _said(label, lock, found.image)
+    return _said(label, lock, in_commit.image)
 
 
 def _said(label: str, lock: Lock, image: Digest) -> Operand:
@@ -187,8 +197,8 @@ def _said(label: str, lock: Lock, image: Digest) -> Operand:
 def _of_revision(store: Store, label: str, locked: LockedRecipe, folder: str) -> Operand:
     from envbuild.build.lock_status import image_in_commit  # a checkout: only for revisions of git
 
-    found = image_in_commit(store, folder, locked.commit, locked.path)
-    return operand_of_recipe(store, label, locked.lock, found).replace(recipe=((locked.path, locked.recipe),))
+    in_commit = image_in_commit(store, folder, locked.commit, locked.path)
+    return operand_of_recipe(store, label, locked.lock, in_commit).replace(recipe=((locked.path, locked.recipe),))
 
 
 def first_lines(operand: Operand) -> list[tuple[str, str]]:

@@ -84,15 +84,15 @@ def _altered(store: Store, files: list[Expected]) -> list[bytes]:
                     return
                 file = pending.pop()
             try:
-                found = _md5(store, file.entry, buffer)
+                digest = _md5(store, file.entry, buffer)
             except FileNotFoundError:
-                found = None
+                digest = None
             except OSError as error:
                 failed.append(error)
                 return
-            if found is None:
+            if digest is None:
                 unsound.append(file)
-            elif found != file.md5:
+            elif digest != file.md5:
                 altered.append(file.path)
 
     threads = [Thread(target=work, name="md5", daemon=True) for _ in range(_READERS - 1)]

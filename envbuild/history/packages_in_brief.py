@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-SHOWN = 8
+MAX_SHOWN = 8
 """Packages that are named."""
 FOLDED = ("added", "removed")
 """What is only counted of packages that nobody asked for."""
@@ -18,9 +18,9 @@ def packages_in_brief(packages: Iterable[tuple[str, str, bool]]) -> str:
     named += [f"-{name}" for verb, name, asked in listed if asked and verb == "removed"]
     if not named:
         return ""
-    more = f" and {len(named) - SHOWN} more" if len(named) > SHOWN else ""
-    text = " ".join(named[:SHOWN]) + more
-    needed, dropped = (sum(verb == one and not asked for verb, _, asked in listed) for one in FOLDED)
+    more = f" and {len(named) - MAX_SHOWN} more" if len(named) > MAX_SHOWN else ""
+    text = " ".join(named[:MAX_SHOWN]) + more
+    needed, dropped = (sum(verb == folded_verb and not asked for verb, _, asked in listed) for folded_verb in FOLDED)
     if needed:
         text += f", and {needed} that {'they need' if len(named) > 1 else 'it needs'}"
     if dropped:

@@ -78,7 +78,7 @@ def restoration(store: Store, image: Image) -> Restoration | None:
             settings = image.known.get("sources", {}).get("settings", {})
             if settings:
                 return Restoration(repository.root, settings=tuple(settings.items()))
-            return _Search(store, repository, image, _sources(store, image, str(known["file"]))).found()
+            return _Search(store, repository, image, _sources(store, image, str(known["file"]))).best_way()
         except (EnvbuildError, OSError):
             continue
     return None
@@ -131,7 +131,7 @@ class _Search:
         self._head = self._tracked("HEAD")
         self._ignored = _Ignored(repository.root, sources)
 
-    def found(self) -> Restoration:
+    def best_way(self) -> Restoration:
         """Return the best way back. Raises what reading the repository raises."""
         best: tuple[tuple[bool, int], str, tuple[str, ...], frozenset[str]] | None = None
         expected = self._expected()
@@ -204,20 +204,20 @@ class _Search:
         """Return what is known of the recipe's builds that made the image in a commit, the newest first."""
         moves = self._store.tags.moves_to(self._image.digest)
         known = [move.known for move in moves if move.action == BUILD]
-        return [one for one in known if one.get("file") == self._sources.recipe and one.get("commit")]
+        return [build for build in known if build.get("file") == self._sources.recipe and build.get("commit")]
 
     def _expected(self) -> dict[str, tuple[bool, str]]:
         """Return what git has of each file if it is as the build read it."""
         like = next((file.oid for file in self._head.values()), "")
         files = self._sources.files
-        found = {path: self._id(entry, like) for path, entry in files.items() if entry is not None}
-        converted = self._repository.converted(list(found)) if found else {}
+        contents = {path: self._id(entry, like) for path, entry in files.items() if entry is not None}
+        converted = self._repository.converted(list(contents)) if contents else {}
         clean = next((str(known["commit"]) for known in self._builds() if not known.get("dirty")), "")
         if converted and clean:
             # git stores them otherwise than they are: as in the commit that they were built from without changes.
             tracked = self._tracked(clean)
-            found |= {path: content for path in converted if (content := _content(tracked.get(path))) is not None}
-        return found
+            contents |= {path: content for path in converted if (content := _content(tracked.get(path))) is not None}
+        return contents
 
     def _id(self, entry: Entry, like: str) -> tuple[bool, str]:
         if entry.kind == LINK_KIND:
@@ -307,13 +307,13 @@ def _content(file: TrackedFile | None) -> tuple[bool, str] | None:
 
 def _folders(root: str, named: Iterable[str]) -> list[str]:
     """Return the existing directories that statements name, or that their wildcards begin with."""
-    found = []
+    folders = []
     for name in named:
         while any(mark in name for mark in "*?["):
             name = os.path.dirname(name)
         if os.path.isdir(os.path.join(root, name)):
-            found.append(name or ".")
-    return sorted(set(found))
+            folders.append(name or ".")
+    return sorted(set(folders))
 
 
 def _short(paths: Sequence[str], named: Iterable[str]) -> Iterator[str]:

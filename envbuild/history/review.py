@@ -141,10 +141,10 @@ def _operand(
     if locked is None:
         return None
     if state is not None:
-        found = InCommit(state.image, state.proven, "")
+        in_commit = InCommit(state.image, state.proven, "")
     else:
-        found = image_in_commit(store, repository.root, locked.commit, locked.path)
-    operand = operand_of_recipe(store, f"{locked.path} at {locked.commit[:12]}", locked.lock, found)
+        in_commit = image_in_commit(store, repository.root, locked.commit, locked.path)
+    operand = operand_of_recipe(store, f"{locked.path} at {locked.commit[:12]}", locked.lock, in_commit)
     return operand.replace(recipe=((locked.path, locked.recipe),))
 
 

@@ -57,21 +57,21 @@ def roll_back(store: Store, reference: str, to: str | None, user: str, folder: s
     `to` is N as in `NAME@{N}`, another tag of the name, a digest or its beginning, or a date. Raises NoSuchTag,
     NothingEarlier, TagRefuses, and what finding an image raises.
     """
-    found = tag_with_history(store, reference, folder)
-    full = ":".join(found)
-    current = store.tags.image_of(*found)
+    tag = tag_with_history(store, reference, folder)
+    full = ":".join(tag)
+    current = store.tags.image_of(*tag)
     entry: HistoryEntry | None
     if to is None:
-        entry = _before(store, found, current)
+        entry = _before(store, tag, current)
         image = store.images.get(entry.image or "")
         if image is None:
             raise ImageGone(store.projects.shown(full), entry.image or "")
     else:
-        image = _image_named(store, found, to, folder)
-        entry = next((move for move in store.tags.history(*found) if move.image == image.digest), None)
+        image = _image_named(store, tag, to, folder)
+        entry = next((move for move in store.tags.history(*tag) if move.image == image.digest), None)
     if image.digest != current:
         known = {"user": user, **({"entry": entry.number} if entry is not None else {}), "to": to or ""}
-        store.tags.move(with_latest(store, reference, found), image.digest, ROLLBACK, known)
+        store.tags.move(with_latest(store, reference, tag), image.digest, ROLLBACK, known)
     return RolledBack(full, current, image)
 
 

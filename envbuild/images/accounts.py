@@ -82,7 +82,7 @@ def account_text(store: Store, tree: Digest, name: str) -> str | None:
         raise AccountsTooLarge(f"etc/{name}", error.entry.size) from error
 
 
-_KEPT = 8
+_MAX_KEPT = 8
 _accounts: dict[str | None, tuple[Account, ...]] = {}
 _groups: dict[str | None, Mapping[str, int]] = {}
 """What the last texts were read as: a build asks for the same again and again."""
@@ -90,7 +90,7 @@ _groups: dict[str | None, Mapping[str, int]] = {}
 
 def accounts(passwd: str | None) -> tuple[Account, ...]:
     """Return the accounts of a passwd text."""
-    if passwd not in _accounts and len(_accounts) >= _KEPT:
+    if passwd not in _accounts and len(_accounts) >= _MAX_KEPT:
         _accounts.clear()
     if (known := _accounts.get(passwd)) is None:
         known = _accounts[passwd] = tuple(read_passwd(passwd or ""))
@@ -99,7 +99,7 @@ def accounts(passwd: str | None) -> tuple[Account, ...]:
 
 def groups(group: str | None) -> Mapping[str, int]:
     """Return the numbers of the groups of a group text, by name."""
-    if group not in _groups and len(_groups) >= _KEPT:
+    if group not in _groups and len(_groups) >= _MAX_KEPT:
         _groups.clear()
     if (known := _groups.get(group)) is None:
         known = _groups[group] = {row.name: row.gid for row in read_group(group or "")}

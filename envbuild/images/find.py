@@ -18,7 +18,7 @@ from envbuild.images.reference import (
     parse_tag,
 )
 from envbuild.record import Record, assert_never
-from envbuild.store.database import StoreDamaged
+from envbuild.store.database import NOT_ITSELF, PartDamaged
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.store.tags import NoSuchEntry, in_projects
@@ -140,10 +140,10 @@ class OtherDigest(UsageError):
 
     reference: str
     name: str
-    found: str
+    actual: str
 
     def text(self) -> tuple[str, str]:
-        return f"{self.reference}: {self.name} is {self.found[:12]}", "leave out the name, or the digest"
+        return f"{self.reference}: {self.name} is {self.actual[:12]}", "leave out the name, or the digest"
 
 
 def look_up(store: Store, reference: str, folder: str, fits: Fits) -> Image:
@@ -224,8 +224,9 @@ def facts_of(image: Image) -> Facts:
             return facts
     except (ValueError, KeyError, TypeError, AttributeError, AssertionError, RecursionError):
         pass
-    raise StoreDamaged(
-        f"what is on record of image {image.digest[:12]} is not what its digest says",
+    raise PartDamaged(
+        f"what is on record of image {image.digest[:12]}",
+        NOT_ITSELF,
         "build its recipe again, which writes the record anew",
     )
 
@@ -243,13 +244,13 @@ def _missing(store: Store, reference: str, tag: TagReference | None, folder: str
 def _built(store: Store, reference: str, locked: LockedRecipe, revision: str, folder: str, fits: Fits) -> Image:
     """Return the image of a recipe in a revision: what its steps gave here. What the lock says of that is text that
     anybody may have written, and may be of another state of the files."""
-    found = fits(store, folder, locked.commit, locked.path)
-    image = store.images.get(found.image) if found.image else None
-    if image is not None and found.proven:
+    in_commit = fits(store, folder, locked.commit, locked.path)
+    image = store.images.get(in_commit.image) if in_commit.image else None
+    if image is not None and in_commit.proven:
         return image
     if image is not None:
         reason = "its steps did not give that here"
-        raise NotAsBuilt(reference, found.image, locked.path, revision, reason)
-    if not found.image and store.images.get(locked.lock.image) is not None:
-        raise NotAsBuilt(reference, locked.lock.image, locked.path, revision, found.reason)
-    raise NotBuiltHere(reference, found.image or locked.lock.image, locked.path, revision)
+        raise NotAsBuilt(reference, in_commit.image, locked.path, revision, reason)
+    if not in_commit.image and store.images.get(locked.lock.image) is not None:
+        raise NotAsBuilt(reference, locked.lock.image, locked.path, revision, in_commit.reason)
+    raise NotBuiltHere(reference, in_commit.image or locked.lock.image, locked.path, revision)

@@ -95,16 +95,16 @@ def _apt_settings() -> list[str]:
 def apt_proxies(variables: Mapping[str, str]) -> Pairs:
     """Return the proxies that apt uses on this machine, by scheme; () where it has none of its own (apt.conf(5),
     Acquire::http::Proxy)."""
-    found: dict[str, str] = {}
+    proxies: dict[str, str] = {}
     for line in _apt_settings():
         for scheme in ("http", "https"):
             if line.startswith(f'Acquire::{scheme}::Proxy "'):
-                found[scheme] = line.partition(' "')[2].rstrip('";')
-    if not found:
+                proxies[scheme] = line.partition(' "')[2].rstrip('";')
+    if not proxies:
         return ()
     named = {name.lower().removesuffix("_proxy"): value for name, value in variables.items() if value}
     kept: dict[str, str] = {scheme: named[scheme] for scheme in ("http", "https") if scheme in named}
-    merged: dict[str, str] = {**kept, **found}
+    merged: dict[str, str] = {**kept, **proxies}
     return tuple(sorted((scheme, value) for scheme, value in merged.items() if value and value != "DIRECT"))
 
 
@@ -117,7 +117,7 @@ def pip_settings(variables: Mapping[str, str], home: str) -> dict[str, str]:
     """Return pip's index settings (pip's documentation, "Configuration"), without files and folders of this machine."""
     from configparser import ConfigParser, Error
 
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     folders = ["/etc", "/etc/xdg/pip", f"{home}/.config/pip", f"{home}/.pip"]
     for folder in folders:
         parser = ConfigParser(interpolation=None)
@@ -126,13 +126,13 @@ def pip_settings(variables: Mapping[str, str], home: str) -> dict[str, str]:
         except (Error, OSError, UnicodeDecodeError):
             continue
         if parser.has_section("global"):
-            found.update({key: value for key, value in parser.items("global") if key in PIP_KEYS})
+            settings.update({key: value for key, value in parser.items("global") if key in PIP_KEYS})
     for key in PIP_KEYS:
         value = variables.get("PIP_" + key.upper().replace("-", "_"))
         if value:
-            found[key] = value
+            settings[key] = value
     kept = {}
-    for key, value in found.items():
+    for key, value in settings.items():
         words = [word for word in value.split() if key not in PIP_URLS or word.startswith(_WEB)]
         if words:
             kept[key] = " ".join(words)

@@ -45,12 +45,12 @@ def attested_image(store: Store, lock: Lock) -> Image | None:
 
 def results_of_images(store: Store, digests: Sequence[Digest]) -> dict[str, Digest]:
     """Return the trees by the keys of the steps that made images here, as far as these are in the store."""
-    found: dict[str, Digest] = {}
+    results: dict[str, Digest] = {}
     for digest in digests:
         image = store.images.get(digest)
         for stage in json.loads(image.detail).get("stages", []) if image is not None else ():
-            found |= {step["key"]: step["tree"] for step in stage["steps"]}
-    return found
+            results |= {step["key"]: step["tree"] for step in stage["steps"]}
+    return results
 
 
 def result_of(store: Store, key: str) -> str | None:
@@ -64,12 +64,12 @@ def kept_recipe(store: Store, image: Image) -> Texts:
     sources = json.loads(image.detail).get("sources")
     if not sources or not store.trees.has(sources["tree"]):
         return ()
-    found = []
+    texts = []
     for path in sources.get("files", ()):
         text = store.read_text(sources["tree"], path, errors="replace")
         if text is not None:
-            found.append((path, text))
-    return tuple(found)
+            texts.append((path, text))
+    return tuple(texts)
 
 
 def pinned_image(store: Store, reference: str, digest: str) -> Image | None:

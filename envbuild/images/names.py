@@ -66,11 +66,11 @@ class AmbiguousProject(UsageError):
     """`PROJECT/NAME` that several projects have."""
 
     reference: str
-    found: Sequence[tuple[str, str]]
+    matches: Sequence[tuple[str, str]]
 
     def text(self) -> tuple[str, str]:
-        listed = ", ".join(f"{name} ({path})" for name, path in self.found)
-        return f"{len(self.found)} projects have an image '{self.reference}'", f"name one: {listed}"
+        listed = ", ".join(f"{name} ({path})" for name, path in self.matches)
+        return f"{len(self.matches)} projects have an image '{self.reference}'", f"name one: {listed}"
 
 
 @fields
@@ -198,7 +198,7 @@ def in_other_projects(store: Store, reference: TagReference) -> tuple[tuple[str,
     """Return (PROJECT/NAME, path) for each project that has a name that was used without one."""
     if reference.project:
         return ()
-    having = [one for one in store.projects.all() if store.tags.has_name(kept_name(one.id, reference.name))]
+    having = [project for project in store.projects.all() if store.tags.has_name(kept_name(project.id, reference.name))]
     return tuple((f"{store.projects.name(project.id)}/{reference.name}", project.path) for project in having)
 
 
@@ -220,13 +220,15 @@ def repository_of(store: Store, reference: RevisionReference, folder: str) -> st
 
 def _project(store: Store, reference: TagReference) -> str:
     """Return the id of the project that a reference names. Of several projects it is the one that has the name."""
-    found = store.projects.named(reference.project)
-    if not found:
+    projects = store.projects.named(reference.project)
+    if not projects:
         names = [store.projects.name(project.id) for project in store.projects.all()]
         written = f"{reference.project}/{reference.name}{f':{reference.tag}' if reference.tag else ''}"
         raise NoSuchProject(written, reference.project, names)
-    having = [project for project in found if store.tags.has_name(kept_name(project.id, reference.name))]
-    if len(having or found) > 1:
-        named = [(f"{store.projects.name(one.id)}/{reference.name}", one.path) for one in having or found]
+    having = [project for project in projects if store.tags.has_name(kept_name(project.id, reference.name))]
+    if len(having or projects) > 1:
+        named = [
+            (f"{store.projects.name(project.id)}/{reference.name}", project.path) for project in having or projects
+        ]
         raise AmbiguousProject(f"{reference.project}/{reference.name}", named)
-    return (having or found)[0].id
+    return (having or projects)[0].id

@@ -44,8 +44,8 @@ def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) ->
     def has(path: str) -> bool:
         return lookup(store.trees, tree, path.strip("/").encode()) is not None
 
-    found = settings_for(suite, has, dict(variables), home)
-    return NetworkSettings(found.files, found.binds, found.environment)
+    settings = settings_for(suite, has, dict(variables), home)
+    return NetworkSettings(settings.files, settings.binds, settings.environment)
 
 
 def binds_of(settings: NetworkSettings, folder: str) -> list[Bind]:

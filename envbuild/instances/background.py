@@ -125,8 +125,8 @@ def in_background(
     theirs.close()
     with ours:
         yield Background(ours, opened)
-    for one in opened:
-        one.close()
+    for listener in opened:
+        listener.close()
 
 
 @contextmanager

@@ -48,4 +48,4 @@ def remove_groups(folder: str) -> None:
 
 
 def _innermost_first(paths: tuple[str, ...]) -> list[str]:
-    return [found for path in paths for found, _, _ in os.walk(path, topdown=False)]
+    return [folder for path in paths for folder, _, _ in os.walk(path, topdown=False)]

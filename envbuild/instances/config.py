@@ -107,7 +107,7 @@ def to_plain(settings: Settings) -> dict[str, Any]:
     for name in ("restart", "limits"):
         plain[name] = list(values(plain[name]))
     for name in ("mounts", "ports"):
-        plain[name] = [list(values(one)) for one in plain[name]]
+        plain[name] = [list(values(item)) for item in plain[name]]
     if settings.init:
         del plain["init"]  # as records of earlier versions are, and `up` compares
     if not settings.own_volumes:
@@ -190,10 +190,10 @@ def health_of(facts: Facts) -> Health | None:
 def parameters_of(facts: Facts, argv: tuple[str, ...]) -> Pairs:
     """Return the recipe's parameters that the image's own commands mention: those of its start command if that is what
     runs, and those of its health check."""
-    found = dict(facts.health.program.parameters) if facts.health is not None else {}
+    parameters = dict(facts.health.program.parameters) if facts.health is not None else {}
     if facts.start is not None and argv == facts.command():
-        found.update(facts.start.parameters)
-    return tuple(found.items())
+        parameters.update(facts.start.parameters)
+    return tuple(parameters.items())
 
 
 def init_of(facts: Facts, argv: tuple[str, ...]) -> bool:

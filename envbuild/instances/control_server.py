@@ -52,7 +52,7 @@ PATIENCE = 5
 """Seconds that who asks has to say what for, and to take an answer."""
 _OTHERS = 24
 """Descriptors that a supervisor needs besides those of who asks: streams, logs, its sandbox."""
-_LEAST = 8
+_MIN_ANSWERS = 8
 _PAUSE = 0.05
 
 
@@ -69,7 +69,7 @@ class ControlServer:
         self._supervisor = supervisor
         self._answering: list[threading.Thread] = []
         self._over = False
-        self._most = max(_LEAST, allowance().kept - _OTHERS)
+        self._most = max(_MIN_ANSWERS, allowance().kept - _OTHERS)
         self._server = socket(AF_UNIX, SOCK_STREAM)
         self._listen(folder)
 
@@ -114,7 +114,7 @@ class ControlServer:
                 # Without a descriptor for him he waits; after the end there is no socket any more.
                 time.sleep(_PAUSE)
                 continue
-            self._answering = [one for one in self._answering if one.is_alive()]
+            self._answering = [thread for thread in self._answering if thread.is_alive()]
             crowded = len(self._answering) >= self._most
             thread = threading.Thread(target=self._answer, args=(link, crowded), name="answer", daemon=True)
             try:

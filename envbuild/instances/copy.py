@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from envbuild.errors import UsageError, fields
-from envbuild.instances.config import BIND, VOLUME, Settings
+from envbuild.instances.config import BIND, VOLUME, Mount, Settings
 from envbuild.instances.rootfs import Rootfs
 from envbuild.linux.safe_copy import Copier
 from envbuild.record import Record
@@ -59,6 +59,96 @@ class LeadsNowhere(UsageError):
         return f"{self.shown} leads nowhere", "name a file or a directory"
 
 
+@fields
+class EmptyPath(UsageError):
+    """A path of the command line has nothing in it."""
+
+    def text(self) -> tuple[str, str]:
+        return "the path is empty", "as in: envbuild cp web:/etc/motd ."
+
+
+@fields
+class ShownWhileRunning(UsageError):
+    """A path of an instance that is not running lies where something is mounted while it runs."""
+
+    name: str
+    mount: Mount
+
+    def text(self) -> tuple[str, str]:
+        of_host = self.mount.kind == BIND
+        what = self.mount.source if of_host else "a directory in memory"
+        hint = f"copy to or from {self.mount.source}" if of_host else f"start it: envbuild start {self.name}"
+        return f"{self.name} is not running, and {self.mount.target} shows {what} only while it runs", hint
+
+
+@fields
+class FileInTheWay(UsageError):
+    """A directory was to be copied to where a file is."""
+
+    shown: str
+    source: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.shown} is a file", f"{self.source} is a directory: name a directory for it"
+
+
+@fields
+class NotForContent(UsageError):
+    """A file was to be copied to what is neither a file nor a directory."""
+
+    shown: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.shown} is neither a file nor a directory", "choose another name; `-` is standard output"
+
+
+@fields
+class LinkNotFollowed(UsageError):
+    """A path of the host ends with a link to a directory."""
+
+    shown: str
+    target: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.shown} is a link to a directory, and links of this machine are not followed",
+            f"name the directory itself: {self.target}",
+        )
+
+
+@fields
+class EndlessLinks(UsageError):
+    """Links lead to each other, or out of the instance where they `may_leave` it."""
+
+    shown: str
+    may_leave: bool = False
+
+    def text(self) -> tuple[str, str]:
+        out = ", or leads out of the instance" if self.may_leave else ""
+        return f"{self.shown} is a loop of symbolic links{out}", "name another place"
+
+
+@fields
+class FileAsDirectory(UsageError):
+    """A path goes on behind a file."""
+
+    shown: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.shown} uses a file as a directory", "leave the / at its end out"
+
+
+@fields
+class NotOpened(UsageError):
+    """A path can't be opened, for a `reason` that the system gives."""
+
+    shown: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.shown} can't be opened: {self.reason}", ""
+
+
 def place(text: str) -> Place:
     """Return `INSTANCE:PATH`, or a path of the host: one that begins with `/` or `.`, or has no colon before a
     slash."""
@@ -78,9 +168,7 @@ def check_mounts(settings: Settings, path: str, name: str) -> None:
     ]
     for mount in over[-1:]:
         if mount.kind != VOLUME:
-            what = mount.source if mount.kind == BIND else "a directory in memory"
-            hint = f"copy to or from {mount.source}" if mount.kind == BIND else f"start it: envbuild start {name}"
-            raise UsageError(f"{name} is not running, and {mount.target} shows {what} only while it runs", hint)
+            raise ShownWhileRunning(name, mount)
 
 
 def open_on_host(path: str, flags: int) -> int:
@@ -106,7 +194,7 @@ def source_of(opened: Open, path: str, shown: str, *, follow: bool) -> Iterator[
     """Yield what is at `path`: a link itself unless `follow`, or where a `/` after it says that it leads to a
     folder."""
     if not path:
-        raise UsageError("the path is empty", "as in: envbuild cp web:/etc/motd .")
+        raise EmptyPath
     try:
         held = opened(path, os.O_PATH | (0 if follow else os.O_NOFOLLOW))
     except OSError as error:
@@ -142,11 +230,9 @@ def copy(source: Source, opened: Open, path: str, shown: str, copier: Copier, le
         kind = os.fstat(there).st_mode
         os.close(there)
         if source.directory:
-            raise UsageError(f"{shown} is a file", f"{source.shown} is a directory: name a directory for it")
+            raise FileInTheWay(shown, source.shown)
         if not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)):
-            raise UsageError(
-                f"{shown} is neither a file nor a directory", "choose another name; `-` is standard output"
-            )
+            raise NotForContent(shown)
     elif path.endswith(("/", "/.")) and not source.directory:
         raise NoDirectoryThere(shown)
     folder, name = _end(opened, path.rstrip("/") or "/", shown, follow=follow)
@@ -179,7 +265,7 @@ def _new_folder(source: Source, folder: int, name: str, copier: Copier, leave_ou
 
 def _look(opened: Open, path: str, shown: str) -> int | None:
     if not path:
-        raise UsageError("the path is empty", "as in: envbuild cp web:/etc/motd .")
+        raise EmptyPath
     try:
         return opened(path, os.O_PATH)
     except FileNotFoundError:
@@ -201,10 +287,7 @@ def _look_at_end(path: str, shown: str) -> int | None:
     held = _look(lambda path, flags: open_on_host(path, flags | os.O_NOFOLLOW), end, shown)
     if held is not None and stat.S_ISLNK(os.fstat(held).st_mode) and os.path.isdir(end):
         os.close(held)
-        raise UsageError(
-            f"{shown} is a link to a directory, and links of this machine are not followed",
-            f"name the directory itself: {os.path.realpath(end)}",
-        )
+        raise LinkNotFollowed(shown, os.path.realpath(end))
     return held
 
 
@@ -227,17 +310,17 @@ def _end(opened: Open, path: str, shown: str, *, follow: bool) -> tuple[int, str
             return folder, name  # no link, or nothing at all
         os.close(folder)
         path = os.path.join(parent, target).rstrip("/")
-    raise UsageError(f"{shown} is a loop of symbolic links", "name another place")
+    raise EndlessLinks(shown)
 
 
 def _explained(error: OSError, shown: str) -> UsageError:
     if error.errno == errno.ENOENT:
         return NothingThere(shown)
     if error.errno == errno.ENOTDIR:
-        return UsageError(f"{shown} uses a file as a directory", "leave the / at its end out")
+        return FileAsDirectory(shown)
     if error.errno in (errno.ELOOP, errno.EXDEV):
-        return UsageError(f"{shown} is a loop of symbolic links, or leads out of the instance", "name another place")
-    return UsageError(f"{shown} can't be opened: {error.strerror}", "")
+        return EndlessLinks(shown, may_leave=True)
+    return NotOpened(shown, str(error.strerror))
 
 
 def left_out(place: Rootfs, source: Source) -> tuple[str, ...]:

@@ -253,10 +253,10 @@ class _Writer:
     def _sparse(self, descriptor: int, status: os.stat_result, info: TarInfo) -> None:
         """Yield a file with holes, without them: a map of its parts comes first, then these (GNU tar's manual, "PAX
         Format, Version 1.0")."""
-        found = list(data_of(descriptor, status.st_size))
-        if not found or sum(found[-1]) < status.st_size:
-            found.append((status.st_size, 0))
-        numbers = [len(found), *(number for part in found for number in part)]
+        parts = list(data_of(descriptor, status.st_size))
+        if not parts or sum(parts[-1]) < status.st_size:
+            parts.append((status.st_size, 0))
+        numbers = [len(parts), *(number for part in parts for number in part)]
         head = "".join(f"{number}\n" for number in numbers).encode()
         head += b"\0" * (-len(head) % _BLOCK)
         folder, _, name = info.name.rpartition("/")
@@ -268,8 +268,8 @@ class _Writer:
         }
         shown = info.name
         info.name = f"{folder or '.'}/GNUSparseFile.0/{name}"
-        info.size = len(head) + sum(length for _, length in found)
-        self._archive.addfile(info, _Pieces(descriptor, head, found))
+        info.size = len(head) + sum(length for _, length in parts)
+        self._archive.addfile(info, _Pieces(descriptor, head, parts))
         info.name = shown
 
     def _folder(self, held: int, path: str) -> None:
@@ -298,24 +298,24 @@ class _Writer:
 class _Pieces:
     """A head, and parts of a file after it; what is missing of them by now is filled up with zeros."""
 
-    def __init__(self, descriptor: int, head: bytes, found: list[tuple[int, int]]) -> None:
+    def __init__(self, descriptor: int, head: bytes, parts: list[tuple[int, int]]) -> None:
         self._descriptor = descriptor
         self._head = head
-        self._found = found[::-1]
+        self._parts = parts[::-1]
 
     def read(self, size: int = -1) -> bytes:
         """Return as many bytes as are asked for; tarfile never asks for more than there are."""
         read = b""
-        while size and (self._head or self._found):
+        while size and (self._head or self._parts):
             if self._head:
                 piece, self._head = self._head[:size], self._head[size:]
             else:
-                offset, length = self._found.pop()
+                offset, length = self._parts.pop()
                 wanted = min(length, size)
                 piece = os.pread(self._descriptor, wanted, offset)
                 piece += b"\0" * (wanted - len(piece))
                 if length > wanted:
-                    self._found.append((offset + wanted, length - wanted))
+                    self._parts.append((offset + wanted, length - wanted))
             read += piece
             size -= len(piece)
         return read
@@ -330,6 +330,6 @@ class _Exactly:
 
     def read(self, size: int = -1) -> bytes:
         wanted = self._left if size < 0 else min(size, self._left)
-        found = self._file.read(wanted) or b""
+        content = self._file.read(wanted) or b""
         self._left -= wanted
-        return found + b"\0" * (wanted - len(found))
+        return content + b"\0" * (wanted - len(content))

@@ -37,10 +37,10 @@ def _networks() -> Finding:
             links.raise_up("probe")
         return "a bridge can be made"
 
-    found = tried(trial)
-    mend = "" if found.ok else found.mend or "use a kernel with CONFIG_BRIDGE and CONFIG_VETH"
+    trial_result = tried(trial)
+    mend = "" if trial_result.ok else trial_result.mend or "use a kernel with CONFIG_BRIDGE and CONFIG_VETH"
     purpose = "run --network NAME, up: instances that reach each other by name"
-    return Finding("networks of instances", found.ok, found.text, mend, False, purpose)
+    return Finding("networks of instances", trial_result.ok, trial_result.text, mend, False, purpose)
 
 
 def _limits() -> Finding:

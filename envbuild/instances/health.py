@@ -65,12 +65,12 @@ class HealthMonitor:
         self._over.set()
 
     def _watch(self) -> None:
-        state, failures, began, told = STARTING, 0, time.monotonic(), ""
+        state, failures, began, printed = STARTING, 0, time.monotonic(), ""
         pause = self._first_pause()
         while not self._over.wait(pause):
             if self._again.is_set():
                 self._again.clear()
-                state, failures, began, told, pause = STARTING, 0, time.monotonic(), "", self._first_pause()
+                state, failures, began, printed, pause = STARTING, 0, time.monotonic(), "", self._first_pause()
                 continue
             answer = self._ask()
             well = answer.well
@@ -86,12 +86,12 @@ class HealthMonitor:
             elif not in_start_period and (pause >= self._check.every or state != STARTING):
                 failures += 1
             gone = answer.hopeless and not in_start_period
-            found = HEALTHY if well else UNHEALTHY if gone or failures >= self._check.retries else state
+            next_state = HEALTHY if well else UNHEALTHY if gone or failures >= self._check.retries else state
             # Whoever waits for it to be healthy is shown what it waits for.
-            news = found != state or (found == STARTING and answer.printed != told)
+            news = next_state != state or (next_state == STARTING and answer.printed != printed)
             if news and not self._again.is_set():
-                state, told = found, answer.printed
-                self._changed(state, told)
+                state, printed = next_state, answer.printed
+                self._changed(state, printed)
 
     def _first_pause(self) -> float:
         # Who waits for a service to be well should not wait for a whole interval: at first it is asked more often.

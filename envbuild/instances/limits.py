@@ -27,7 +27,7 @@ _DELEGATE = "run it as root, or in a delegated group: systemd-run --user --scope
 GOES_FIRST = "500"
 """What is added to the badness of a command (proc(5), oom_score_adj): of all that is in a group it is to go before the
 process 1 that tells of its end."""
-_TRIES = 3
+_MAX_TRIES = 3
 
 
 class Hierarchy(Record):
@@ -239,7 +239,7 @@ def changes(
 
 
 def _make(place: Hierarchy, identity: str, controller: str, files: Sequence[Change]) -> None:
-    for left in reversed(range(_TRIES)):
+    for left in reversed(range(_MAX_TRIES)):
         given = _words(f"{place.path}/cgroup.subtree_control") if place.version == 2 else []
         members = _words(f"{place.path}/cgroup.procs") if place.version == 2 else []
         try:

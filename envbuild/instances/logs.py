@@ -124,12 +124,12 @@ def entries(path: str, *, follow: bool = False, alive: object = None) -> Iterato
 
     With `follow` it goes on as long as `alive()`, a function without arguments, says so.
     """
-    for one in (f"{path}.1", path):
-        if os.path.exists(one):
-            if one == path:
-                yield from _tail(one, follow, alive)
+    for part in (f"{path}.1", path):
+        if os.path.exists(part):
+            if part == path:
+                yield from _tail(part, follow, alive)
             else:
-                with open(one, "rb") as file:
+                with open(part, "rb") as file:
                     yield from (_entry(line) for line in file if line.endswith(b"\n"))
 
 

@@ -135,7 +135,7 @@ def _hosts(store: Store, instance: Instance, settings: Settings) -> list[Bind]:
         return []
     path = os.path.realpath(f"{instance.path}/hosts")
     name = settings.hostname or instance.name
-    with open(path, "w", encoding="ascii") as file:
+    with open(path, "w", encoding="utf-8") as file:
         file.write(f"127.0.0.1\tlocalhost {name}\n::1\tlocalhost ip6-localhost ip6-loopback\n")
     os.chmod(path, 0o644)
     return [Bind(path, HOSTS, read_only=False)]

@@ -15,6 +15,7 @@ from envbuild.instances.cgroup_records import groups_of
 from envbuild.instances.config import settings_of
 from envbuild.instances.init_process import start_time
 from envbuild.instances.network import HOST_NETWORK
+from envbuild.instances.network.port_traffic import traffic_of_ports
 from envbuild.instances.records import EXITED, LOST, Instance, Instances, State
 from envbuild.linux.forked import ChildError, call_in_child
 from envbuild.record import Record
@@ -166,7 +167,7 @@ def usages(running: Iterable[tuple[Instance, State]], own_network: Iterable[str]
         cpu = first.children + sum(process.own + process.children for process in family)
         memory, limit = _memory_of_groups(groups_of(instance.path))
         cpu_of_group = _cpu_of_groups(groups_of(instance.path))
-        traffic = _traffic(first) if instance.identity in networks else None
+        traffic = _traffic(first, instance.path) if instance.identity in networks else None
         used[instance.identity] = Usage(
             at=time.monotonic(),
             cpu=cpu if cpu_of_group is None else cpu_of_group,
@@ -302,10 +303,10 @@ def _cpu_of_groups(groups: tuple[str, ...]) -> float | None:
     return None
 
 
-def _traffic(process: Process) -> tuple[int, int] | None:
+def _traffic(process: Process, folder: str) -> tuple[int, int] | None:
     """Return bytes (received, sent) over all devices of a process's network but the loopback (proc(5),
-    /proc/PID/net/dev)."""
-    received = sent = 0
+    /proc/PID/net/dev), and through the published ports of its instance, which end at that."""
+    received, sent = traffic_of_ports(folder)
     rows = _fields_of(process, "net/dev")
     if not rows:
         return None

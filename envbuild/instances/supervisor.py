@@ -104,7 +104,7 @@ class Supervisor:
             from envbuild.instances.network.ports import opened_ports
 
             mapping = opened_ports(task.settings.ports, opened)
-            self._ports = PortForwarder(mapping, self._session)
+            self._ports = PortForwarder(mapping, self._session, task.folder)
             self._state.hold(ports=tuple(values(port) for port, _ in mapping))
         self._group: Group | None = None
         delegates = runs_systemd(task.settings)

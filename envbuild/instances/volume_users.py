@@ -40,14 +40,14 @@ class VolumeInUse(WorkFailed):
 def users_of_volumes(store: Store) -> dict[str, list[User]]:
     """Return the users of each volume that has any, by its name."""
     instances = Instances.of(store.path)
-    found: dict[str, list[User]] = {}
-    for one in instances.all():
-        mounts = [mount for mount in settings_of(one).mounts if mount.kind == VOLUME]
+    users: dict[str, list[User]] = {}
+    for instance in instances.all():
+        mounts = [mount for mount in settings_of(instance).mounts if mount.kind == VOLUME]
         if mounts:
-            running = instances.state(one).status not in (EXITED, LOST)
+            running = instances.state(instance).status not in (EXITED, LOST)
             for mount in mounts:
-                found.setdefault(mount.source, []).append(User(one, mount.target, mount.read_only, running))
-    return found
+                users.setdefault(mount.source, []).append(User(instance, mount.target, mount.read_only, running))
+    return users
 
 
 def remove_volumes(store: Store, volumes: list[Volume], *, force: bool) -> None:

@@ -71,8 +71,8 @@ class Volumes:
         """Return all volumes, sorted by name."""
         if not os.path.isdir(self.path):
             return []
-        found = [self._at(name) for name in sorted(os.listdir(self.path))]
-        return [one for one in found if one is not None]
+        volumes = [self._at(name) for name in sorted(os.listdir(self.path))]
+        return [volume for volume in volumes if volume is not None]
 
     def get(self, name: str) -> Volume | None:
         """Return the volume of this name."""
@@ -81,10 +81,10 @@ class Volumes:
 
     def find(self, name: str) -> Volume:
         """Return the volume of this name. Raises NoSuchVolume."""
-        found = self.get(name)
-        if found is None:
+        volume = self.get(name)
+        if volume is None:
             raise NoSuchVolume(name, tuple(volume.name for volume in self.all()))
-        return found
+        return volume
 
     def make(self, name: str, tree: Digest | None = None, target: str = "/") -> Volume:
         """Return the volume of this name. A new one begins as a copy of what `tree` has at `target`, with its owners,

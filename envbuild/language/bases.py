@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from envbuild.language import values
-from envbuild.language.keywords import BASES
-from envbuild.language.model import (
+from envbuild.language.base_kinds import (
     Base,
     Debian,
     Host,
     ImageBase,
-    Place,
     RecipeBase,
     ReservedBase,
     Scratch,
     StageBase,
     Tarball,
 )
+from envbuild.language.keywords import BASES
 from envbuild.language.reader import Reader
+from envbuild.language.statement_parts import Place
 from envbuild.language.syntax import StatementSyntax, Word
 from envbuild.text.docker_words import base_for
 from envbuild.text.pattern import Pattern

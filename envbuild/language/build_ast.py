@@ -112,9 +112,9 @@ class _Builder:
                     parts.extend(inner)
                     self.problems.extend(problems)
                 case "REFERENCE":
-                    found, problem = reference(token[2:-1], span)
-                    if found is not None:
-                        parts.append(found)
+                    part, problem = reference(token[2:-1], span)
+                    if part is not None:
+                        parts.append(part)
                     if problem is not None:
                         self.problems.append(problem)
                 case "ESCAPED":

@@ -6,6 +6,7 @@ from envbuild.language import model, values
 from envbuild.language.foreign_forms import command_of_list, json_list
 from envbuild.language.options import Options
 from envbuild.language.reader import Reader
+from envbuild.language.statement_parts import Command, RunOptions, shell_words
 from envbuild.language.syntax import StatementSyntax, TextLine
 from envbuild.text.pattern import Pattern
 
@@ -16,7 +17,7 @@ _REMARK = Pattern(r"[ \t]+#")
 _LISTS = {"entry": 'as in: entry ["docker-entrypoint.sh"]', "start": 'as in: start ["python", "-m", "app"]'}
 
 
-def _command(statement: StatementSyntax, reader: Reader) -> model.Command | None:
+def _command(statement: StatementSyntax, reader: Reader) -> Command | None:
     command = reader.text(statement)
     if command is None:
         hint = f"as in: {statement.keyword} COMMAND, or an indented block"
@@ -31,8 +32,8 @@ def _command(statement: StatementSyntax, reader: Reader) -> model.Command | None
     return command
 
 
-def _run_options(options: Options) -> model.RunOptions:
-    return model.RunOptions(
+def _run_options(options: Options) -> RunOptions:
+    return RunOptions(
         network=options.network(),
         caches=options.caches(),
         secrets=options.texts("secret"),
@@ -42,6 +43,8 @@ def _run_options(options: Options) -> model.RunOptions:
         timeout=options.seconds("timeout"),
         shell=options.text("shell"),
         tmpfs=options.tmpfs(),
+        ssh=options.text("ssh") or "",
+        devices=options.devices(),
     )
 
 
@@ -128,7 +131,7 @@ def read_shell(statement: StatementSyntax, options: Options, reader: Reader) -> 
     if not reader.some(statement, shape):
         return None
     words = reader.texts(statement)
-    argv = model.shell_words(" ".join(text for _, text in words))
+    argv = shell_words(" ".join(text for _, text in words))
     if words and not argv:
         reader.error(words[0][0].span, "shell needs a program", f"as in: {shape}")
     return model.Shell(*reader.start_of(statement), argv) if argv else None

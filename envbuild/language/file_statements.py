@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from envbuild.language import model, values
+from envbuild.language import git_address, model, values
 from envbuild.language.options import Options
 from envbuild.language.origins import is_origin
 from envbuild.language.reader import Reader
-from envbuild.language.syntax import StatementSyntax, TextLine
+from envbuild.language.syntax import StatementSyntax, TextLine, Word
 
 
 def read_copy(statement: StatementSyntax, options: Options, reader: Reader) -> model.Copy | None:
@@ -17,6 +17,8 @@ def read_copy(statement: StatementSyntax, options: Options, reader: Reader) -> m
         span = next(option.span for option in statement.options if option.name == "from")
         hint = "copy can take from a stage, NAME:TAG, image:NAME or recipe:FILE"
         reader.error(span, f"'{origin}' is not a stage or an image", hint)
+    if options.flag("unpack"):
+        _refuse_options(statement, "beside 'unpack'", _NOT_WITH_UNPACK, reader)
     if destination is None:
         return None
     parents = options.flag("parents")
@@ -39,7 +41,26 @@ def read_copy(statement: StatementSyntax, options: Options, reader: Reader) -> m
         options.flag("contents"),
         parents,
         options.flag("optional"),
+        options.flag("unpack"),
     )
+
+
+_NOT_WITH_UNPACK = {
+    "mode": "an archive has the modes of its files; change them below, as in: run chmod -R go-w DIR",
+    "contents": "unpack alone puts what is in the archive into the destination",
+    "parents": "the paths are those in the archive; name the directory that they begin in: -> DIR",
+    "include": "all of an archive is unpacked; take a part of it from a stage: copy(from=STAGE, include=...)",
+    "exclude": "all of an archive is unpacked; leave out with: discard DIR/PATTERN",
+}
+"""Options that mean nothing beside `unpack`, each with the form that does."""
+
+
+def _refuse_options(statement: StatementSyntax, where: str, options: dict[str, str], reader: Reader) -> None:
+    """Report the options of a statement that mean nothing `where` they stand."""
+    for option in statement.options:
+        if option.name in options:
+            message = f"option '{option.name}' has no meaning {where}"
+            reader.error(option.span, message, options[option.name])
 
 
 def _destination(statement: StatementSyntax, reader: Reader) -> str | None:
@@ -78,6 +99,11 @@ def read_fetch(statement: StatementSyntax, options: Options, reader: Reader) -> 
     source, destination = reader.only(statement, "fetch URL -> DESTINATION"), _destination(statement, reader)
     if source is None or destination is None:
         return None
+    if git_address.is_git(source[1]):
+        return _read_git(statement, options, source, destination, reader)
+    if options.flag("unpack"):
+        _refuse_options(statement, "beside 'unpack'", _NOT_WITH_UNPACK, reader)
+    _refuse_options(statement, "for a file", _ONLY_OF_GIT, reader)
     url = reader.checked(values.url, source[1], source[0].span)
     if url is None:
         return None
@@ -90,3 +116,30 @@ def read_fetch(statement: StatementSyntax, options: Options, reader: Reader) -> 
         mode=options.mode(),
         unpack=options.flag("unpack"),
     )
+
+
+_SUBMODULES_FORM = "as in: fetch(submodules) git+https://HOST/REPOSITORY@REF -> DIRECTORY"
+_ONLY_OF_GIT = {"submodules": f"git repositories have submodules, {_SUBMODULES_FORM}"}
+_NOT_OF_GIT = {
+    "sha256": "a commit's id says what is in it: git+https://HOST/REPOSITORY@COMMIT",
+    "mode": "git has the modes of its files; change them below, as in: run chmod -R go-w DIR",
+    "unpack": "the files of the commit are put into the directory as they are",
+}
+"""Options that mean nothing for a git repository, each with the form that does."""
+
+
+def _read_git(
+    statement: StatementSyntax, options: Options, source: tuple[Word, str], destination: str, reader: Reader
+) -> model.Fetch | None:
+    """Read the fetch of a repository's commit: a directory, as what is unpacked."""
+    word, url = source
+    _refuse_options(statement, "for a git repository", _NOT_OF_GIT, reader)
+    if url.endswith(git_address.SUBMODULES):
+        reader.error(word.span, "submodules are asked for by an option", _SUBMODULES_FORM)
+        return None
+    if reader.checked(git_address.git_address, url, word.span) is None:
+        return None
+    if options.flag("submodules"):
+        url += git_address.SUBMODULES
+    start = reader.start_of(statement)
+    return model.Fetch(*start, url, destination, owner=options.text("owner"), unpack=True)

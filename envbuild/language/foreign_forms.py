@@ -16,10 +16,10 @@ def single_quotes(words: list[Word], lines: tuple[str, ...]) -> tuple[Word, str]
     """Return the first word whose value is in single quotes, which have no meaning in a recipe, and the same in double
     ones; None if there is none."""
     for word in words:
-        found = _QUOTED.match(lines[word.span.line - 1], word.span.column - 1)
-        if found is not None:
-            escaped = found[2].replace("\\", "\\\\").replace('"', '\\"')
-            return word, f'{found[1]}"{escaped}"'
+        match = _QUOTED.match(lines[word.span.line - 1], word.span.column - 1)
+        if match is not None:
+            escaped = match[2].replace("\\", "\\\\").replace('"', '\\"')
+            return word, f'{match[1]}"{escaped}"'
     return None
 
 

@@ -41,13 +41,13 @@ def read_image(statement: StatementSyntax, reader: Reader, known: list[NamedImag
 
 def numbered(images: list[NamedImage], stages: list[str | None]) -> tuple[tuple[str, int], ...]:
     """Return the images with the numbers of their stages; report those that the recipe does not have."""
-    found = []
+    numbered_images = []
     for image in images:
         if image.stage in stages:
-            found.append((image.name, stages.index(image.stage)))
+            numbered_images.append((image.name, stages.index(image.stage)))
             continue
         named = [stage for stage in stages if stage]
         otherwise = f"its stages are: {', '.join(named)}" if named else "name one: from BASE as STAGE"
         hint = did_you_mean(image.stage, named, otherwise)
         image.reader.error(image.span, f"there is no stage '{image.stage}'", hint)
-    return tuple(found)
+    return tuple(numbered_images)

@@ -23,6 +23,9 @@ from envbuild.record import Record
     NETWORK,
     FILE_MODE,
     TMPFS,
+    NODE_MANAGER,
+    AGENT,
+    DEVICE,
 ) = (
     "flag",
     "text",
@@ -42,6 +45,9 @@ from envbuild.record import Record
     "network",
     "file mode",
     "tmpfs",
+    "manager",
+    "agent",
+    "device",
 )
 
 
@@ -71,6 +77,7 @@ _COPY = {
     "contents": OptionKind(FLAG),
     "parents": OptionKind(FLAG),
     "optional": OptionKind(FLAG),
+    "unpack": OptionKind(FLAG),
 }
 _RUN = {
     "network": OptionKind(NETWORK),
@@ -81,6 +88,8 @@ _RUN = {
     "secret": OptionKind(SECRET, True),
     "mount": OptionKind(MOUNT, True),
     "tmpfs": OptionKind(TMPFS, True),
+    "ssh": OptionKind(AGENT),
+    "device": OptionKind(DEVICE, True),
     "user": OptionKind(OWNER),
     "workdir": OptionKind(DIRECTORY),
     "timeout": OptionKind(DURATION),
@@ -88,6 +97,13 @@ _RUN = {
 }
 QUALIFIES_CACHE = ("id", "uid", "mode")
 """Options that say more of the `cache` before them."""
+_PIP = {
+    "into": OptionKind(DIRECTORY),
+    "find-links": OptionKind(TEXT, True),
+    "extra": OptionKind(NAME, True),
+    "group": OptionKind(NAME, True),
+    "without": OptionKind(NAME, True),
+}
 _HEALTH = {
     "every": OptionKind(DURATION),
     "timeout": OptionKind(DURATION),
@@ -106,12 +122,22 @@ KEYWORDS: dict[str, Keyword] = {
     "from": Keyword(in_stage=False, anywhere=True),
     "include": Keyword(block=True, anywhere=True),
     "apt": Keyword({"recommends": OptionKind(FLAG), "source": OptionKind(TEXT), "key": OptionKind(TEXT)}, block=True),
-    "pip": Keyword({"into": OptionKind(DIRECTORY), "find-links": OptionKind(TEXT, True)}, block=True),
-    "npm": Keyword({"into": OptionKind(DIRECTORY), "scripts": OptionKind(FLAG)}, block=True),
+    "pip": Keyword(_PIP, block=True),
+    "npm": Keyword(
+        {"into": OptionKind(DIRECTORY), "scripts": OptionKind(FLAG), "manager": OptionKind(NODE_MANAGER)}, block=True
+    ),
+    "cargo": Keyword({"into": OptionKind(DIRECTORY)}),
     "copy": Keyword(_COPY),
     "render": Keyword(_OWNED),
     "file": Keyword(_OWNED, block=True),
-    "fetch": Keyword({"sha256": OptionKind(SHA256), **_OWNED, "unpack": OptionKind(FLAG)}),
+    "fetch": Keyword(
+        {
+            "sha256": OptionKind(SHA256),
+            **_OWNED,
+            "unpack": OptionKind(FLAG),
+            "submodules": OptionKind(FLAG),
+        }
+    ),
     "adduser": Keyword(block=True),
     "shell": Keyword(),
     "run": Keyword(_RUN, block=True),

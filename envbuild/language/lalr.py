@@ -86,8 +86,8 @@ def parse(text: str) -> Node:
 
 def _next(state: int, text: str, position: int) -> tuple[str, Token]:
     for name, match in _matchers(state):
-        if found := match(text, position):
-            return name, Token(found[0])
+        if hit := match(text, position):
+            return name, Token(hit[0])
     raise Misfit
 
 
@@ -97,14 +97,14 @@ _by_state: dict[int, list[tuple[str, Matcher]]] = {}
 
 def _matchers(state: int) -> list[tuple[str, Matcher]]:
     """Return the terminals that can stand in a state, in the order in which they are tried."""
-    found = _by_state.get(state)
-    if found is None:
-        found = _by_state[state] = [(name, _matcher(name)) for name in ACTIONS[state] if name != "$END"]
-    return found
+    matchers = _by_state.get(state)
+    if matchers is None:
+        matchers = _by_state[state] = [(name, _matcher(name)) for name in ACTIONS[state] if name != "$END"]
+    return matchers
 
 
 def _matcher(name: str) -> Matcher:
-    found = _patterns.get(name)
-    if found is None:
-        found = _patterns[name] = Pattern(PATTERNS[name]).compiled().match
-    return found
+    matcher = _patterns.get(name)
+    if matcher is None:
+        matcher = _patterns[name] = Pattern(PATTERNS[name]).compiled().match
+    return matcher

@@ -6,6 +6,7 @@ import os
 
 from envbuild.digest import sha256_of
 from envbuild.language import model, values
+from envbuild.language.base_kinds import Base, StageBase
 from envbuild.language.bases import read_base
 from envbuild.language.context_statement import read_context
 from envbuild.language.image_statement import NamedImage, numbered, read_image
@@ -76,7 +77,7 @@ class _Loader:
         self.files: dict[str, str] = {}
         self.scope = Scope(settings, self.stem, arch)
         self.declarations = Declarations(self.scope)
-        self.bases: list[model.Base | None] = []
+        self.bases: list[Base | None] = []
         self.names: list[str | None] = []
         self.statements: list[list[model.Statement]] = []
         self.uses: list[Use] = []
@@ -147,7 +148,7 @@ class _Loader:
         if meant == "from":
             self._open(None, None)
 
-    def _open(self, name: str | None, base: model.Base | None) -> None:
+    def _open(self, name: str | None, base: Base | None) -> None:
         self.names.append(name)
         self.bases.append(base)
         self.statements.append([])
@@ -245,7 +246,7 @@ class _Loader:
             reader.error(statement.span, "a stage can't be included under a condition", hint)
         base = read_base(statement, reader)
         self._open(name or None, base)
-        if isinstance(base, model.StageBase):
+        if isinstance(base, StageBase):
             self.uses.append(Use(base.name, len(self.bases) - 1, True, reader, statement.words[0].span))
 
     def _include(self, statement: StatementSyntax, reader: Reader, ancestors: tuple[str, ...], wanted: bool) -> None:

@@ -1,109 +1,18 @@
 """The model of a recipe, as frozen data: the result of parsing, inserting includes and replacing parameters.
 
-Every word here is final text, except in `env` values, which may still mention the environment of their stage (that
-depends on the base, which the language does not know).
+The statements, the stages and the recipe are here; what statements are made of is in statement_parts.py, and what
+stages start from in base_kinds.py.
 """
 
 from __future__ import annotations
 
-from envbuild.record import Record, assert_never
-from envbuild.tree.file_mode import Mode
+from envbuild.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import TypeVar
-
-    Text = TypeVar("Text", str, "EnvironmentValue")
-
-
-class Place(Record):
-    """The place of a statement: its file as the user named it, and its first line, from 1."""
-
-    file: str
-    line: int
-
-
-class EnvironmentReference(Record):
-    """A `${NAME}` in an `env` value: the value in the stage's environment at that point; an error if there is none.
-    With `operator` it is `${NAME:-text}` or `${NAME:+text}`."""
-
-    name: str
-    line: int
-    column: int
-    operator: str = ""
-    text: EnvironmentValue = ()
-
-
-EnvironmentValue = tuple["str | EnvironmentReference", ...]
-
-
-def choose(operator: str, value: Text, text: Text) -> Text:
-    """Return what `${NAME:-text}` or `${NAME:+text}` means where NAME has a value, or an empty one."""
-    if operator == "-":
-        return value or text
-    return text if value else value
-
-
-class Command(Record):
-    """The text of run, test, start or health, and the parameters that it mentions (sorted by name).
-
-    The text goes to the shell unchanged; the parameters are passed as environment variables.
-    """
-
-    text: str
-    parameters: tuple[tuple[str, str], ...] = ()
-
-
-class BindMount(Record):
-    """A `mount=SRC:DST`: a path in the context, and where it is mounted read-only. With `origin`, a stage's name or an
-    image reference, it is a path in that (`mount=STAGE:/SRC:/DST`)."""
-
-    source: str
-    target: str
-    origin: str | None = None
-
-
-class TmpfsMount(Record):
-    """A `tmpfs=DIR[:SIZE]`: an empty directory in memory that ends with the command; `size` in bytes, 0 for no limit of
-    its own."""
-
-    target: str
-    size: int = 0
-
-
-class CacheMount(Record):
-    """A `cache=DIRECTORY` with what qualifies it. `id` names one that other recipes may name, too; "" is the recipe's
-    own. `uid` is its owner's, None for the user of the command; `mode` that of the directory, None for the usual one.
-    """
-
-    target: str
-    id: str = ""
-    uid: int | None = None
-    mode: int | None = None
-
-
-def shell_words(text: str) -> tuple[str, ...]:
-    """Return the words of a shell, as in `/bin/bash -o pipefail`. A `-c` at their end, as docker wants it, goes without
-    saying."""
-    words = tuple(text.split())
-    return words[:-1] if words[-1:] == ("-c",) else words
-
-
-class RunOptions(Record):
-    """The options of `run` and `test`. `timeout` is in seconds; None if the option was not given.
-
-    `network` is False without one, True for any host, and else a text: `host` for the machine's own network, or the
-    hosts that may be asked (network_hosts.py)."""
-
-    network: bool | str = False
-    caches: tuple[CacheMount, ...] = ()
-    secrets: tuple[str, ...] = ()
-    mounts: tuple[BindMount, ...] = ()
-    user: str | None = None
-    workdir: str | None = None
-    timeout: float | None = None
-    shell: str | None = None
-    tmpfs: tuple[TmpfsMount, ...] = ()
+    from envbuild.language.base_kinds import Base
+    from envbuild.language.statement_parts import Command, EnvironmentValue, Place, RunOptions
+    from envbuild.tree.file_mode import Mode
 
 
 class Statement(Record):
@@ -125,19 +34,42 @@ class Apt(Statement):
     key: str | None = None
 
 
+_LOCK_FILES = ("uv.lock", "poetry.lock", "Pipfile.lock", "pylock.toml")
+
+
+def is_lock_file(path: str) -> bool:
+    """Return whether a file's name is that of a lock file of uv, Poetry, Pipenv or pip."""
+    name = path.rpartition("/")[2]
+    is_named = name.startswith("pylock.") and name.endswith(".toml") and name.count(".") == 2
+    return name in _LOCK_FILES or is_named
+
+
 class Pip(Statement):
     into: str
     requirements: tuple[str, ...] = ()
     requirement_files: tuple[str, ...] = ()
     constraint_files: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
+    extras: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
 
 class Npm(Statement):
+    """`manager` is whose lock says which packages a project has; "" for npm's, if there is one."""
+
     into: str
     packages: tuple[str, ...] = ()
     project: str | None = None
     scripts: bool = False
+    manager: str = ""
+
+
+class Cargo(Statement):
+    """`project` is a folder with the lock that says which packages there are."""
+
+    into: str
+    project: str
 
 
 class Copy(Statement):
@@ -153,6 +85,7 @@ class Copy(Statement):
     contents: bool = False
     parents: bool = False
     optional: bool = False
+    unpack: bool = False
 
 
 class Render(Statement):
@@ -289,91 +222,6 @@ class Health(Statement):
     retries: int = 3
     start_period: float = 0.0
     start_interval: float = 0.0
-
-
-class Scratch(Record):
-    """`from scratch`: an empty tree."""
-
-    place: Place
-
-
-class Host(Record):
-    """`from host(PROGRAM, ...)`: this machine's Debian packages; `programs` is empty where none are listed."""
-
-    place: Place
-    programs: tuple[str, ...] = ()
-
-
-class Debian(Record):
-    """`from debian:SUITE`: a minimal Debian."""
-
-    place: Place
-    suite: str
-
-
-class Tarball(Record):
-    """`from tar:PATH`: an archive; its path is relative to `folder`."""
-
-    place: Place
-    path: str
-    folder: str
-
-
-class ImageBase(Record):
-    """`from image:REFERENCE`: an image of the store, or one that a lock in git names."""
-
-    place: Place
-    reference: str
-    folder: str
-
-
-class StageBase(Record):
-    """`from NAME`: an earlier stage of the same recipe."""
-
-    place: Place
-    name: str
-
-
-class RecipeBase(Record):
-    """`from recipe:PATH`: the image of another recipe; its path is relative to `folder`."""
-
-    place: Place
-    path: str
-    folder: str
-
-
-class ReservedBase(Record):
-    """A base that the language has and no build can make yet: `kind` is oci or registry."""
-
-    place: Place
-    kind: str
-    argument: str
-
-
-Base = Scratch | Host | Debian | Tarball | ImageBase | StageBase | RecipeBase | ReservedBase
-
-
-def base_text(base: Base) -> str:
-    """Return the base as a recipe has it after `from`."""
-    match base:
-        case Scratch():
-            return "scratch"
-        case Host(programs=programs):
-            return f"host({', '.join(programs)})" if programs else "host"
-        case Debian(suite=suite):
-            return f"debian:{suite}"
-        case Tarball(path=path):
-            return f"tar:{path}"
-        case ImageBase(reference=reference):
-            return f"image:{reference}"
-        case StageBase(name=name):
-            return name
-        case RecipeBase(path=path):
-            return f"recipe:{path}"
-        case ReservedBase(kind=kind, argument=argument):
-            return f"{kind}:{argument}"
-        case _:
-            return assert_never(base)
 
 
 class Stage(Record):

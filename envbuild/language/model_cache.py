@@ -10,7 +10,7 @@ from __future__ import annotations
 import marshal
 from zlib import crc32
 
-from envbuild.language import model
+from envbuild.language import base_kinds, model, statement_parts
 from envbuild.record import Record, values
 
 TYPE_CHECKING = False
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 _MAGIC = b"envbuild recipe 5\n"
 _CLASSES: dict[str, type[Record]] = {
-    name: item for name, item in vars(model).items() if isinstance(item, type) and issubclass(item, Record)
+    name: item
+    for module in (statement_parts, base_kinds, model)
+    for name, item in vars(module).items()
+    if isinstance(item, type) and issubclass(item, Record)
 }
 
 

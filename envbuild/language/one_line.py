@@ -26,20 +26,20 @@ def one_line(text: str) -> str:
 def _logical_lines(text: str) -> list[str]:
     """Return the lines that say something, with white space made plain. A line that ends with a backslash is joined to
     the next."""
-    found: list[str] = []
+    lines: list[str] = []
     goes_on = False
     for line in text.strip().split("\n"):
         words = " ".join(line.split())
-        if found and (not words or line.startswith("#")):
+        if lines and (not words or line.startswith("#")):
             continue
         ends = words.endswith("\\")
         words = words[:-1].rstrip() if ends else words
         if goes_on:
-            found[-1] = f"{found[-1]} {words}"
+            lines[-1] = f"{lines[-1]} {words}"
         else:
-            found.append(words)
+            lines.append(words)
         goes_on = ends
-    return found
+    return lines
 
 
 def _keyword(line: str) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from envbuild.language import keywords, values
 from envbuild.language.keywords import KEYWORDS, WHEN
-from envbuild.language.model import BindMount, CacheMount, TmpfsMount
 from envbuild.language.network_hosts import network
 from envbuild.language.origins import is_origin
 from envbuild.language.reader import Reader
+from envbuild.language.statement_parts import DEFAULT_AGENT, BindMount, CacheMount, TmpfsMount
 from envbuild.language.syntax import BlockLine, Option, StatementSyntax, WordLine
 from envbuild.text.pattern import Pattern
 from envbuild.text.sizes import MAX_SIZE, parse_size
@@ -63,6 +63,10 @@ class Options:
 
     def tmpfs(self) -> tuple[TmpfsMount, ...]:
         return tuple(value for value in self.given.get("tmpfs", ()) if isinstance(value, TmpfsMount))
+
+    def devices(self) -> tuple[str, ...]:
+        """Return the devices that are named, each once; their order does not matter."""
+        return tuple(sorted(set(self.texts("device"))))
 
     def mounts(self) -> tuple[BindMount, ...]:
         return tuple(value for value in self.given.get("mount", ()) if isinstance(value, BindMount))
@@ -165,6 +169,8 @@ def _value(kind: str, option: Option, reader: Reader) -> object:
         return True
     if option.value is None and kind == keywords.NETWORK:
         return True
+    if option.value is None and kind == keywords.AGENT:
+        return DEFAULT_AGENT
     if option.value is None:
         reader.error(option.span, f"option '{option.name}' needs a value", f"as in: {option.name}={_EXAMPLES[kind]}")
         return None
@@ -247,6 +253,9 @@ _CHECKS = {
     keywords.NAME: values.name,
     keywords.IDENTITY: values.identity,
     keywords.NETWORK: network,
+    keywords.NODE_MANAGER: values.node_manager,
+    keywords.AGENT: values.name,
+    keywords.DEVICE: values.device,
 }
 _EXAMPLE_OF_CACHE = "as in: cache=/root/.cache/pip, id=pip"
 _EXAMPLES = {
@@ -265,4 +274,6 @@ _EXAMPLES = {
     keywords.CACHE: "/DIRECTORY",
     keywords.NAME: "NAME",
     keywords.IDENTITY: "1000",
+    keywords.NODE_MANAGER: "pnpm",
+    keywords.DEVICE: "/dev/fuse",
 }

@@ -1,4 +1,4 @@
-"""The statements that install packages: apt, pip, npm."""
+"""The statements that install packages: apt, pip, npm, cargo."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from envbuild.language import model, values
 from envbuild.language.options import Options
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import StatementSyntax, Word
+
+_OF_LOCK_FILES = ("extra", "group", "without")
+"""Options that choose from a lock file of another tool."""
 
 
 def read_apt(statement: StatementSyntax, options: Options, reader: Reader) -> model.Apt | None:
@@ -23,25 +26,34 @@ def read_pip(statement: StatementSyntax, options: Options, reader: Reader) -> mo
     requirements: list[str] = []
     files: dict[str, list[str]] = {"-r": [], "-c": []}
     words = iter(_texts(statement, reader, shape))
+    lock: tuple[Word, str] | None = None
     for word, text in words:
         if text in files:
-            _, path = next(words, (word, ""))
+            file, path = next(words, (word, ""))
             if not path or path.startswith("-"):
                 reader.error(word.span, f"'{text}' needs a file", f"as in: {shape}")
             else:
                 files[text].append(path)
+                lock = (file, path) if text == "-r" and model.is_lock_file(path) else lock
         elif text.startswith("-") or not text:
             reader.error(word.span, f"pip does not take '{text}'", "it takes requirements, -r FILE and -c FILE")
         else:
             requirements.append(text)
     if files["-c"] and not files["-r"] and not requirements:
         reader.error(statement.span, "pip has constraints but no requirements", f"as in: {shape}")
+    if lock is not None and (requirements or len(files["-r"]) > 1 or files["-c"]):
+        hint = "write another pip statement for what else goes into the same environment"
+        reader.error(lock[0].span, f"'{lock[1]}' pins all that is installed, and stands alone", hint)
+    for option in statement.options if lock is None else ():
+        if option.name in _OF_LOCK_FILES:
+            hint = f"as in: pip(into=/opt/venv, {option.name}=...) -r uv.lock"
+            reader.error(option.span, f"'{option.name}' chooses from a lock file, and there is none", hint)
     into = _into(statement, options, reader, "/opt/venv")
     if into is None:
         return None
     start = reader.start_of(statement)
     given = tuple(requirements), tuple(files["-r"]), tuple(files["-c"]), options.texts("find-links")
-    return model.Pip(*start, into, *given)
+    return model.Pip(*start, into, *given, *(options.texts(name) for name in _OF_LOCK_FILES))
 
 
 def read_npm(statement: StatementSyntax, options: Options, reader: Reader) -> model.Npm | None:
@@ -66,7 +78,26 @@ def read_npm(statement: StatementSyntax, options: Options, reader: Reader) -> mo
     if into is None:
         return None
     start = reader.start_of(statement)
-    return model.Npm(*start, into, tuple(packages), project, options.flag("scripts"))
+    manager = options.text("manager") or ""
+    if manager not in ("", "npm") and (packages or project is None):
+        # The place of the option's value is gone by now; its name is all that this is about.
+        message = f"with manager={manager} the project's own lock says which packages it has"
+        reader.error(statement.span, message, f"as in: npm(into=/srv/app, manager={manager}) -r DIR")
+        return None
+    return model.Npm(*start, into, tuple(packages), project, options.flag("scripts"), manager)
+
+
+def read_cargo(statement: StatementSyntax, options: Options, reader: Reader) -> model.Cargo | None:
+    texts = [text for _, text in reader.texts(statement)]
+    into = _into(statement, options, reader, "/src")
+    if len(texts) != 2 or texts[0] != "-r" or not texts[1] or texts[1].startswith("-"):
+        reader.error(
+            statement.span, "cargo takes '-r' and one directory with a Cargo.lock", "as in: cargo(into=/src) -r ."
+        )
+        return None
+    if into is None:
+        return None
+    return model.Cargo(*reader.start_of(statement), into, texts[1])
 
 
 def _into(statement: StatementSyntax, options: Options, reader: Reader, example: str) -> str | None:

@@ -100,9 +100,9 @@ def _read(text: str, line: int, column: int, escapes: bool, operators: bool) -> 
             if not match[0].endswith("}"):
                 problems.append(Problem("'${' without its '}'", span, "write \\${ for the text itself"))
                 continue
-            found, problem = reference(match["name"], span)
-            if found is not None and (operators or not found.operator):
-                parts.append(found)
+            part, problem = reference(match["name"], span)
+            if part is not None and (operators or not part.operator):
+                parts.append(part)
             else:
                 hint = "only ${name} is replaced here; write \\${ for the text itself"
                 problems.append(

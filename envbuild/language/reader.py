@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from os.path import dirname
 
-from envbuild.language.model import Command, EnvironmentReference, EnvironmentValue, Place, choose
 from envbuild.language.parse import place
 from envbuild.language.quoting import Parts, Problem, joined, plain
 from envbuild.language.scope import Scope
+from envbuild.language.statement_parts import Command, EnvironmentReference, EnvironmentValue, Place, choose
 from envbuild.language.syntax import Reference, Span, StatementSyntax, SyntaxTree, TextLine, Word, WordLine
 from envbuild.language.values import InvalidValue
 from envbuild.text.diagnostics import Diagnostic

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.errors import EnvbuildError
-from envbuild.language.model import Place
+from envbuild.language.statement_parts import Place
 from envbuild.text.diagnostics import Diagnostic, render
 
 TYPE_CHECKING = False
@@ -21,12 +21,12 @@ def point_at(error: EnvbuildError, place: Place, text: str, words: Sequence[str]
     word = _word(error, words)
     import re  # the module is loaded with what runs steps, and most have no error
 
-    found = re.search(rf"(?<![\w./-]){re.escape(word)}(?![\w./-])", text) if word else None
-    if found is None:
+    match = re.search(rf"(?<![\w./-]){re.escape(word)}(?![\w./-])", text) if word else None
+    if match is None:
         line, column, length = 0, 1, len(lines[0].rstrip())
     else:
-        before = text[: found.start()]
-        line, column, length = before.count("\n"), found.start() - before.rfind("\n"), len(word)
+        before = text[: match.start()]
+        line, column, length = before.count("\n"), match.start() - before.rfind("\n"), len(word)
     _show(error, place, lines, place.line + line, column, length)
 
 

@@ -18,7 +18,7 @@ from envbuild.language.file_statements import read_copy, read_fetch, read_file, 
 from envbuild.language.foreign_forms import single_quotes
 from envbuild.language.keywords import ADDUSER, FACTS
 from envbuild.language.options import Options
-from envbuild.language.package_statements import read_apt, read_npm, read_pip
+from envbuild.language.package_statements import read_apt, read_cargo, read_npm, read_pip
 from envbuild.language.quoting import Parts
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import StatementSyntax, Word
@@ -84,11 +84,11 @@ def _env(statement: StatementSyntax, options: Options, reader: Reader) -> model.
 
 def _single_quotes(statement: StatementSyntax, words: list[Word], reader: Reader) -> bool:
     """Report a value in single quotes; tell whether there is one."""
-    found = single_quotes(words, reader.tree.lines)
-    if found is not None:
-        word, form = found
+    quoted = single_quotes(words, reader.tree.lines)
+    if quoted is not None:
+        word, form = quoted
         reader.error(word.span, "single quotes have no meaning in a recipe", f"as in: {statement.keyword} {form}")
-    return found is not None
+    return quoted is not None
 
 
 def _split(word: Word) -> tuple[str | None, Parts]:
@@ -179,6 +179,7 @@ _READERS = {
     "apt": read_apt,
     "pip": read_pip,
     "npm": read_npm,
+    "cargo": read_cargo,
     "copy": read_copy,
     "render": read_render,
     "file": read_file,

@@ -20,14 +20,18 @@ _COUNT = Pattern(r"[0-9]{1,9}")
 _ID = Pattern(r"[0-9]{1,10}")
 _SHA256 = Pattern(r"[0-9a-f]{64}")
 _URL = Pattern(r"https?://\S+")
+_GIT_FORM = Pattern(r"https?://[^\s?#]+\.git/?(?:$|#)|(?:git|ssh)://|[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s]")
+"""What a file's address does not look like, and docker takes for that of a git repository."""
 _PARAMETER = Pattern(r"[a-z][a-z0-9_]*")
 _NAME = Pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VARIABLE = Pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL = Pattern(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _PACKAGE = Pattern(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9-]+)?(=[A-Za-z0-9.+~:*-]+)?")
+_DEVICE = Pattern(r"/dev/[A-Za-z0-9_][A-Za-z0-9_.:+@/-]{0,200}(?<!/)")
 MAX_ID = 2**32 - 2
 MAX_PORTS = 1000
 """Of one range."""
+NODE_MANAGERS = ("npm", "pnpm", "yarn")
 NO_INIT = "none"
 INITS = ("envbuild", NO_INIT)
 
@@ -51,6 +55,16 @@ def duration(text: str) -> float:
     if not 0 < total < 1e9:
         raise InvalidValue(f"'{text}' is not a valid duration", "it must be more than 0s and less than 30 years")
     return total
+
+
+def node_manager(text: str) -> str:
+    """Return the name of a program that writes a lock of Node packages."""
+    if text not in NODE_MANAGERS:
+        raise InvalidValue(
+            f"npm knows no manager '{text}'",
+            did_you_mean(text, NODE_MANAGERS, f"it can be: {', '.join(NODE_MANAGERS)}"),
+        )
+    return text
 
 
 def mode(text: str) -> int:
@@ -132,6 +146,13 @@ def absolute(text: str) -> str:
     return path(text)
 
 
+def device(text: str) -> str:
+    """Return the path of a device, in its one form."""
+    if not _DEVICE.fullmatch(text) or "/." in text or "//" in text:
+        raise InvalidValue(f"'{text}' is not the path of a device", "as in: device=/dev/fuse, device=/dev/net/tun")
+    return text
+
+
 def path(text: str) -> str:
     """Return a path that is not empty."""
     if not text or "\0" in text:
@@ -211,6 +232,9 @@ def package(text: str) -> str:
 
 def url(text: str) -> str:
     """Return a URL that can be fetched."""
+    if _GIT_FORM.match(text):
+        shape = "as in: fetch git+https://HOST/REPOSITORY@COMMIT -> DIRECTORY"
+        raise InvalidValue(f"'{text}' is a git repository, and not a file", shape)
     if not _URL.fullmatch(text):
         raise InvalidValue(f"'{text}' is not a URL that can be fetched", "it must start with https:// or http://")
     return text

@@ -11,7 +11,7 @@ def boot_id() -> str:
     global _boot_id
     if _boot_id is None:
         try:
-            with open(BOOT_ID, encoding="ascii") as file:
+            with open(BOOT_ID, encoding="utf-8") as file:
                 _boot_id = file.read().strip()
         except OSError:
             _boot_id = ""

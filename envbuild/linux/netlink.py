@@ -95,8 +95,8 @@ class Links:
             answer = self._socket.recv(1 << 16)
             if len(answer) < _HEADER.size + _CODE.size:
                 raise OSError(errno.EBADMSG, os.strerror(errno.EBADMSG))
-            _, told, _, number, _ = _HEADER.unpack_from(answer)
-            if told == _ERROR and number == self._number:
+            _, answer_kind, _, number, _ = _HEADER.unpack_from(answer)
+            if answer_kind == _ERROR and number == self._number:
                 (code,) = _CODE.unpack_from(answer, _HEADER.size)
                 if code:
                     raise OSError(abs(code), os.strerror(abs(code)))

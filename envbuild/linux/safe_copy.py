@@ -169,13 +169,13 @@ class Copier:
             if made:
                 self._attributes(inner, source, status)
 
-    def _file(self, found: int, status: os.stat_result, target: int, name: str) -> None:
+    def _file(self, held: int, status: os.stat_result, target: int, name: str) -> None:
         # By way of what is held: that is a file, whatever has its name by now.
-        source = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
+        source = os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             with opened_at(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, target) as made:
                 copy_content(source, made, status)
-                self._attributes(made, found, status)
+                self._attributes(made, held, status)
         finally:
             os.close(source)
 

@@ -35,8 +35,8 @@ def signal_number(text: str) -> int:
     for base, sign, number in (("RTMIN", "+", _FIRST), ("RTMAX", "-", _LAST)):
         if name == base:
             return number
-        head, found, offset = name.partition(sign)
-        if head == base and found and _is_count(offset):
+        head, separator, offset = name.partition(sign)
+        if head == base and separator and _is_count(offset):
             number = number + int(offset) if sign == "+" else number - int(offset)
             return number if _FIRST <= number <= _LAST else 0
     return int(text) if _is_count(text) and int(text) <= _LAST else 0

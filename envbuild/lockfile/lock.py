@@ -20,12 +20,16 @@ COMPATIBILITY = 1
 EARLIER = "an earlier envbuild made it, which gave all files one time"
 """Why a lock of compatibility 0 is out of date."""
 _HASH_DIGITS = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
-_HASHES = {"apt": ("sha256",), "pip": ("sha256",)}
+_HASHES = {"apt": ("sha256",), "pip": ("sha256",), "cargo": ("sha256",)}
 """The hashes that the packages of a manager have, if these are not all of them."""
 _MAX_FIELD = 2048
 _MAX_SHOWN = 80
 _SHOWN = 20
 """Digits of a digest in a readable lock: 80 bits."""
+
+
+TAGGED = "tag "
+"""What stands before the commit of a tag, which is not there to move as a branch is."""
 
 
 class UnsupportedHash(ValueError):
@@ -136,14 +140,16 @@ class LockedStage(Record):
 
 
 class Section(Record):
-    """What a lock has for machines of one architecture: the pins, of which `fetched` are (URL, sha256) and `images`
-    (reference, image digest), and the results."""
+    """What a lock has for machines of one architecture: the pins, of which `fetched` are (URL, sha256), `images`
+    (reference, image digest) and `commits` (URL of a branch or tag, the commit that it meant, with
+    TAGGED before that of a tag), and the results."""
 
     architecture: str
     stages: tuple[LockedStage, ...] = ()
     fetched: Pairs = ()
     images: Pairs = ()
     results: Results = NO_RESULTS
+    commits: Pairs = ()
 
     def stage(self, name: str, base: str) -> LockedStage | None:
         """Return the stage of this name, if it still starts from `base`."""
@@ -234,6 +240,11 @@ def path_of(recipe_path: str) -> str:
     return recipe_path + ".lock"
 
 
+def commit_id(pin: str) -> str:
+    """Return the commit of a branch or tag, as a lock pins it, without what says that it is a tag."""
+    return pin.removeprefix(TAGGED)
+
+
 def first_line(text: str) -> str:
     """Return what a lock shows of a statement: its first line, with dots when there is more."""
     head, newline, rest = text.strip().partition("\n")
@@ -266,7 +277,11 @@ def readable(lock: Lock) -> str:
     for section in (lock.own, *lock.others):
         # Of other architectures only where there are any: most locks are for one.
         for_whom = f" on {section.architecture}" if section is not lock.own else ""
-        lines += [f"fetched {url} {digest[:_SHOWN]}{for_whom}" for url, digest in section.fetched]
+        commits = {
+            url: f" {'tag' if pin.startswith(TAGGED) else 'commit'} {commit_id(pin)[:_SHOWN]},"
+            for url, pin in section.commits
+        }
+        lines += [f"fetched {url}{commits.get(url, '')} {digest[:_SHOWN]}{for_whom}" for url, digest in section.fetched]
         lines += [f"image {reference} = {digest[:_SHOWN]}{for_whom}" for reference, digest in section.images]
         for stage in section.stages:
             digest = "" if stage.follows else f"; {stage.digest[:_SHOWN] or 'unknown'}"

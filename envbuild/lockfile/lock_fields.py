@@ -15,6 +15,7 @@ from envbuild.lockfile.lock import (
     Package,
     Section,
     check_hashes,
+    commit_id,
 )
 from envbuild.lockfile.results import NO_RESULTS, Results, lines_of, results_of
 from envbuild.record import Pairs, values
@@ -72,13 +73,25 @@ def _section(name: str, plain: dict[str, Any], results: Results) -> Section:
         fetched=pairs_of(plain.get("fetched"), digests=True),
         images=pairs_of(plain.get("images"), digests=True),
         results=results,
+        commits=_commits_of(plain.get("commits")),
     )
+
+
+def _commits_of(value: object) -> Pairs:
+    commits = pairs_of(value, digests=False)
+    if commits:
+        from envbuild.language.git_address import is_commit, is_git  # few locks have any
+    for url, commit in commits:
+        if not is_git(url) or not is_commit(commit_id(commit)):
+            raise ValueError(f"{commit[:80]!r} is not a commit of a git repository")
+    return commits
 
 
 def _plain_section(section: Section) -> dict[str, object]:
     return {
         "fetched": {url: f"sha256:{digest}" for url, digest in section.fetched},
         "images": {name: f"sha256:{digest}" for name, digest in section.images},
+        "commits": dict(section.commits),
         "stages": [
             {
                 "stage": stage.name,
@@ -182,9 +195,9 @@ def packages_to_plain(packages: BasePackages) -> dict[str, object]:
 def packages_from_plain(plain: dict[str, object] | None) -> BasePackages:
     """Return the packages of a base from the types that YAML or JSON give."""
     groups = (listed_of((plain or {}).get(title)) for title in ("packages", "pulled"))
-    found = BasePackages(*(packages_of(group) for group in groups))
-    check_hashes("apt", found.all)
-    return found
+    packages = BasePackages(*(packages_of(group) for group in groups))
+    check_hashes("apt", packages.all)
+    return packages
 
 
 def packages_of(listed: Iterable[dict[str, object]]) -> tuple[Package, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from envbuild.digest import sha256_of
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.linux.machine import architecture
 from envbuild.lockfile.lock import (
     COMPATIBILITY,
@@ -99,6 +99,10 @@ def section_lines(section: Section) -> list[str]:
             lines.append(f"    {title}:")
             for name, digest in sorted(pairs):
                 lines += _entry(6, name, digest_text(digest))
+    if section.commits:
+        lines.append("    commits:")
+        for name, commit in sorted(section.commits):
+            lines += _entry(6, name, commit)
     lines.append("    stages:" if section.stages else "    stages: []")
     for stage in section.stages:
         lines += [f"      - stage: {_quote(stage.name)}", f"        base: {_quote(stage.base)}"]
@@ -248,6 +252,20 @@ def _refuse_two_versions(install: LockedInstall, path: str) -> None:
             raise BadLock(path, reason, "two branches moved it: keep one of the two lines, and build")
 
 
+@fields
+class LockNotWritten(UsageError):
+    """The lock can't be put beside its recipe."""
+
+    path: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the lock {self.path} can't be written: {self.reason}",
+            "the image is built and tagged; make the folder writable, or free space, and build again",
+        )
+
+
 def write(path: str, text: str) -> None:
     """Put the lock in place at once: a reader sees the old one or the new one, never a half."""
     # In the same folder, as a rename does not cross file systems.
@@ -263,10 +281,7 @@ def write(path: str, text: str) -> None:
             os.unlink(temporary)
         except FileNotFoundError:
             pass
-        raise UsageError(
-            f"the lock {path} can't be written: {error.strerror}",
-            "the image is built and tagged; make the folder writable, or free space, and build again",
-        ) from error
+        raise LockNotWritten(path, str(error.strerror)) from error
 
 
 def package_line(package: Package, indent: int = 14) -> str:

@@ -119,6 +119,7 @@ def _section(base: Section | None, ours: Section | None, theirs: Section | None,
         _pairs(before.fetched, ours.fetched, theirs.fetched),
         _pairs(before.images, ours.images, theirs.images),
         _results(before, ours, theirs),
+        _pairs(before.commits, ours.commits, theirs.commits),
     )
 
 

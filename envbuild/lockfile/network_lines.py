@@ -121,9 +121,9 @@ def readable_network(records: Iterable[NetworkRecord], digits: int) -> Iterator[
 
 def _filled(kept: Sequence[Item], own: Iterable[Item], most: int) -> tuple[tuple[Item, ...], int]:
     """Return the first `most` of what is kept and then of what a build has beside it, sorted, and how many are left."""
-    found = list(dict.fromkeys((*kept, *own)))
-    taken: list[Item] = sorted(found[:most], key=_order)
-    return tuple(taken), len(found[most:])
+    items = list(dict.fromkeys((*kept, *own)))
+    taken: list[Item] = sorted(items[:most], key=_order)
+    return tuple(taken), len(items[most:])
 
 
 def _order(item: str | Answer) -> tuple[object, ...]:
@@ -132,9 +132,9 @@ def _order(item: str | Answer) -> tuple[object, ...]:
 
 def _word(text: str) -> str:
     """Return a text as one word of a line."""
-    if all("!" <= one <= "~" for one in text):
+    if all("!" <= character <= "~" for character in text):
         return text
-    return "".join(one if "!" <= one <= "~" else f"%{ord(one):02X}" for one in text)
+    return "".join(character if "!" <= character <= "~" else f"%{ord(character):02X}" for character in text)
 
 
 def _is_place(text: str) -> bool:
@@ -143,7 +143,7 @@ def _is_place(text: str) -> bool:
 
 
 def _is_answer(method: str, address: str, status: str, size: str) -> bool:
-    if not all("!" <= one <= "~" for one in f"{method}{address}") or not address.startswith("http://"):
+    if not all("!" <= character <= "~" for character in f"{method}{address}") or not address.startswith("http://"):
         return False
     fits = 0 < len(method) <= _MAX_METHOD and len(address) <= _MAX_ADDRESS and len(status) == 3 and status[0] in "12345"
     return fits and _is_number(status) and _is_number(size)

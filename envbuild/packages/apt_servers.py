@@ -61,17 +61,17 @@ class AptServers:
                 task = apt_tasks.with_own_sources(task, APT_SETTINGS, APT_SOURCES)
             ended = resolution.run(task)
             if ended.status == 0:
-                found = self._answer(resolution, sites)
-                index = b"" if held.index else self._index_of_dropped(resolution, held, found)
+                answer = self._answer(resolution, sites)
+                index = b"" if held.index else self._index_of_dropped(resolution, held, answer)
                 if not index:
                     break
                 held = held.replace(index=index)
                 continue
             held = self._with_less(action, held, ended, attempt)
         if explain:
-            packages = [package for package, _ in found]
+            packages = [package for package, _ in answer]
             resolution.explain(apt_needs.reasons(_text(resolution, "stanzas"), packages, resolution.pinned))
-        return found
+        return answer
 
     def _held(self, resolution: Resolution) -> apt_tasks.Held:
         """Return what keeps its version at first: what is locked, and what the tree has of what is asked for."""
@@ -99,31 +99,31 @@ class AptServers:
         native = resolution.answer("architecture").decode("ascii", "replace").strip()
         known = {package.hash: package for package in resolution.pinned}
         sites = (*sites, f"file:{apt_tasks.KEPT}")
-        found = [
+        answer = [
             # The index of what sources dropped says nothing of its place.
             (known[package.hash], "") if address.startswith("file:") and package.hash in known else (package, address)
             for package, address in apt_tasks.read_answer(_text(resolution, "uris"), native, sites)
         ]
         listed = [package for package, _ in apt_tasks.read_answer(_text(resolution, "present"), native, sites)]
         installed = apt_tasks.read_installed(_text(resolution, "installed"), native)
-        told = {package.name for package, _ in found} | {
+        names = {package.name for package, _ in answer} | {
             package.name for package in resolution.earlier if installed.get(package.name) == package.version
         }
         for package in (*listed, *resolution.pinned, *resolution.base):
-            if package.name in told or installed.get(package.name) != package.version:
+            if package.name in names or installed.get(package.name) != package.version:
                 continue
-            told.add(package.name)
+            names.add(package.name)
             place = package.origin.removeprefix(INSTALLED)
-            found.append((package.replace(origin=f"{INSTALLED}{place}"), ""))
-        return sorted(found, key=lambda pair: pair[0].name)
+            answer.append((package.replace(origin=f"{INSTALLED}{place}"), ""))
+        return sorted(answer, key=lambda pair: pair[0].name)
 
     def _index_of_dropped(
-        self, resolution: Resolution, held: apt_tasks.Held, found: Sequence[tuple[Package, str]]
+        self, resolution: Resolution, held: apt_tasks.Held, answer: Sequence[tuple[Package, str]]
     ) -> bytes:
         """Return an index of the locked packages that moved although nothing is in their way: no source lists them any
         more. Their files may still be had. Empty if there are none."""
         chosen = apt_tasks.with_versions(resolution.action.wanted) | held.exact.keys()
-        now = {package.name: package for package, _ in found if not package.origin.startswith(INSTALLED)}
+        now = {package.name: package for package, _ in answer if not package.origin.startswith(INSTALLED)}
         dropped = [
             package
             for package in held.pins

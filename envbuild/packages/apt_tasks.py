@@ -53,7 +53,7 @@ command -v apt-get > /dev/null && command -v dpkg > /dev/null || exit {NO_APT}
 """
 _RESOLVE += """\
 for architecture in $ARCHITECTURES; do dpkg --add-architecture "$architecture"; done
-mkdir -p $OUT/lists/partial
+mkdir -p $OUT/lists/partial /tmp/apt
 if [ ! -e $OUT/updated ] || [ -n "$KEPT" ]; then
     apt-get -c $CONFIGURATION update -qq
     : > $OUT/updated
@@ -133,6 +133,10 @@ Dpkg::Use-Pty "false";
 DPkg::Options { "--force-unsafe-io"; "--force-confdef"; "--force-confold"; "--log=/dev/null"; };
 """
 
+_KEEP_INDEX = 'Dir::Cache::pkgcache "pkgcache.bin";\n'
+"""Has what apt makes of its sources' 60,000 packages stay for the next of a phase's commands: each needs a second to
+make it. It lies in /tmp, where no other phase finds it."""
+
 START = f"{FOLDER}/start.conf"
 _START = """\
 Dir::Etc::Main "%(settings)s";
@@ -173,7 +177,7 @@ class Held(Record):
 def resolve_task(action: InstallPackages, held: Held, source: bytes, key: bytes, *, explain: bool = False) -> Task:
     """Return what asks the tree's apt what a statement means, with what is `held`. `source` is the text of the
     statement's own source (deb822), and `key` that source's key. With `explain` the answer has control data, too."""
-    files = [(CONFIGURATION, _configuration(action, f'Dir::State::Lists "{OUT}/lists";\n'))]
+    files = [(CONFIGURATION, _configuration(action, f'Dir::State::Lists "{OUT}/lists";\n{_KEEP_INDEX}'))]
     stanzas = [_pin(name, version, EXACT_PRIORITY) for name, version in sorted(held.exact.items())]
     stanzas += [
         _pin(name, DebianVersion(pin.version), PIN_PRIORITY)
@@ -244,12 +248,12 @@ def read_answer(uris: str, native: str, sites: Sequence[str]) -> tuple[tuple[Pac
 
 def read_installed(text: str, native: str) -> dict[str, str]:
     """Return the versions of what is installed of the packages that a statement asks for, by their names in a lock."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for line in text.splitlines():
         name, _, version = line.partition(" ")
         plain, _, architecture = DebianName(name).partition(":")
-        found[plain if architecture in ("", native, "all") else name] = DebianVersion(version)
-    return found
+        versions[plain if architecture in ("", native, "all") else name] = DebianVersion(version)
+    return versions
 
 
 def refuse(status: int, output: str) -> None:
@@ -261,15 +265,15 @@ def refuse(status: int, output: str) -> None:
 
 def to_unpin(output: str) -> set[str]:
     """Return the packages that apt names as standing in each other's way."""
-    found: set[str] = set()
+    names: set[str] = set()
     by = ""
     for line in output.splitlines():
         match = _IN_THE_WAY.match(line)
         if match is None:
             continue
         by = match["by"] or by
-        found |= {by.partition(":")[0], match["name"].partition(":")[0]}
-    return found
+        names |= {by.partition(":")[0], match["name"].partition(":")[0]}
+    return names
 
 
 def needed_exactly(output: str, requiring: Container[str]) -> dict[str, str]:

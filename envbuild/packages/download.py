@@ -19,7 +19,7 @@ from envbuild.packages.connections import MAX_PARALLEL, Answer, Connections, Ref
 from envbuild.packages.documents import BadDocument
 from envbuild.packages.errors import NotToBeHad, TooLargeToFetch, WrongHash
 
-ATTEMPTS = 4
+MAX_ATTEMPTS = 4
 _CONNECTION = re.compile(r"^(?:.*>: |\w+\(host=[^()]*\): )")
 
 
@@ -62,7 +62,7 @@ class _Fetching:
         """Fetch all. Raises the first failure, when all that was under way has ended."""
         failures: list[BaseException] = []
         with ThreadPoolExecutor(MAX_PARALLEL, "fetch") as pool:
-            running = [(one.package, pool.submit(self._fetch, one)) for one in wanted]
+            running = [(request.package, pool.submit(self._fetch, request)) for request in wanted]
             try:
                 for package, future in running:
                     failure = future.exception()
@@ -131,7 +131,7 @@ class _Fetching:
         """Download one file; return "" or why that failed. Raises TooLarge."""
         reason = ""
         shown = without_user(address.url)
-        for attempt in range(ATTEMPTS):
+        for attempt in range(MAX_ATTEMPTS):
             if self._stop.is_set():
                 return "stopped"
             if attempt:

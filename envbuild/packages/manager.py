@@ -7,6 +7,7 @@ a manager, write a module with both and name it in registry.py.
 
 from __future__ import annotations
 
+from envbuild.language.model import is_lock_file
 from envbuild.linux.nofollow import Component
 from envbuild.lockfile.lock import Package
 from envbuild.plan.step import InstallPackages
@@ -52,13 +53,14 @@ _SOURCE_NAMES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA
 class Task(Record):
     """A command that one phase runs in a sandbox, as root of the tree. All that it is given is mounted read-only:
     `files` are (target, content), of which `executable` may be run, and `packages` are (name in the folder PACKAGES,
-    host path)."""
+    host path). One that resolves and is `offline` asks nobody."""
 
     argv: tuple[str, ...]
     environment: Pairs = ()
     files: Contents = ()
     packages: tuple[tuple[Component, str], ...] = ()
     executable: tuple[str, ...] = ()
+    offline: bool = False
 
     def with_own_sources(self, variables: Pairs, files: Contents = ()) -> Task:
         """Return the same task, to which `variables` and `files` alone say where packages come from: for trees that
@@ -245,8 +247,10 @@ class Servers(Protocol):
 
 
 def texts_of(action: InstallPackages, contents: Contents) -> list[str]:
-    """Return the texts in which a statement says what it wants: its words, and its files."""
-    return [*action.wanted, *(content.decode("utf-8", "replace") for _, content in contents)]
+    """Return the texts in which a statement says what it wants: its words, and its files. Lock files of other tools are
+    full of addresses that nobody is asked for."""
+    said = (content for path, content in contents if not is_lock_file(path))
+    return [*action.wanted, *(content.decode("utf-8", "replace") for content in said)]
 
 
 def fewer_pins(pinned: tuple[Package, ...], freed: set[str], attempt: int) -> tuple[Package, ...]:

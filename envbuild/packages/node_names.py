@@ -11,6 +11,9 @@ MAX_NODE_NAME = 214
 MAX_PATH = 2048
 """Characters of a path below node_modules."""
 _NAME = re.compile(r"(?:@[A-Za-z0-9~-][A-Za-z0-9._~-]*/)?[A-Za-z0-9!~*'()-][A-Za-z0-9!~*'()._-]*")
+STORE = ".pnpm"
+"""The folder in which packages have folders of their own, as in pnpm's virtual store."""
+_FOLDER = re.compile(r"[A-Za-z0-9@_][A-Za-z0-9@+._~!'-]{0,200}")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]*")
 _FILE = re.compile(
     r"(?:[A-Za-z0-9@_~!*'()+-][A-Za-z0-9@._~!*'()+-]*/){0,2}[A-Za-z0-9@_~!*'()+-][A-Za-z0-9@._~!*'()+-]*"
@@ -29,6 +32,23 @@ class NodePath(str):
                 raise UnsafeName("the name of a Node package", text)
         if len(text) > MAX_PATH:
             raise UnsafeName("the name of a Node package", text)
+        return super().__new__(cls, text)
+
+
+class NodePlace(str):
+    """A NodePath, or `.pnpm/FOLDER/node_modules/NAME`: where a package lies below node_modules whose others it finds by
+    links. Raises UnsafeName."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> NodePlace:
+        store, _, rest = text.partition("/")
+        if store != STORE:
+            return super().__new__(cls, NodePath(text))
+        folder, separator, name = rest.partition("/node_modules/")
+        if not separator or _FOLDER.fullmatch(folder) is None or "/node_modules/" in name:
+            raise UnsafeName("the place of a Node package", text)
+        NodePath(name)
         return super().__new__(cls, text)
 
 

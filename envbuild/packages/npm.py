@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import without_user
 from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Seen, Servers, Task
-from envbuild.packages.node_names import NodeOrigin, NodePath, NodeVersion
+from envbuild.packages.node_locks import OTHER_LOCKS
+from envbuild.packages.node_names import NodeOrigin, NodePlace, NodeVersion
 from envbuild.packages.npm_settings import SETTINGS, cleaned
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
@@ -23,6 +24,20 @@ LOCK_NAMES = ("npm-shrinkwrap.json", "package-lock.json")
 """npm's own locks, the one first that goes before the other."""
 
 
+@fields
+class OtherLock(UsageError):
+    """A project has the lock of another manager, which npm would not look at."""
+
+    path: str
+    manager: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"npm does not read {self.path}",
+            f"to install what it has: npm(manager={self.manager}, ...); to choose versions anew: npm(manager=npm, ...)",
+        )
+
+
 class NpmManager:
     """The package manager of `npm` statements."""
 
@@ -30,23 +45,32 @@ class NpmManager:
 
     def check(self, package: Package) -> Package:
         """Return the same package, whose fields are those of a Node package. Raises BadName."""
-        NodePath(package.name)
+        NodePlace(package.name)
         NodeVersion(package.version)
         NodeOrigin(package.origin.removeprefix(BUILD))
         return package
 
     def files_of(self, action: InstallPackages, read: Callable[[str, str], bytes]) -> Contents:
-        """Return the package.json of each folder that the statement names, and npm's lock beside it if it has one."""
+        """Return the package.json of the folder that the statement names, and the lock beside it: npm's if it has one,
+        or that of the manager that the statement names. Raises OtherLock."""
         contents: dict[str, bytes] = {}
+        manager = action.option("manager")
         for option, path in action.files:
             folder, what = path.rstrip("/"), f"{self.name} {option}"
             contents[f"{folder}/package.json"] = read(f"{folder}/package.json", what)
+            if manager in OTHER_LOCKS:
+                name = OTHER_LOCKS[manager]
+                contents[f"{folder}/{name}"] = read(f"{folder}/{name}", f"npm(manager={manager}) {option}")
+                continue
             for name in LOCK_NAMES:
                 try:
                     contents[f"{folder}/{name}"] = read(f"{folder}/{name}", what)
                     break
                 except UsageError:
                     continue
+            else:
+                if manager is None:
+                    _refuse_other_locks(folder, lambda path: read(path, what))  # noqa: B023
         for _, path in action.files:
             settings = f"{path.rstrip('/')}/{SETTINGS}"
             try:
@@ -62,18 +86,18 @@ class NpmManager:
         return cleaned(content, dict(action.environment))
 
     def installed_files(self, contents: Contents) -> Contents:
-        """Return package.json and npm's lock."""
+        """Return package.json and the lock."""
         return tuple((path, content) for path, content in contents if path.rpartition("/")[2] != SETTINGS)
 
     def variables_of(self, action: InstallPackages) -> Pairs:
         """Return NODE_ENV, and npm's own variables (npm's documentation, "config"), without passwords."""
-        found = []
+        variables = []
         for name, value in action.environment:
             setting = name.lower().removeprefix("npm_config_")
             is_own = name.lower().startswith("npm_config_") and setting not in _UNIMPORTANT and "_auth" not in setting
             if name == "NODE_ENV" or (is_own and "password" not in setting):
-                found.append((name, without_user(value)))
-        return tuple(found)
+                variables.append((name, without_user(value)))
+        return tuple(variables)
 
     def looks_at(self, action: InstallPackages) -> Seen:
         """Return npm's settings for all users, the Node that runs it, and the project that is there."""
@@ -82,8 +106,16 @@ class NpmManager:
         return Seen((*(f"{folder}/npmrc" for folder in _GLOBAL), *own), (("node",), ("npm",)), changing=own)
 
     def trusts(self, action: InstallPackages, contents: Contents, packages: Sequence[Package]) -> bool:
-        """Return True: a lock has no addresses of Node packages, but places in the user's own registry."""
-        return True
+        """Return True: a lock has no addresses of Node packages, but places in the user's own registry. Of a project
+        with the lock of another manager, return whether the packages are those that it names."""
+        if action.option("manager") not in OTHER_LOCKS:
+            return True
+        from envbuild.packages.node_locks.locked import project_of  # few statements have such a lock
+
+        try:
+            return project_of(action, contents).answers(packages)
+        except WorkFailed:
+            return False  # it is told where its packages are asked for
 
     def is_in_tree(self, package: Package) -> bool:
         """Return False: archives of packages are not looked for in trees."""
@@ -105,3 +137,13 @@ class NpmManager:
         from envbuild.packages.npm_servers import NpmServers  # only where something is resolved or fetched
 
         return NpmServers(machine)
+
+
+def _refuse_other_locks(folder: str, read: Callable[[str], bytes]) -> None:
+    """Raise OtherLock if a folder without a lock of npm has one of another manager."""
+    for manager, name in OTHER_LOCKS.items():
+        try:
+            read(f"{folder}/{name}")
+        except UsageError:
+            continue
+        raise OtherLock(f"{folder}/{name}", manager)

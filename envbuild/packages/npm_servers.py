@@ -19,10 +19,11 @@ from envbuild.packages.credentials import headers_of
 from envbuild.packages.documents import fields_of
 from envbuild.packages.errors import Unresolved
 from envbuild.packages.manager import BUILD, MAX_ATTEMPTS, Asked, Contents, ManagerSettings, Resolution, texts_of
+from envbuild.packages.node_locks import OTHER_LOCKS
+from envbuild.packages.node_locks.locked import project_of
+from envbuild.packages.npm_metadata import ACCEPT, described
 from envbuild.plan.step import InstallPackages
 
-ACCEPT = "application/vnd.npm.install-v1+json"
-"""The short form of a package's metadata (npm's registry documentation, package-metadata)."""
 _STABLE = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}")
 
 
@@ -47,6 +48,8 @@ class NpmServers:
         """Return the packages that a statement means. Raises Unresolved, NoManager, NoRegistry, BadName and
         BadDocument."""
         action, contents = resolution.action, resolution.contents
+        if action.option("manager") in OTHER_LOCKS:
+            return self._named_by_lock(resolution)
         # What earlier statements installed there stays; the lock's versions fill in the rest.
         held = {package.name: package for package in (*resolution.pinned, *resolution.earlier)}
         mounted: tuple[Package, str] | None = None
@@ -74,6 +77,26 @@ class NpmServers:
         packages = npm_tasks.read_answer(action, lock, node, npm_tasks.omitted(action, resolution.answer("omit")))
         own = (mounted[0],) if mounted and npm_tasks.runs_scripts(action) else ()
         return [(package, "") for package in (*packages, *own)]
+
+    def _named_by_lock(self, resolution: Resolution) -> list[tuple[Package, str]]:
+        """Return the packages that a project's lock names for the tree's Node: nothing is chosen anew."""
+        action, contents = resolution.action, resolution.contents
+        project = project_of(action, contents)
+        task = npm_tasks.ask_node_task(action)
+        ended = resolution.run(npm_tasks.with_own_sources(task) if resolution.own_sources else task)
+        if ended.status not in (0, npm_tasks.NEEDS_NPM):
+            npm_tasks.refuse(ended.status, ended.output)
+        node, architecture = npm_tasks.node_of(resolution.answer("node.json"))
+        unsaid = project.unsaid()
+        if unsaid:
+            registries = {key: self._registry_for(contents, package.name) for key, package in unsaid.items()}
+            project = project.with_more(described(unsaid, registries, self._connections))
+        # npm runs the scripts.
+        own = [self.newest_npm(node)[0]] if ended.status else []
+        return [(package, "") for package in (*project.packages(project.unfit(architecture)), *own)]
+
+    def _registry_for(self, contents: Contents, name: str) -> str:
+        return npm_tasks.project_registry(contents, name) or self.registry
 
     def asked(self, action: InstallPackages, contents: Contents, texts: Sequence[str]) -> Asked:
         """Return the user's registry, those of the project's settings, and what the project names by its address."""

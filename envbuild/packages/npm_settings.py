@@ -7,7 +7,7 @@ users nor passwords; nothing else of the file comes into a sandbox, a lock, or t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from envbuild.packages.addresses import without_user
 from envbuild.text.json import loads
@@ -28,6 +28,7 @@ _DECIDING = {
     "legacy-bundling",
     "legacy-peer-deps",
     "libc",
+    "node-linker",
     "node-version",
     "omit",
     "only",
@@ -66,10 +67,22 @@ def cleaned(content: bytes, variables: Mapping[str, str]) -> bytes:
 
 def registry_of(content: bytes, package: str) -> str:
     """Return the address of the registry that cleaned settings name for a package, "" if none."""
-    found = dict(_settings(content.decode()))
+    settings = dict(_settings(content.decode()))
     scope, slash, _ = package.partition("/")
-    scoped = found.get(f"{scope}:registry", "") if slash and scope.startswith("@") else ""
-    return (scoped or found.get("registry", "")).rstrip("/")
+    scoped = settings.get(f"{scope}:registry", "") if slash and scope.startswith("@") else ""
+    return (scoped or settings.get("registry", "")).rstrip("/")
+
+
+def setting_of(contents: Iterable[tuple[str, bytes]], name: str) -> str:
+    """Return what the settings among a project's files say under a name, "" for nothing; of a list all its items."""
+    values = [
+        value
+        for path, content in contents
+        if path.rpartition("/")[2] == SETTINGS
+        for setting, value in _settings(content.decode("utf-8", "replace"))
+        if setting.removesuffix("[]") == name
+    ]
+    return " ".join(values)
 
 
 def _settings(text: str) -> Iterator[tuple[str, str]]:

@@ -17,7 +17,10 @@ from envbuild.lockfile.lock import Package
 from envbuild.packages.documents import BadDocument, Fields, fields_of, value_of
 from envbuild.packages.errors import NoManager, Unresolved
 from envbuild.packages.manager import BUILD, CHECK, FOLDER, OUT, PACKAGES, Contents, Task
-from envbuild.packages.node_names import NodeOrigin, NodePath, NodeVersion
+from envbuild.packages.node_locks import OTHER_LOCKS
+from envbuild.packages.node_locks.locked import project_of
+from envbuild.packages.node_metadata import fits, hash_of, origin_of
+from envbuild.packages.node_names import NodePath, NodePlace, NodeVersion
 from envbuild.packages.npm_settings import SETTINGS, registry_of
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
@@ -25,10 +28,10 @@ from envbuild.record import Pairs
 NEEDS_NPM, NO_NODE = 64, 66
 NPM_ARCHIVE = "npm.tgz"
 _NODE_ANSWER = "what node in the sandbox says of itself"
-_HASH_BYTES = {"sha512": 64, "sha384": 48, "sha256": 32, "sha1": 20}
 _FILES = f"{FOLDER}/files"
 _ORDER = f"{FOLDER}/order.json"
 _SCRIPT = f"{FOLDER}/npm_install.js"
+_RUN_SCRIPTS = f"{FOLDER}/npm_scripts.js"
 _CHECK = f"{FOLDER}/npm_check.js"
 _INSTALLED = f"{FOLDER}/npm_installed.js"
 _RENEWED = f"{FOLDER}/renewed.json"
@@ -71,6 +74,10 @@ $npm install --package-lock-only --ignore-scripts --loglevel=error -- "$@"
 if [ -e npm-shrinkwrap.json ]; then cp npm-shrinkwrap.json {OUT}/package-lock.json
 else cp package-lock.json {OUT}/package-lock.json; fi
 """
+_ASK_NODE = f"""\
+node -p 'JSON.stringify([process.version, process.arch])' > {OUT}/node.json
+if [ "$SCRIPTS" = yes ]; then find_npm || exit {NEEDS_NPM}; fi
+"""
 _INSTALL = f"""\
 mkdir -p "$INTO"
 node {_SCRIPT} {_ORDER}
@@ -80,6 +87,15 @@ if [ "$SCRIPTS" = yes ]; then
     cd "$INTO"
     $npm rebuild --offline --foreground-scripts --loglevel=error
     rm -rf node_modules/.package-lock.json node_modules/.cache
+fi
+"""
+# The packages of another manager's lock are installed as that has them or not at all: they need no check.
+_INSTALL_LOCKED = f"""\
+mkdir -p "$INTO"
+node {_SCRIPT} {_ORDER}
+if [ "$SCRIPTS" = yes ]; then
+    find_npm
+    node {_RUN_SCRIPTS} {_ORDER} $npm
 fi
 """
 
@@ -107,6 +123,11 @@ def resolve_task(
         # The machine's own is a variable, which npm would obey rather than the project.
         environment = (*environment, ("npm_config_registry", registry))
     return Task(("/bin/sh", "-c", _FIND + _RESOLVE, "sh", *action.wanted), environment, tuple(files), packages)
+
+
+def ask_node_task(action: InstallPackages) -> Task:
+    """Return what asks the tree's Node for its version and architecture, and looks for npm if scripts need it."""
+    return Task(("/bin/sh", "-c", _FIND + _ASK_NODE), _environment(action))
 
 
 def project_registry(contents: Contents, package: str) -> str:
@@ -154,7 +175,7 @@ def reasons(text: bytes, held: Iterable[Package]) -> dict[str, str]:
             if place is not None:
                 is_held = (path.removeprefix(_MODULES), version) in stayed
                 needs[place].append((is_held, f"{by} needs it ({wanted})"[:_MAX_REASON]))
-    return {path.removeprefix(_MODULES): min(found)[1] if found else "" for path, found in needs.items()}
+    return {path.removeprefix(_MODULES): min(causes)[1] if causes else "" for path, causes in needs.items()}
 
 
 def _resolved(items: Container[str], path: str, name: str) -> str | None:
@@ -208,14 +229,14 @@ def read_answer(
                 f"{name!r} comes from {resolved or path!r}, and only packages of a registry can be locked",
                 "copy it in and install it with a run step, or publish it",
             )
-        if not _fits(item.any("os"), "linux") or not _fits(item.any("cpu"), architecture):
+        if not fits(item.any("os"), "linux") or not fits(item.any("cpu"), architecture):
             continue
-        if item.flag("libc") and not _fits(item.any("libc"), "glibc"):
+        if item.flag("libc") and not fits(item.any("libc"), "glibc"):
             continue
         name, version = NodePath(name), NodeVersion(item.text("version"))
         real = NodePath(item.text("name", "") or name.rpartition(_MODULES)[2])
-        digest = _hash(name, item.text("integrity", ""))
-        packages.append(Package(name, version, digest, _origin(real, version, resolved)))
+        digest = hash_of(name, item.text("integrity", ""))
+        packages.append(Package(name, version, digest, origin_of(real, version, resolved)))
     return tuple(sorted(packages, key=lambda package: package.name))
 
 
@@ -237,8 +258,8 @@ def install_task(action: InstallPackages, contents: Contents, packages: Sequence
             continue
         name = Component(f"{package.hash.partition(':')[2][:40]}.tgz")
         mounted.append((name, path))
-        install.append({"path": NodePath(package.name), "version": package.version, "file": f"{PACKAGES}/{name}"})
-    order = {
+        install.append({"path": NodePlace(package.name), "version": package.version, "file": f"{PACKAGES}/{name}"})
+    order: dict[str, object] = {
         "into": action.option("into"),
         # An outer package before those that lie in it.
         "install": sorted(install, key=lambda item: (item["path"].count(_MODULES), item["path"])),
@@ -249,20 +270,30 @@ def install_task(action: InstallPackages, contents: Contents, packages: Sequence
         },
         "wanted": [_name_and_range(word) for word in action.wanted],
     }
+    script = _INSTALL
+    if action.option("manager") in OTHER_LOCKS:
+        project, locked = project_of(action, contents), []
+        for package, path in packages:
+            if not package.origin.startswith(BUILD):
+                project.check_archive(package, path)
+                locked.append(package)
+        order["links"], order["scripts"] = project.links(locked), project.in_order(locked)
+        script = _INSTALL_LOCKED
     inside = resources.files("envbuild.packages.inside")
     files = (
         (_ORDER, json.dumps(order).encode("utf-8", "surrogateescape")),
         (_SCRIPT, inside.joinpath("npm_install.js").read_bytes()),
+        (_RUN_SCRIPTS, inside.joinpath("npm_scripts.js").read_bytes()),
         (_CHECK, inside.joinpath("npm_check.js").read_bytes()),
     )
-    return Task(("/bin/sh", "-c", _FIND + _INSTALL), _environment(action), files, tuple(dict.fromkeys(mounted)))
+    return Task(("/bin/sh", "-c", _FIND + script), _environment(action), files, tuple(dict.fromkeys(mounted)))
 
 
 def package_of(name: str, metadata: Fields) -> Package:
     """Return a version of a package as the registry describes it. Raises BadName and BadDocument."""
     dist, version = metadata.fields("dist"), NodeVersion(metadata.text("version"))
     return Package(
-        name, version, _hash(name, dist.text("integrity", "")), _origin(name, version, dist.text("tarball", ""))
+        name, version, hash_of(name, dist.text("integrity", "")), origin_of(name, version, dist.text("tarball", ""))
     )
 
 
@@ -304,37 +335,6 @@ def _compares(part: str, have: tuple[int, ...]) -> bool:
 def _numbers(text: str) -> tuple[int, ...]:
     parts = [int(part) for part in text.split("-")[0].split(".") if part.isdigit()]
     return tuple([*parts, 0, 0, 0][:3])
-
-
-def _fits(allowed: object, have: str) -> bool:
-    """Return whether package.json's `os` or `cpu` allows what we have: it lists names, or with a `!` names to avoid."""
-    if not allowed:
-        return True
-    names = [allowed] if isinstance(allowed, str) else list(map(str, allowed if isinstance(allowed, list) else ()))
-    wanted = [name for name in names if not name.startswith("!")]
-    return f"!{have}" not in names and (not wanted or have in wanted or "any" in wanted)
-
-
-def _hash(name: str, integrity: str) -> str:
-    """Return the strongest hash of a Subresource Integrity text, in hexadecimal."""
-    known = dict(word.partition("?")[0].split("-", 1) for word in integrity.split() if "-" in word)
-    for algorithm in ("sha512", "sha384", "sha256", "sha1"):
-        if algorithm in known:
-            try:
-                digest = base64.b64decode(known[algorithm], validate=True)
-            except ValueError:
-                digest = b""
-            if len(digest) != _HASH_BYTES[algorithm]:
-                raise Unresolved("npm", f"{name} has an integrity that is not a {algorithm}")
-            return f"{algorithm}:{digest.hex()}"
-    raise Unresolved("npm", f"{name} has no integrity in the lock that npm made")
-
-
-def _origin(name: str, version: str, resolved: str) -> NodeOrigin:
-    """Return where an archive lies in a registry. Raises BadName."""
-    _, separator, rest = resolved.partition("?")[0].partition("#")[0].partition(f"/{name}/-/")
-    usual = f"{name.rpartition('/')[2]}-{version}.tgz"
-    return NodeOrigin(f"{name}/-/{rest if separator else usual}")
 
 
 def _name_and_range(word: str) -> tuple[str, str]:

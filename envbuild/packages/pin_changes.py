@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from envbuild.debian.apt_sources import machine_sources
-from envbuild.lockfile.lock import BasePackages, Lock, LockedStage, Package, Section
+from envbuild.lockfile.lock import TAGGED, BasePackages, Lock, LockedStage, Package, Section, commit_id
 from envbuild.packages.addresses import addresses_in, without_user
 from envbuild.packages.manager import BUILD, INSTALLED
 from envbuild.record import Record
 
 SAME_VERSION = "same version, other content"
 SAME_ADDRESS = "same address, other content"
+SAME_TAG = "same tag, other commit"
 NO_PACKAGE_MOVED = "no package moved, other content"
 CONTENT, SOURCE, BASE, ELSEWHERE = "content", "source", "base", "elsewhere"
 DIGITS = 12
@@ -40,14 +41,14 @@ def pin_changes(old: Lock | None, new: Lock) -> list[PinChange]:
     """Return what a reader must not miss between two locks, what is alarming first. Without an `old` one it is what
     comes from elsewhere."""
     known = {section.architecture: section for section in (old.own, *old.others)} if old is not None else {}
-    found: list[PinChange] = []
+    all_changes: list[PinChange] = []
     for section in (new.own, *new.others):
         changes = _in_section(known.get(section.architecture), section)
         if section is not new.own:
             where = f" on {section.architecture}"
             changes = (change.replace(text=f"{change.text}{where}") for change in changes)
-        found += changes
-    return sorted(found, key=lambda change: not change.alarming)
+        all_changes += changes
+    return sorted(all_changes, key=lambda change: not change.alarming)
 
 
 def _in_section(old: Section | None, new: Section) -> Iterator[PinChange]:
@@ -55,7 +56,11 @@ def _in_section(old: Section | None, new: Section) -> Iterator[PinChange]:
     for stage in new.stages:
         yield from _in_stage(before.get(stage.name), stage)
     if old is not None:
-        yield from _named(dict(old.fetched), dict(new.fetched), "fetch", SAME_ADDRESS, alarming=True)
+        commits = dict(old.commits), dict(new.commits)
+        yield from _commits(*commits)
+        moved = {url for url in commits[0].keys() & commits[1].keys() if commits[0][url] != commits[1][url]}
+        files = [{url: digest for url, digest in side.fetched if url not in moved} for side in (old, new)]
+        yield from _named(files[0], files[1], "fetch", SAME_ADDRESS, alarming=True)
         yield from _named(dict(old.images), dict(new.images), "image", "another image", alarming=False)
 
 
@@ -132,6 +137,17 @@ def _same_version(stage: LockedStage, manager: str, was: Package, now: Package) 
         yield PinChange(SOURCE, stage.name, manager, now.name, now.version, *places, text, True)
 
 
+def _commits(old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[PinChange]:
+    """Yield the branches and tags that mean another commit. A branch is there to move, a tag is not."""
+    for url in sorted(old.keys() & new.keys()):
+        was, now = commit_id(old[url]), commit_id(new[url])
+        if was != now:
+            alarming = new[url].startswith(TAGGED)
+            words = SAME_TAG if alarming else "another commit"
+            text = f"{words}: fetch {url} ({was[:DIGITS]} -> {now[:DIGITS]})"
+            yield PinChange(CONTENT if alarming else BASE, "", "fetch", url, "", was, now, text, alarming)
+
+
 def _named(
     old: Mapping[str, str], new: Mapping[str, str], manager: str, words: str, *, alarming: bool
 ) -> Iterator[PinChange]:
@@ -151,10 +167,10 @@ def _packages(stage: LockedStage) -> Iterator[tuple[tuple[str, str, bool], Packa
             yield (install.manager, package.name, package.origin.startswith(BUILD)), package, "\n".join(install.sources)
 
 
-def _differs(one: Package | None, other: Package | None) -> bool:
-    if one is None or other is None:
-        return one is not other
-    return (one.version, one.hash, _place(one)) != (other.version, other.hash, _place(other))
+def _differs(package: Package | None, other: Package | None) -> bool:
+    if package is None or other is None:
+        return package is not other
+    return (package.version, package.hash, _place(package)) != (other.version, other.hash, _place(other))
 
 
 def _place(package: Package) -> str:

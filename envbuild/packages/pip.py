@@ -12,6 +12,7 @@ from envbuild.packages.addresses import BadAddress, WebAddress, names_address, w
 from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Seen, Servers, Task, texts_of
 from envbuild.packages.python_names import (
     INDEX,
+    PROJECT_FILE,
     PYTHONS,
     TREE,
     DistributionName,
@@ -19,6 +20,7 @@ from envbuild.packages.python_names import (
     TreePath,
     distribution_file,
     file_of_address,
+    lock_kind,
 )
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
@@ -53,6 +55,16 @@ _UNIMPORTANT = (
 _FILE_VARIABLES = ("PIP_CONFIG_FILE", "PIP_CONSTRAINT", "PIP_REQUIREMENT", "PIP_BUILD_CONSTRAINT")
 _INCLUDED = re.compile(rb"^\s*(?:-r|--requirement|-c|--constraint)(?:\s+|=)(\S+)", re.MULTILINE)
 _LOCAL = re.compile(rb"^\s*(?:(?:-e|--editable)\b.*|\.{0,2}/\S*|\.)\s*(?:#.*)?$", re.MULTILINE)
+
+
+@fields
+class TooManyRequirementFiles(UsageError):
+    """The requirement files of a statement name too many others."""
+
+    statement: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.statement}: the files name more than {MAX_FILES} others", "put them into fewer files"
 
 
 @fields
@@ -94,6 +106,9 @@ class PipManager:
         """Return the requirement files, with those that they name in turn. Raises LocalRequirement."""
         contents: dict[str, bytes] = {}
         for option, path in action.files:
+            if lock_kind(path):
+                contents.update(_read_lock_file(path, f"{self.name} {option}", read))
+                continue
             _read_requirements(path, f"{self.name} {option}", read, contents)
         return tuple(contents.items())
 
@@ -125,7 +140,11 @@ class PipManager:
         """Return whether the statement itself names each address that a lock has for it."""
         origins = [package.origin.removeprefix(BUILD) for package in packages]
         addresses = [origin for origin in origins if not origin.startswith((INDEX, TREE))]
-        texts = texts_of(action, contents)
+        if not addresses:
+            return True
+        from envbuild.packages.python_locks.formats import addresses_in_lock_files  # tomllib: few have addresses
+
+        texts = [*texts_of(action, contents), *addresses_in_lock_files(contents)]
         return all(names_address(texts, address) for address in addresses)
 
     def is_in_tree(self, package: Package) -> bool:
@@ -155,12 +174,25 @@ class PipManager:
         return PipServers(machine)
 
 
+def _read_lock_file(path: str, what: str, read: Callable[[str, str], bytes]) -> dict[str, bytes]:
+    """Return a lock file of another tool, and what of the pyproject.toml beside it decides what is wanted."""
+    contents = {normpath(path): read(path, what)}
+    beside = normpath(join(dirname(path), PROJECT_FILE))
+    try:
+        project = read(beside, what)
+    except UsageError:
+        return contents  # the tool's defaults count
+    from envbuild.packages.python_project import what_decides  # tomllib: only where there is a lock file
+
+    return {**contents, beside: what_decides(beside, project)}
+
+
 def _read_requirements(path: str, what: str, read: Callable[[str, str], bytes], contents: dict[str, bytes]) -> None:
     path = normpath(path)
     if path in contents:
         return
     if len(contents) == MAX_FILES:
-        raise UsageError(f"{what}: the files name more than {MAX_FILES} others", "put them into fewer files")
+        raise TooManyRequirementFiles(what)
     contents[path] = content = read(path, what)
     local = _LOCAL.search(content)
     if local is not None:

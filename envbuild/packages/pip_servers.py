@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from posixpath import normpath
 
 from urllib3.exceptions import HTTPError
 
@@ -16,7 +17,7 @@ from envbuild.packages.addresses import WebAddress, addresses_in, names_address,
 from envbuild.packages.cache import Address, Transport, Wanted
 from envbuild.packages.connections import Connections
 from envbuild.packages.credentials import headers_of
-from envbuild.packages.documents import BadDocument
+from envbuild.packages.documents import BadDocument, fields_of
 from envbuild.packages.download import cause
 from envbuild.packages.errors import NotToBeHad, TooLargeToFetch, Unresolved, WrongHash
 from envbuild.packages.manager import (
@@ -29,7 +30,10 @@ from envbuild.packages.manager import (
     fewer_pins,
     texts_of,
 )
-from envbuild.packages.python_names import INDEX, WheelName, normal_name
+from envbuild.packages.python_locks.files import files_of
+from envbuild.packages.python_locks.formats import addresses_in_lock_files, choice_of, read_lock_file
+from envbuild.packages.python_locks.pinned import TargetPython
+from envbuild.packages.python_names import INDEX, WheelName, lock_kind, normal_name
 from envbuild.packages.reach import Level
 from envbuild.packages.simple_index import files_on
 from envbuild.plan.step import InstallPackages
@@ -38,6 +42,8 @@ MAX_PAGES = 8
 """Pages of projects that are looked at to see which servers an index has its files on."""
 _PROJECT = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", re.MULTILINE)
 _DIRECT = re.compile(r"@\s*(https?://[^\s#;]+)")
+LOCKED_REQUIREMENTS = "locked-requirements.txt"
+ANSWER_OF_PYTHON = "what Python in the sandbox says of itself"
 _PYTHON = re.compile(rb"[0-9]{1,3}\.[0-9]{1,3}")
 
 
@@ -47,15 +53,22 @@ class PipServers:
     def __init__(self, machine: ManagerSettings) -> None:
         self._machine = machine
         self._linked: dict[str, list[Address]] = {}
+        self._built: dict[InstallPackages, tuple[InstallPackages, Contents]] = {}
+        """For statements with a lock file of another tool, what pip is asked in their place."""
+        self._locked_at: dict[str, str] = {}
+        """Where such files have a distribution from, by its hash."""
 
     def resolve(self, resolution: Resolution) -> Sequence[tuple[Package, str]]:
         """Return the distributions that a statement means, each with its address. Raises Unresolved, NoManager, BadName
         and BadDocument."""
+        pinned = resolution.pinned
+        lock_file = next((path for _, path in resolution.action.files if lock_kind(path)), "")
+        if lock_file:
+            return self._as_locked(resolution, lock_file)
         if resolution.extended and not resolution.renewed:
             longer = self._add_to(resolution, resolution.extended)
             if longer is not None:
                 return longer
-        pinned = resolution.pinned
         if resolution.renewed and pinned:
             # Held versions would hold back what is to move: so first how far that may go.
             newest = (package for package, _ in self._resolve(resolution, ()))
@@ -84,22 +97,65 @@ class PipServers:
             return None
         return (*((package, "") for package in have), *pip_tasks.read_answer(answer, action, contents))
 
+    def _as_locked(self, resolution: Resolution, path: str) -> Sequence[tuple[Package, str]]:
+        """Return the distributions that a lock file of another tool pins for the tree's Python. pip is asked for those
+        alone that have to be built, for what that takes."""
+        action = resolution.action
+        pip, target = self._target(resolution)
+        contents = {normpath(path): content for path, content in resolution.contents}
+        locked = read_lock_file(normpath(path), contents, choice_of(action), target)
+        files, lines = files_of(path, locked, target)
+        for package, index in files:
+            self._locked_at[package.hash] = f"{path} has it from {without_user(index)}" if index else ""
+        if not lines:
+            return [(package, "") for package, _ in files]
+        own = (LOCKED_REQUIREMENTS, "".join(f"{line}\n" for line in lines).encode())
+        options = tuple(pair for pair in action.options if pair[0] in ("into", "find-links"))
+        asked = action.replace(wanted=(), files=(("-r", LOCKED_REQUIREMENTS),), options=options)
+        self._built[action.replace(environment=())] = asked, (own,)
+        built = self._ask_pip(resolution, asked, (own,), (), pip, alone=True)
+        return [*((package, "") for package, _ in files), *built]
+
+    def _target(self, resolution: Resolution) -> tuple[tuple[Package, str] | None, TargetPython]:
+        """Return what the tree's Python is, and a pip that was fetched for it if it has none."""
+        pip: tuple[Package, str] | None = None
+        while True:
+            ended = resolution.run(pip_tasks.describe_task(resolution.action, pip))
+            if ended.status == 0:
+                return pip, TargetPython.read(fields_of(resolution.answer("python.json"), ANSWER_OF_PYTHON))
+            if ended.status != pip_tasks.NEEDS_PIP or pip is not None:
+                pip_tasks.refuse(ended.status, ended.output)
+            pip = self._fetched_pip(resolution)
+
+    def _fetched_pip(self, resolution: Resolution) -> tuple[Package, str]:
+        package, address = self.newest_pip(_python_version(resolution.answer("python")))
+        return package, resolution.download(Wanted(package, (address,)))
+
     def _resolve(self, resolution: Resolution, pinned: tuple[Package, ...]) -> Sequence[tuple[Package, str]]:
-        action, contents = resolution.action, resolution.contents
-        mounted: tuple[Package, str] | None = None
+        return self._ask_pip(resolution, resolution.action, resolution.contents, pinned)
+
+    def _ask_pip(
+        self,
+        resolution: Resolution,
+        action: InstallPackages,
+        contents: Contents,
+        pinned: tuple[Package, ...],
+        mounted: tuple[Package, str] | None = None,
+        *,
+        alone: bool = False,
+    ) -> Sequence[tuple[Package, str]]:
         kept: list[tuple[Package, str]] = []
         if any(b"--hash=" in content for _, content in contents):
             pinned = ()  # the files pin everything themselves, and pip accepts nothing else then
         for attempt in range(MAX_ATTEMPTS):
-            task = pip_tasks.resolve_task(action, contents, pinned, mounted, kept)
+            task = pip_tasks.resolve_task(action, contents, pinned, mounted, kept, alone=alone)
             if resolution.own_sources:
                 task = pip_tasks.with_own_sources(task, self.settings)
             ended = resolution.run(task)
             if ended.status == 0:
                 break
             if ended.status == pip_tasks.NEEDS_PIP and mounted is None:
-                package, address = self.newest_pip(_python_version(resolution.answer("python")))
-                mounted = package, resolution.download(Wanted(package, (address,)))
+                mounted = self._fetched_pip(resolution)
                 continue
             if not pinned or ended.status >= pip_tasks.NEEDS_PIP:
                 pip_tasks.refuse(ended.status, ended.output)
@@ -138,6 +194,7 @@ class PipServers:
     def asked(self, action: InstallPackages, contents: Contents, texts: Sequence[str]) -> Asked:
         """Return the user's indexes, what the statement and its files name by an address, and the servers that the
         files of these indexes lie on, as far as a look at their pages tells."""
+        action, contents = self._built.get(action.replace(environment=()), (action, contents))
         said = texts_of(action, contents)
         links = addresses_in(value for _, value in action.options)
         projects = list(dict.fromkeys(normal_name(name) for text in said for name in _PROJECT.findall(text)))[
@@ -179,7 +236,8 @@ class PipServers:
         origin = package.origin.removeprefix(BUILD)
         if not origin.startswith(INDEX):
             # A lock is not trusted with addresses: it is what the statement itself names, or nothing.
-            named = names_address(texts_of(action, contents), origin)
+            texts = [*texts_of(action, contents), *addresses_in_lock_files(contents)]
+            named = names_address(texts, origin)
             return ([Address(origin)], []) if named else ([], [f"{origin}: the statement does not name it"])
         links = [value for option, value in action.options if option == "find-links" and "://" in value]
         name, digest = pip_tasks.file_name(package), package.hash.partition(":")[2]
@@ -196,6 +254,8 @@ class PipServers:
             addresses += [file.address for file in of_hash]
             if of_name and not of_hash:
                 problems.append(f"{without_user(page)}: it has {name} with another hash")
+        if not addresses and (place := self._locked_at.get(package.hash)):
+            problems.append(f"{place}, and of addresses in lock files none is asked")
         return addresses, problems
 
     def look_up(self, package: Package) -> None:

@@ -75,12 +75,14 @@ def resolve_task(
     pip: tuple[Package, str] | None,
     kept: Sequence[tuple[Package, str]] = (),
     have: Sequence[tuple[Package, str]] = (),
+    *,
+    alone: bool = False,
 ) -> Task:
     """Return what asks pip in the tree. `contents` are the requirement files with their paths, `pins` what stays as it
     is if it can, `pip` a wheel of pip with its path, for trees that have none, and `kept` are locked distributions that
     no index has any more, with the paths of their files. So are `have`, which pip takes for installed: it asks no index
-    for them, and answers what is to be added."""
-    words = []
+    for them, and answers what is to be added. `alone` means the distributions without what they need."""
+    words = ["--no-deps"] if alone else []
     for option, path in action.files:
         words += [option, f"{FILES}/{path}"]
     for option, value in action.options:
@@ -115,6 +117,18 @@ def resolve_task(
     ]
     packages = tuple((file_name(package), path) for package, path in (*((pip,) if pip else ()), *kept, *have))
     return Task(("/bin/sh", "-c", _START), _environment(action), tuple(files), packages)
+
+
+def describe_task(action: InstallPackages, pip: tuple[Package, str] | None) -> Task:
+    """Return what lets the tree's Python say what it is; `pip` is as for `resolve_task`."""
+    order = {"inside": FOLDER, "out": OUT, "pip": f"{PACKAGES}/{file_name(pip[0])}" if pip else None}
+    files = (
+        (_ORDER, json.dumps(order).encode()),
+        (_SCRIPT, _inside("pip_describe.py")),
+        (f"{FOLDER}/pip_resolve.py", _inside("pip_resolve.py")),
+    )
+    packages = ((file_name(pip[0]), pip[1]),) if pip else ()
+    return Task(("/bin/sh", "-c", _START), _environment(action), files, packages, offline=True)
 
 
 def with_own_sources(task: Task, settings: Mapping[str, str]) -> Task:
@@ -162,7 +176,7 @@ def reasons(answer: bytes, pinned: Iterable[Package]) -> dict[str, str]:
             which = match[2].strip().strip("()")
             said = f"{by} {version} needs it" + (f" ({which})" if which else "")
             needs[name].append(((by, version) in stayed, not which, said))
-    return {name: min(found)[2] if found else "" for name, found in needs.items()}
+    return {name: min(causes)[2] if causes else "" for name, causes in needs.items()}
 
 
 def read_answer(text: bytes, action: InstallPackages, contents: Contents) -> tuple[tuple[Package, str], ...]:

@@ -27,7 +27,7 @@ PATIENCE = 5.0
 """Seconds that a server may send nothing, or too little, before it counts as down."""
 MIN_RATE = 16 << 10
 """Bytes a second that a file arrives with at least, once PATIENCE has passed."""
-ATTEMPTS, PAUSE = 2, 0.5
+MAX_ATTEMPTS, PAUSE = 2, 0.5
 """How often a server is asked for a file if the connection breaks, and the seconds between."""
 _BUSY = (429, 500, 502, 503, 504)
 _CHUNK = 1 << 18
@@ -171,7 +171,7 @@ class WebPlace:
 
     def take(self, hash: str, path: str, progress: Progress) -> bool:
         """Download the file of a hash to `path`; return whether the server has it."""
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, MAX_ATTEMPTS + 1):
             with open(path, "wb") as file:
                 try:
                     _check(self._chunks(hash), hash, self._most, file.write, progress)
@@ -179,7 +179,7 @@ class WebPlace:
                 except FileNotFoundError:
                     return False
                 except _Broken:
-                    if attempt == ATTEMPTS:
+                    if attempt == MAX_ATTEMPTS:
                         raise
             time.sleep(PAUSE)
         raise AssertionError("the last attempt raises or returns")

@@ -64,8 +64,8 @@ class Places:
                 return cache.has(package) or self._take_into(cache, package, arrived)
 
         with ThreadPoolExecutor(MAX_PARALLEL, "places") as pool:
-            found = list(pool.map(bring_one, packages))
-        return [package for package, here in zip(packages, found, strict=True) if not here]
+            outcomes = list(pool.map(bring_one, packages))
+        return [package for package, here in zip(packages, outcomes, strict=True) if not here]
 
     def take(self, hash: str, path: str, progress: Progress = lambda size: None) -> bool:
         """Write the file of a hash to `path`, which does not exist; return whether a place has it."""

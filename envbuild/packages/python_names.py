@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit
 
+from envbuild.language.model import is_lock_file
 from envbuild.linux.nofollow import Component, NotPlain
 from envbuild.lockfile.checked_name import CheckedFileName, CheckedName, UnsafeName
 from envbuild.packages.addresses import WebAddress
 
 PYTHONS = ("python3", *(f"python3.{minor}" for minor in range(14, 7, -1)), "python")
 """The names of a tree's Python, in the order in which they are tried."""
+PROJECT_FILE = "pyproject.toml"
+_LOCK_FILES = {"uv.lock": "uv", "poetry.lock": "poetry", "Pipfile.lock": "pipfile", "pylock.toml": "pylock"}
 INDEX, TREE = "index/", "tree/"
 """How the origins of distributions begin (docs/packages.md); other origins are addresses."""
 _ARCHIVE = r"(?:\.tar\.gz|\.tgz|\.tar\.bz2|\.tbz|\.tar\.xz|\.txz|\.tar|\.zip)"
@@ -19,6 +22,7 @@ _WHEEL = re.compile(
     r"(?:-[0-9][A-Za-z0-9._]*)?-[A-Za-z0-9_][A-Za-z0-9._]*-[A-Za-z0-9_][A-Za-z0-9._]*-[A-Za-z0-9_][A-Za-z0-9._]*\.whl"
 )
 _SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!~-]*?" + _ARCHIVE)
+_ENDING = re.compile(_ARCHIVE + r"\Z")
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SEPARATORS = re.compile(r"[-_.]+")
 _PYTHON_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
@@ -44,6 +48,12 @@ class SourceName(CheckedFileName):
     __slots__ = ()
     grammar = _SOURCE
     what = "the file name of a wheel or a source distribution"
+
+    @property
+    def version(self) -> str:
+        """The version of the distribution."""
+        name = _ENDING.sub("", self)
+        return name.rpartition("-")[2] if "-" in name else "0"
 
 
 class DistributionName(CheckedName):
@@ -86,6 +96,12 @@ def distribution_file(text: str) -> WheelName | SourceName:
 def file_of_address(address: WebAddress) -> WheelName | SourceName:
     """Return the name of the distribution's file that an address leads to. Raises UnsafeName."""
     return distribution_file(unquote(urlsplit(address).path.rpartition("/")[2]))
+
+
+def lock_kind(path: str) -> str:
+    """Return which tool's lock file this is by its name: uv, poetry, pipfile or pylock; "" for other files."""
+    name = path.rpartition("/")[2]
+    return _LOCK_FILES.get(name, "pylock") if is_lock_file(name) else ""
 
 
 def normal_name(name: str) -> str:

@@ -25,9 +25,15 @@ def manager_of(name: str) -> PackageManager:
             from envbuild.packages.npm import NpmManager
 
             return NpmManager()
+        case "cargo":
+            from envbuild.packages.cargo import CargoManager
+
+            return CargoManager()
     raise AssertionError(f"no package manager is called {name!r}")
 
 
 def plain_name(name: str) -> str:
-    """Return a package's name as a user gives it: without an architecture, and without the folders of npm."""
-    return name.rpartition("node_modules/")[2].partition(":")[0]
+    """Return a package's name as a user gives it: without an architecture, the folders of npm, and the version that is
+    part of a crate's name."""
+    name = name.rpartition("node_modules/")[2].partition(":")[0]
+    return name[:1] + name[1:].partition("@")[0]

@@ -36,12 +36,12 @@ def by_version(snapshot: str, package: Package, read: Callable[[str], bytes]) ->
     asked = f"{snapshot}/mr/binary/{quote(name)}/{quote(version)}/binfiles?fileinfo=1"
     document = fields_of(read(asked), asked)
     wanted = DebianOrigin(package.origin).file
-    found = []
+    addresses = []
     for item in document.objects("result")[:_MAX_FILES]:
         digest = item.text("hash")
         if _SHA1.fullmatch(digest) is None:
             continue
         names = [known.text("name") for known in document.fields("fileinfo").objects(digest)]
         if wanted in names:
-            found.append(Address(f"{snapshot}/file/{digest}"))
-    return found
+            addresses.append(Address(f"{snapshot}/file/{digest}"))
+    return addresses

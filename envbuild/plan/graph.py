@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from envbuild.errors import UsageError, fields
-from envbuild.language.model import Recipe, Stage, StageBase, origins_of
+from envbuild.language.base_kinds import StageBase
+from envbuild.language.model import Recipe, Stage, origins_of
 
 
 @fields

@@ -17,6 +17,7 @@ _WORDS = {
     "mounts": "mount=",
     "shown": "mount=",
     "tmpfs": "tmpfs=",
+    "devices": "device=",
     "sources": "what is copied",
     "exclude": "exclude=",
     "include": "include=",
@@ -71,7 +72,7 @@ def load(text: str) -> Parts | None:
     """Return the parts that `dump` wrote; None for another text, such as a damaged one: they only serve to explain."""
     try:
         action, fields, discard, parent, inputs, epoch, owners_kept = json.loads(text)
-        found = Parts(
+        parts = Parts(
             action,
             tuple((str(name), _frozen(value)) for name, value in fields),
             tuple(discard),
@@ -80,10 +81,10 @@ def load(text: str) -> Parts | None:
             epoch,
             owners_kept,
         )
-        hash(found)  # what can't be hashed was never a step's
+        hash(parts)  # what can't be hashed was never a step's
     except (ValueError, TypeError, RecursionError):
         return None
-    return found
+    return parts
 
 
 def own_differences(before: Parts, after: Parts) -> Iterator[str]:

@@ -6,6 +6,14 @@ from posixpath import dirname, join, normpath
 
 from envbuild.errors import UsageError, fields
 from envbuild.language import model
+from envbuild.language.statement_parts import (
+    Command,
+    EnvironmentReference,
+    EnvironmentValue,
+    Place,
+    choose,
+    shell_words,
+)
 from envbuild.plan import step as actions
 from envbuild.plan.image_config import Facts, HealthCheck, Program
 from envbuild.plan.step import Step
@@ -19,8 +27,8 @@ INSTANCE_SHELL = ("/bin/sh",)
 class UndefinedVariable(UsageError):
     """An `env` value mentions a variable that the stage doesn't have at that point."""
 
-    place: model.Place
-    reference: model.EnvironmentReference
+    place: Place
+    reference: EnvironmentReference
 
     def text(self) -> tuple[str, str]:
         name = self.reference.name
@@ -35,7 +43,7 @@ class UndefinedVariable(UsageError):
 class NothingToDrop(UsageError):
     """`unset` names something that neither the base nor the stage has."""
 
-    place: model.Place
+    place: Place
     name: str
 
     def text(self) -> tuple[str, str]:
@@ -112,6 +120,7 @@ class _Planner:
                         statement.contents,
                         statement.parents,
                         statement.optional,
+                        statement.unpack,
                     ),
                 )
             case model.Render():
@@ -154,7 +163,7 @@ class _Planner:
                         statement.groups,
                     ),
                 )
-            case model.Apt() | model.Pip() | model.Npm():
+            case model.Apt() | model.Pip() | model.Npm() | model.Cargo():
                 self._add(statement, _packages(statement, facts))
             case model.Discard():
                 self.discard += statement.patterns
@@ -184,7 +193,7 @@ class _Planner:
         clean = "/" + clean.lstrip("/")
         return clean if clean == "/" else clean + slash
 
-    def _origin(self, origin: str, place: model.Place) -> actions.Origin:
+    def _origin(self, origin: str, place: Place) -> actions.Origin:
         folder = dirname(place.file) or "."
         if origin in self.stages:
             return actions.Origin("stage", origin, folder)
@@ -195,7 +204,7 @@ class _Planner:
 
     def _execute(self, statement: model.Run | model.Test) -> actions.Execute:
         facts, command, options = self.facts, statement.command, statement.options
-        shell = model.shell_words(options.shell) if options.shell else self.shell
+        shell = shell_words(options.shell) if options.shell else self.shell
         return actions.Execute(
             argv=(*shell, "-c", command.text),
             environment=tuple(sorted(facts.environment_of_commands().items())),
@@ -213,6 +222,8 @@ class _Planner:
                 if mount.origin is not None
             ),
             tmpfs=options.tmpfs,
+            ssh=options.ssh,
+            devices=options.devices,
         )
 
 
@@ -258,7 +269,7 @@ def _state(statement: model.Statement, facts: Facts) -> Facts:
             raise AssertionError(f"no meaning for {type(statement).__name__}")
 
 
-def _expand(value: model.EnvironmentValue, environment: dict[str, str], place: model.Place) -> str:
+def _expand(value: EnvironmentValue, environment: dict[str, str], place: Place) -> str:
     known = {**Facts("", 0).environment_of_commands(), **environment}
     parts = []
     for part in value:
@@ -268,7 +279,7 @@ def _expand(value: model.EnvironmentValue, environment: dict[str, str], place: m
             held = known.get(part.name, "")
             # The text counts only where it is taken: what it names may be set only then.
             taken = bool(held) == (part.operator == "+")
-            parts.append(model.choose(part.operator, held, _expand(part.text, environment, place) if taken else ""))
+            parts.append(choose(part.operator, held, _expand(part.text, environment, place) if taken else ""))
         elif part.name in known:
             parts.append(known[part.name])
         else:
@@ -276,7 +287,7 @@ def _expand(value: model.EnvironmentValue, environment: dict[str, str], place: m
     return "".join(parts)
 
 
-def _program(argv: tuple[str, ...] | None, command: model.Command | None) -> Program:
+def _program(argv: tuple[str, ...] | None, command: Command | None) -> Program:
     if argv is not None:
         return Program(argv)
     assert command is not None
@@ -298,7 +309,7 @@ _UNSET: dict[str, object] = {
 _FIELDS = {"volume": "volumes", "label": "labels", "env": "environment"}
 
 
-def _unset(name: str, facts: Facts, place: model.Place) -> Facts:
+def _unset(name: str, facts: Facts, place: Place) -> Facts:
     kind, colon, member = name.partition(":")
     field = _FIELDS.get(kind, kind)
     held = getattr(facts, field)
@@ -315,7 +326,7 @@ def _unset(name: str, facts: Facts, place: model.Place) -> Facts:
     return facts.replace(**{field: kept})
 
 
-def _packages(statement: model.Apt | model.Pip | model.Npm, facts: Facts) -> actions.InstallPackages:
+def _packages(statement: model.Apt | model.Pip | model.Npm | model.Cargo, facts: Facts) -> actions.InstallPackages:
     # apt's packages are installed with a clean environment; what builds a package of pip or npm may look at it.
     environment = tuple(sorted(facts.environment_of_commands().items()))
     match statement:
@@ -329,13 +340,20 @@ def _packages(statement: model.Apt | model.Pip | model.Npm, facts: Facts) -> act
             requirements = tuple(("-r", path) for path in statement.requirement_files)
             constraints = tuple(("-c", path) for path in statement.constraint_files)
             into = (("into", statement.into), *links)
+            named = (("extra", statement.extras), ("group", statement.groups), ("without", statement.without))
+            into += tuple((option, name) for option, names in named for name in sorted(set(names)))
             files = (*requirements, *constraints)
             return actions.InstallPackages("pip", statement.requirements, files, into, environment, statement.folder)
         case model.Npm():
             project = (("-r", statement.project),) if statement.project else ()
             scripts = (("scripts", ""),) if statement.scripts else ()
-            into = (("into", statement.into), *scripts)
+            manager = (("manager", statement.manager),) if statement.manager else ()
+            into = (("into", statement.into), *scripts, *manager)
             return actions.InstallPackages("npm", statement.packages, project, into, environment, statement.folder)
+        case model.Cargo():
+            files, into = (("-r", statement.project),), (("into", statement.into),)
+            # No program looks at the environment.
+            return actions.InstallPackages("cargo", (), files, into, (), statement.folder)
 
 
 def _sorted(values: dict[str, str]) -> Pairs:

@@ -6,7 +6,7 @@ stands) lie beside it in the step, so that they can't find their way into a key.
 
 from __future__ import annotations
 
-from envbuild.language.model import CacheMount, Place, TmpfsMount
+from envbuild.language.statement_parts import CacheMount, Place, TmpfsMount
 from envbuild.record import Pairs, Record
 from envbuild.tree.file_mode import Mode
 
@@ -31,7 +31,8 @@ class Execute(Record):
     """A command in a sandbox. `argv` is the shell's words and the text; `environment` is sorted.
 
     `mounts` are (path relative to the recipe's folder, target); `parameters` are given as variables too. `network` is
-    as in language/model.py. `shown` are what it mounts of other trees. Fields with a default came later, as in CopyIn.
+    as in language/statement_parts.py. `shown` are what it mounts of other trees; `ssh` names the user's agent that it
+    may use, and `devices` are the paths of this machine's. Fields with a default came later, as in CopyIn.
     """
 
     argv: tuple[str, ...]
@@ -46,12 +47,14 @@ class Execute(Record):
     folder: str
     shown: tuple[TreeMount, ...] = ()
     tmpfs: tuple[TmpfsMount, ...] = ()
+    ssh: str = ""
+    devices: tuple[str, ...] = ()
 
 
 class CopyIn(Record):
     """Files into the tree. `destination` is absolute; a slash at its end means a directory. `contents` takes what lies
     in directories and not them; with `parents` each source lies at its own path below the destination; sources may be
-    missing with `optional`.
+    missing with `optional`; with `unpack` they are archives, and what is in them is copied.
 
     A field with a default is in a key only if it has another value: it came after the others.
     """
@@ -67,6 +70,7 @@ class CopyIn(Record):
     contents: bool = False
     parents: bool = False
     optional: bool = False
+    unpack: bool = False
 
 
 class Render(Record):
@@ -128,8 +132,8 @@ class InstallPackages(Record):
     """Declared packages: `manager` is apt, pip or npm, `wanted` what the statement names, in its order.
 
     `files` are (option, path) of files of the recipe's folder that say more (`-r`, `-c`, `key`); `options` are
-    those that decide what is installed and where (`into`, `recommends`, `source`, `find-links`, `scripts`), in a
-    fixed order. `environment` is what the manager runs with, sorted.
+    those that decide what is installed and where (`into`, `recommends`, `source`, `find-links`, `scripts`, `manager`),
+    in a fixed order. `environment` is what the manager runs with, sorted.
     """
 
     manager: str

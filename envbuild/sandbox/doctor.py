@@ -23,7 +23,7 @@ from envbuild.sandbox.spec import Bind, Request
 from envbuild.sandbox.user_namespace import SHIFTED, IdMap, enter_user_namespace, explain
 from envbuild.text.sizes import format_size
 
-ENOUGH_SPACE = 1 << 30
+MIN_SPACE = 1 << 30
 
 
 class Finding(Record):
@@ -242,8 +242,8 @@ def _links(folder: str) -> Finding:
 def _space(folder: str) -> Finding:
     free = shutil.disk_usage(folder).free
     detail = f"{format_size(free)} free for the store"
-    mend = "" if free > ENOUGH_SPACE else "envbuild gc, or another disk: ENVBUILD_STORE=DIR"
-    return Finding("disk space", free > ENOUGH_SPACE, detail, mend, False, "images")
+    mend = "" if free > MIN_SPACE else "envbuild gc, or another disk: ENVBUILD_STORE=DIR"
+    return Finding("disk space", free > MIN_SPACE, detail, mend, False, "images")
 
 
 def _program(name: str, purpose: str, mend: str) -> Finding:

@@ -50,6 +50,17 @@ class HelperGone(SandboxFailure):
         return "the process that starts sandboxes is gone", "run the same command again"
 
 
+@fields
+class HelperLacks(MachineLacks):
+    """What the process that starts sandboxes says that this machine can't do."""
+
+    reason: str
+    mend: str
+
+    def text(self) -> tuple[str, str]:
+        return self.reason, self.mend
+
+
 class Helper:
     """The main process's side."""
 
@@ -208,7 +219,7 @@ class Helper:
             raise HelperGone
         answer, descriptors = received
         if isinstance(answer, Failed):
-            raise MachineLacks(answer.reason, answer.hint)
+            raise HelperLacks(answer.reason, answer.hint)
         return descriptors[0]
 
     def _send(self, order: Order, descriptors: tuple[int, ...] = ()) -> None:

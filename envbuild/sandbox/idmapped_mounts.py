@@ -177,7 +177,7 @@ def _open_bind(bind: Bind, namespace: int | None) -> Source:
     try:
         if namespace is not None:
             _shift_bind(held, bind, namespace)
-        attributes = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+        attributes = syscalls.MOUNT_ATTR_NOSUID | (0 if bind.device else syscalls.MOUNT_ATTR_NODEV)
         if bind.read_only:
             attributes |= syscalls.MOUNT_ATTR_RDONLY
         syscalls.mount_setattr(held, attributes, recursive=True)

@@ -55,11 +55,13 @@ class NotArrived(SandboxFailure):
 
 
 class Bind(Record):
-    """A host path that shows at `target` inside. `source` is absolute and without links; a file or a directory."""
+    """A host path that shows at `target` inside. `source` is absolute and without links; a file or a directory, or with
+    `device` one that can be used as such inside, too."""
 
     source: str
     target: str
     read_only: bool = True
+    device: bool = False
 
 
 class Scratch(Record):

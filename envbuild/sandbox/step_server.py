@@ -111,7 +111,7 @@ class _StepServer:
 
     def _start(self, proc: str) -> None:
         """Starts the process 1 of the next step, which mounts its /proc: who does that decides whose it is."""
-        reading, writing = (_above(one) for one in os.pipe2(os.O_CLOEXEC))
+        reading, writing = (_above(end) for end in os.pipe2(os.O_CLOEXEC))
         orders, theirs = socketpair(AF_UNIX, SOCK_STREAM)
         result, reports = socketpair(AF_UNIX, SOCK_SEQPACKET)
         with theirs, reports:

@@ -134,7 +134,7 @@ def _is_root_of_machine() -> bool:
     (mount_setattr(2), MOUNT_ATTR_IDMAP)."""
     if os.stat("/proc/self/ns/user").st_ino != _INITIAL_NAMESPACE:
         return False
-    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+    with open("/proc/self/status", encoding="utf-8", errors="replace") as file:
         effective = next((line.split()[1] for line in file if line.startswith("CapEff:")), "0")
     return bool(int(effective, 16) >> _CAP_SYS_ADMIN & 1)
 
@@ -197,7 +197,7 @@ def _map_single(uid: int, gid: int, reason: str) -> IdMap:
 def _own_map(kind: str) -> str:
     """Return an identity map over all ids that exist where this process is."""
     # Row by row: one row of a map may not span several of the namespace above (user_namespaces(7)).
-    with open(f"/proc/self/{kind}_map", encoding="ascii") as file:
+    with open(f"/proc/self/{kind}_map", encoding="utf-8") as file:
         rows = [line.split() for line in file]
     return "".join(f"{first} {first} {count}\n" for first, _, count in rows)
 
@@ -275,7 +275,7 @@ def explain(error: OSError) -> NoUserNamespace:
 
 def _read_setting(path: str) -> str:
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8") as file:
             return file.read().strip()
     except OSError:
         return ""

@@ -65,7 +65,7 @@ def bring_along(connection: sqlite3.Connection) -> None:
 
 def _branches_of(tag: str, moves: list[tuple[str, str]]) -> list[str]:
     """Return the new tag for each move of `tag`; [] if it is not the tag of a branch, or not only that."""
-    found: list[str] = []
+    tags: list[str] = []
     for reason, detail in moves:
         if reason == "build":
             try:
@@ -74,9 +74,9 @@ def _branches_of(tag: str, moves: list[tuple[str, str]]) -> list[str]:
                 return []
             if not isinstance(branch, str) or _plain(branch) != tag:
                 return []
-            found.append(branch_tag(branch))
-        elif reason in ("untag", "rollback", "fsck") and found:
-            found.append(found[-1])
+            tags.append(branch_tag(branch))
+        elif reason in ("untag", "rollback", "fsck") and tags:
+            tags.append(tags[-1])
         else:
             return []
-    return found
+    return tags

@@ -11,9 +11,9 @@ KIND = "latest"
 """Of these rows in the memo."""
 RETIMED = "retimed"
 """Of those that say what a directory is with other times."""
-_WORTH_KEEPING = 64
+_MIN_KEPT = 64
 """As many directories have to be read again before their times are written down: a step changes a few."""
-_REMEMBERED = 1 << 16
+_MAX_REMEMBERED = 1 << 16
 
 
 class Clocks:
@@ -56,11 +56,11 @@ class Clocks:
         known = self.get(tree)
         if known is not None:
             return known
-        found = latest(self._trees, tree, self)
-        if len(self._known) > _REMEMBERED:
+        times = latest(self._trees, tree, self)
+        if len(self._known) > _MAX_REMEMBERED:
             self._known.clear()
-        self._known |= found
-        if len(found) >= _WORTH_KEEPING and not self._database.read_only:
-            rows = [(KIND, digest, b"%d" % time) for digest, time in found.items()]
+        self._known |= times
+        if len(times) >= _MIN_KEPT and not self._database.read_only:
+            rows = [(KIND, digest, b"%d" % time) for digest, time in times.items()]
             self._database.write_many("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", rows)
-        return found[tree]
+        return times[tree]

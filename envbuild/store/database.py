@@ -33,6 +33,8 @@ NOT_OURS = ("Could not decode", "no such table", "no such column", "has no colum
 FILE = "store.db"
 LOCK_FILE = "lock"
 """Held shared by all who use the store, exclusively by whoever removes or repairs."""
+NOT_ITSELF = "is not what its digest says"
+_UNREADABLE = "its schema can't be read"
 REPAIR = "envbuild fsck --repair saves what can be read of it; build again then"
 
 _SCHEMA = """
@@ -151,17 +153,33 @@ class StoreFull(MachineLacks):
         )
 
 
-@fields
 class StoreDamaged(EnvbuildError):
-    """Something in the store is not what its digest says. It was put aside already, unless `hint` says how."""
+    """The store is not as envbuild left it."""
 
     exit_code = 1
 
-    what: str
-    hint: str = "it was put aside; build the recipe again: only what made it runs"
+
+@fields
+class PartDamaged(StoreDamaged):
+    """A part of the store is not what its digest says. It was put aside already, unless `mend` says another way."""
+
+    part: str
+    fault: str
+    mend: str = "it was put aside; build the recipe again: only what made it runs"
 
     def text(self) -> tuple[str, str]:
-        return f"the store is damaged: {self.what}", self.hint
+        return f"the store is damaged: {self.part} {self.fault}", self.mend
+
+
+@fields
+class DatabaseDamaged(StoreDamaged):
+    """SQLite can't read the database."""
+
+    file: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return f"the store is damaged: {self.file}: {self.reason}", REPAIR
 
 
 class Database:
@@ -238,7 +256,7 @@ class Database:
             self.read_only = not (os.access(path, os.W_OK) if writable is None else writable)
             if exists and os.path.getsize(file) == 0 and os.path.isdir(f"{path}/objects"):
                 # Whoever makes a store makes its directories last.
-                raise StoreDamaged(f"{file} is empty", REPAIR)
+                raise PartDamaged(file, "is empty", REPAIR)
             if self.read_only:
                 # Immutable, as even a reader of a write-ahead log has to write beside it.
                 connection = sqlite3.connect(
@@ -262,9 +280,9 @@ class Database:
                 raise StoreFull(path, f"{error} (its database needs 32 KiB to be opened)") from error
             raise StoreUnusable(path, str(error)) from error
         except sqlite3.DatabaseError as error:
-            raise StoreDamaged(f"{file}: {error}", REPAIR) from error
+            raise DatabaseDamaged(file, str(error)) from error
         except UnicodeDecodeError as error:
-            raise StoreDamaged(f"{file}: its schema can't be read", REPAIR) from error
+            raise DatabaseDamaged(file, _UNREADABLE) from error
 
     def _make(self, connection: sqlite3.Connection, path: str) -> None:
         # SQLite does not wait for others while it changes the journal's mode: one process at a time.
@@ -302,15 +320,15 @@ class Database:
             if self.read_only and "readonly" in str(error):
                 raise StoreUnusable(self.path, "it may only be read") from error
             if any(word in str(error) for word in NOT_OURS):
-                raise StoreDamaged(f"{self.path}/{FILE}: {error}", REPAIR) from error
+                raise DatabaseDamaged(f"{self.path}/{FILE}", str(error)) from error
             if not any(word in str(error) for word in OUT_OF_SPACE):
                 raise
             raise StoreFull(self.path, str(error)) from error
         except sqlite3.DatabaseError as error:
-            raise StoreDamaged(f"{self.path}/store.db: {error}", REPAIR) from error
+            raise DatabaseDamaged(f"{self.path}/{FILE}", str(error)) from error
         except UnicodeDecodeError as error:
             # A name in its schema is no text: SQLite's own message can't be read.
-            raise StoreDamaged(f"{self.path}/{FILE}: its schema can't be read", REPAIR) from error
+            raise DatabaseDamaged(f"{self.path}/{FILE}", _UNREADABLE) from error
 
 
 def share_store(path: str) -> int:

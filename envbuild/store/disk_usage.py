@@ -141,6 +141,6 @@ def _images(store: Store, report: Report) -> tuple[ImageUsage, ...]:
         for identity in files:
             users[identity] = users.get(identity, 0) + 1
     return tuple(
-        ImageUsage(digest, sum(files.values()), sum(size for one, size in files.items() if users[one] == 1))
+        ImageUsage(digest, sum(files.values()), sum(size for identity, size in files.items() if users[identity] == 1))
         for digest, files in held.items()
     )

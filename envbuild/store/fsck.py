@@ -13,6 +13,7 @@ from collections.abc import Callable
 from envbuild.digest import Sha256
 from envbuild.linux.rmtree import remove
 from envbuild.record import Record
+from envbuild.store.database import NOT_ITSELF
 from envbuild.store.disk_usage import Report
 from envbuild.store.fetched import fetched_object
 from envbuild.store.fsck_index import FsckIndex
@@ -162,11 +163,11 @@ class _Check:
         expected = self._index.expected(identity)
         if expected is None:
             if identity in self._outputs and identity not in (output_object(digest), fetched_object(digest)):
-                return "its content is not what its digest says"
+                return f"its content {NOT_ITSELF}"
             # Else it is what is left of a command that was killed: gc removes it.
             return ""
         if digest != expected.digest:
-            return "its content is not what its digest says"
+            return f"its content {NOT_ITSELF}"
         if stat.S_IMODE(status.st_mode) != expected.mode or status.st_mtime_ns != expected.mtime:
             return "its mode or time was changed"
         if self._store.owners_observable and (status.st_uid, status.st_gid) != (expected.uid, expected.gid):

@@ -118,8 +118,8 @@ class _Check:
         """`tree` and `below` are of this directory; `changed` is whether it was itself."""
         with os.scandir(path) as items:
             listed = [(item.name, item.stat(follow_symlinks=False)) for item in items]
-        suspects = [one for one in listed if one[1].st_ctime_ns > self._since]
-        inner = [one for one in listed if stat.S_ISDIR(one[1].st_mode)]
+        suspects = [item for item in listed if item[1].st_ctime_ns > self._since]
+        inner = [item for item in listed if stat.S_ISDIR(item[1].st_mode)]
         self._later += [f"{path}/{name}" for name, status in suspects if status.st_ctime_ns > self._now]
         if not (suspects or inner or changed):
             return

@@ -41,7 +41,7 @@ class Lost:
 
     def forget_found(self, is_there: Callable[[Digest], bool]) -> None:
         """Drop what is there again."""
-        for identity in [one for one in self.identities() if is_there(one)]:
+        for identity in [identity for identity in self.identities() if is_there(identity)]:
             self.identities().discard(identity)
             if not self._database.read_only:
                 self._database.write("DELETE FROM memo WHERE kind = ? AND key = ?", (KIND, identity))

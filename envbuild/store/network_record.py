@@ -84,12 +84,12 @@ def load(text: str) -> NetworkRecord:
 def records_of(database: Database, detail: dict[str, Any]) -> dict[str, NetworkRecord]:
     """Return the records of an image's steps by their keys. `detail` is what is known of its build."""
     records = NetworkRecords(database)
-    found = {}
+    by_key = {}
     for step in (step for stage in detail.get("stages", []) for step in stage["steps"]):
         # Most steps have no network, and need not be looked up.
         if "network" in step["text"] and (record := records.get(step["key"], step["tree"])) is not None:
-            found[step["key"]] = record
-    return found
+            by_key[step["key"]] = record
+    return by_key
 
 
 class NetworkRecords:

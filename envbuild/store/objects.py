@@ -16,7 +16,7 @@ from envbuild.errors import WorkFailed, fields
 from envbuild.linux.attributes import apply_attributes
 from envbuild.linux.sparse_files import has_holes, parts
 from envbuild.store import failpoints
-from envbuild.store.database import StoreDamaged
+from envbuild.store.database import NOT_ITSELF, PartDamaged
 from envbuild.store.layer_check import hash_of, matches
 from envbuild.store.missing_objects import Lost, put_aside
 from envbuild.store.step_cache import ContentChanged
@@ -94,7 +94,7 @@ class Objects:
             if reason != _MISSING:
                 self._put_aside(path)
             self._lost.add(object_id(entry))
-            raise StoreDamaged(f"the content of {_shown(entry)} {reason}")
+            raise PartDamaged(f"the content of {_shown(entry)}", reason)
         self._sound.add(path)
 
     def check_all(self, entry: Entry) -> None:
@@ -134,7 +134,7 @@ class Objects:
             return _MISSING
         if not matches(path, entry, status, owners=self.owners):
             return "has other attributes than its entry"
-        return "" if hash_of(path) == entry.digest else "is not what its digest says"
+        return "" if hash_of(path) == entry.digest else NOT_ITSELF
 
     def _put_aside(self, path: str) -> None:
         self._sound.discard(path)
@@ -205,7 +205,7 @@ class Objects:
             except FileNotFoundError:
                 if occurrence == 0:
                     self._lost.add(identity)
-                    raise StoreDamaged(f"the content of {_shown(entry)} is missing") from None
+                    raise PartDamaged(f"the content of {_shown(entry)}", _MISSING) from None
                 self._make_sibling(entry, pooled)
             except OSError as error:
                 # A file system allows only so many links to one inode: 65,000 on ext4.

@@ -6,7 +6,7 @@ of any form. What does not fit is StoreDamaged, which says what to do.
 
 from __future__ import annotations
 
-from envbuild.store.database import StoreDamaged
+from envbuild.store.database import PartDamaged
 from envbuild.text import json
 
 TYPE_CHECKING = False
@@ -70,16 +70,16 @@ def read_text(text: str, shape: Shape, what: str) -> dict[str, Any]:
     try:
         plain: dict[str, Any] = json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
-        raise StoreDamaged(f"{what} is not JSON") from error
+        raise PartDamaged(what, "is not JSON") from error
     if not fits(plain, shape):
-        raise StoreDamaged(f"{what} is not as envbuild writes it")
+        raise PartDamaged(what, "is not as envbuild writes it")
     return plain
 
 
 def typed(row: Sequence[Any], shapes: Sequence[Shape], what: str) -> Sequence[Any]:
     """Return a row whose values fit. Raises StoreDamaged."""
     if len(row) != len(shapes) or not all(map(fits, row, shapes)):
-        raise StoreDamaged(f"{what} is not as envbuild writes it")
+        raise PartDamaged(what, "is not as envbuild writes it")
     return row
 
 

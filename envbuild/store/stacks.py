@@ -33,10 +33,24 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 48
 """Chains longer than this are folded. overlayfs takes 500 layers, but each look-up of a missing name asks all."""
-_REMEMBERED_TREES = 4
+_MAX_REMEMBERED = 4
 
 Mark = tuple[object, ...]
 """All that makes two files one object: an entry without its name."""
+
+
+@fields
+class LayerChanged(StoreDamaged):
+    """Something else changed a layer of a store that may only be read."""
+
+    layer: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"the store is damaged: layer {self.layer}: {self.reason}",
+            "the store may only be read: mend it where it is made",
+        )
 
 
 @fields
@@ -76,7 +90,7 @@ class Occurrences:
             for _, entry in walk(self._trees, tree):
                 if entry.kind == FILE:
                     counts[mark(entry)] = counts.get(mark(entry), 0) + 1
-            while len(self._counts) >= _REMEMBERED_TREES:
+            while len(self._counts) >= _MAX_REMEMBERED:
                 self._counts.pop(next(iter(self._counts)))
             self._counts[tree] = counts
         return dict(counts)
@@ -221,9 +235,7 @@ class Stacks:
                 )
             return True
         if self._database.read_only:
-            raise StoreDamaged(
-                f"layer {layer}: {result.reason}", "the store may only be read: mend it where it is made"
-            )
+            raise LayerChanged(layer, result.reason)
         self._put_aside(layer)
         for entry in result.files:
             self._objects.check_all(entry)

@@ -114,14 +114,14 @@ class Steps:
         here = (source.recipe, source.stage)
         order = "ORDER BY made DESC LIMIT 1"
         query = f"SELECT parts FROM sources WHERE text = ? AND recipe = ? AND stage = ? {order}"
-        found = self._database.row(query, (text, *here))
-        if found is None:
+        earlier = self._database.row(query, (text, *here))
+        if earlier is None:
             query = f"SELECT parts, text FROM sources WHERE recipe = ? AND stage = ? AND number = ? {order}"
             row = self._database.row(query, (*here, source.number))
-            found = row if row is not None and row[1] not in texts else None
-        if found is None:
-            found = self._database.row(f"SELECT parts FROM sources WHERE text = ? {order}", (text,))
-        return None if found is None else found[0]
+            earlier = row if row is not None and row[1] not in texts else None
+        if earlier is None:
+            earlier = self._database.row(f"SELECT parts FROM sources WHERE text = ? {order}", (text,))
+        return None if earlier is None else earlier[0]
 
 
 class Memo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from envbuild.digest import Sha256
-from envbuild.store.database import StoreDamaged
+from envbuild.store.database import NOT_ITSELF, PartDamaged
 from envbuild.store.layer_check import hash_of
 from envbuild.store.objects import Objects
 from envbuild.store.step_cache import MAX_OUTPUT
@@ -78,8 +78,9 @@ def open_output(objects: Objects, digest: Digest) -> int | None:
     path = objects.where(output_object(digest))
     try:
         if hash_of(path) != digest:
-            raise StoreDamaged(
-                "what a step printed is not what its digest says",
+            raise PartDamaged(
+                "what a step printed",
+                NOT_ITSELF,
                 "its tree is not touched by that; run it again to have the output: envbuild build RECIPE --rerun LINE",
             )
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

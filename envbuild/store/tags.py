@@ -253,9 +253,9 @@ class Tags:
 
     def is_known(self, name: str, tag: str) -> bool:
         """Return whether there is such a tag, or was one."""
-        found = self.image_of(name, tag) is not None
+        is_there = self.image_of(name, tag) is not None
         query = "SELECT 1 FROM history WHERE name = ? AND tag = ? LIMIT 1"
-        return found or self._database.row(query, (name, tag)) is not None
+        return is_there or self._database.row(query, (name, tag)) is not None
 
     def has_name(self, name: str) -> bool:
         """Return whether a name has any tag."""

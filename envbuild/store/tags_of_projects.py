@@ -49,8 +49,8 @@ def hand_over(connection: sqlite3.Connection) -> None:
             values = row if move is newest else (move.image, move.moved, False)
             if move is newest or connection.execute("SELECT 1 FROM images WHERE digest = ?", (move.image,)).fetchone():
                 connection.execute("INSERT INTO tags VALUES (?, ?, ?, ?, ?)", (_name(project, name), tag, *values))
-    for found in projects.found.values():
-        connection.execute("INSERT OR IGNORE INTO projects VALUES (?, ?)", (found.id, os.fsencode(found.path)))
+    for record in projects.by_root.values():
+        connection.execute("INSERT OR IGNORE INTO projects VALUES (?, ?)", (record.id, os.fsencode(record.path)))
 
 
 def _divided(connection: sqlite3.Connection, projects: _Projects) -> dict[tuple[str, str], dict[str, _Move]]:
@@ -86,17 +86,17 @@ class _Projects:
     """The projects of the working trees that builds are on record of."""
 
     def __init__(self) -> None:
-        self.found: dict[str, Project] = {}
+        self.by_root: dict[str, Project] = {}
 
     def of(self, root: object) -> str:
         """Return the id of the project that a working tree is or was of, "" for none."""
         if not isinstance(root, str) or not root.startswith("/"):
             return ""
-        if root not in self.found:
+        if root not in self.by_root:
             # A worktree that is there belongs to its repository; of one that is gone nobody knows it any more.
             tree = WorkingTree.of(root) if os.path.isdir(root) else None
-            self.found[root] = project_at(tree.project if tree is not None and tree.root == root else root)
-        return self.found[root].id
+            self.by_root[root] = project_at(tree.project if tree is not None and tree.root == root else root)
+        return self.by_root[root].id
 
 
 def _known(detail: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.store import failpoints
-from envbuild.store.database import Database, StoreDamaged
+from envbuild.store.database import NOT_ITSELF, Database, PartDamaged
 from envbuild.store.missing_objects import Lost
 from envbuild.tree.entry import Digest, Entry, decode, digest_of, encode
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-CACHED_DIRECTORIES = 4096
+MAX_CACHED = 4096
 
 
 class StoredTrees:
@@ -30,16 +30,16 @@ class StoredTrees:
             row = self._database.row("SELECT body FROM trees WHERE digest = ?", (digest,))
             if row is None:
                 self._lost.add(digest)
-                raise StoreDamaged(f"directory {digest[:12]} is missing")
+                raise PartDamaged(f"directory {digest[:12]}", "is missing")
             if not isinstance(row[0], bytes) or digest_of(row[0]) != digest:
                 self._lost.add(digest)
                 if not self._database.read_only:
                     self._database.write("DELETE FROM trees WHERE digest = ?", (digest,))
-                raise StoreDamaged(f"directory {digest[:12]} is not what its digest says")
+                raise PartDamaged(f"directory {digest[:12]}", NOT_ITSELF)
             try:
                 decoded = self._remember(digest, decode(row[0]))
             except ValueError as error:
-                raise StoreDamaged(f"directory {digest[:12]} is not a directory: {error}") from error
+                raise PartDamaged(f"directory {digest[:12]}", f"is not a directory: {error}") from error
         return decoded
 
     def save(self, entries: Iterable[Entry]) -> Digest:
@@ -75,7 +75,7 @@ class StoredTrees:
             self._remember(digest, listed)
 
     def _remember(self, digest: Digest, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
-        if len(self._decoded) >= CACHED_DIRECTORIES:
+        if len(self._decoded) >= MAX_CACHED:
             # Whole: keeping an order of use would cost every look-up more than reading again costs now and then.
             self._decoded.clear()
         self._decoded[digest] = entries

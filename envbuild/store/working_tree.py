@@ -51,10 +51,10 @@ class WorkingTree(Record):
                 return None
             root = os.path.dirname(mark)
             user = os.geteuid()
-            found = os.lstat(mark)
-            if found.st_uid != user or os.lstat(root).st_uid != user:
+            status = os.lstat(mark)
+            if status.st_uid != user or os.lstat(root).st_uid != user:
                 return None
-            if stat.S_ISDIR(found.st_mode):  # as most are: the path has no links in it
+            if stat.S_ISDIR(status.st_mode):  # as most are: the path has no links in it
                 return cls(root, mark, root)
             git_dir = _followed(mark)
             if os.lstat(git_dir).st_uid != user:

@@ -102,7 +102,7 @@ STATEMENTS: dict[str, str] = {
     "maintainer": 'label maintainer="NAME"',
     "healthcheck": "health COMMAND",
     "stopsignal": "stop SIGNAL",
-    "shell": "run(shell=/bin/bash) COMMAND",
+    "shell": "shell /bin/bash -eo pipefail",
     "onbuild": "include FILE, with the statements that others are to share",
     "test": "test COMMAND",
 }

@@ -97,8 +97,8 @@ class _Node:
         assert node is not None
         pending = [(node, parts, entry)]
         while pending:
-            node, path, one = pending.pop()
-            merged = node._put(path, one, contents=contents, whole=whole)
+            node, path, item = pending.pop()
+            merged = node._put(path, item, contents=contents, whole=whole)
             if merged is not None:
                 inner, digest = merged
                 prefix = [] if path == [ROOT_NAME] else path

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 else:
     Protocol = object  # importing typing takes 2 ms of every start
 
-MAXIMUM_LINKS = 40
+MAX_LINKS = 40
 """As many links are followed in one look-up as Linux does (path_resolution(7))."""
 
 
@@ -115,7 +115,7 @@ def real_path(trees: Trees, root: Digest, path: bytes, *, follow: bool = True) -
             return b"/".join(names), b"/".join([part, *reversed(pending)])
         if inner.kind == LINK and (pending or follow):
             links += 1
-            if links > MAXIMUM_LINKS:
+            if links > MAX_LINKS:
                 raise LinkCircle(path)
             if inner.target.startswith(b"/"):
                 del names[:], entries[1:]

@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from envbuild.record import Record
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
-from envbuild.tree.lookup import Trees
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Protocol
+
+    from envbuild.tree.lookup import Trees
 else:
     Protocol = object  # importing typing takes 2 ms of every start
 
@@ -139,11 +140,11 @@ def content_time(epoch: int, digest: Digest) -> int:
 def latest(trees: Trees, tree: Digest, known: KnownTimes) -> dict[Digest, int]:
     """Return the time of the latest file (nanoseconds; 0 for none) in `tree` and in each directory of it that `known`
     does not have. Nothing below a known directory is loaded."""
-    found: dict[Digest, int] = {}
+    times: dict[Digest, int] = {}
     pending = [tree]
     while pending:
         digest = pending[-1]
-        if digest in found:
+        if digest in times:
             pending.pop()
             continue
         later = 0
@@ -152,7 +153,7 @@ def latest(trees: Trees, tree: Digest, known: KnownTimes) -> dict[Digest, int]:
             if entry.kind == FILE:
                 later = max(later, entry.mtime)
             elif entry.kind == DIRECTORY and entry.digest:
-                inner = found.get(entry.digest)
+                inner = times.get(entry.digest)
                 if inner is None:
                     inner = known.get(entry.digest)
                 if inner is None:
@@ -162,9 +163,9 @@ def latest(trees: Trees, tree: Digest, known: KnownTimes) -> dict[Digest, int]:
         if missing:
             pending += missing
             continue
-        found[digest] = later
+        times[digest] = later
         pending.pop()
-    return found
+    return times
 
 
 def _number(digest: Digest) -> int:

@@ -10,7 +10,7 @@ from envbuild.ui.humanize import count, duration
 from envbuild.ui.sanitize import clean, visible
 from envbuild.ui.stream import Output
 
-HEADLINE = 100
+MAX_HEADLINE = 100
 """Columns to which a statement is cut where the width of the terminal does not matter."""
 _MEANINGS = {
     126: "the command was found but can't be executed",
@@ -23,7 +23,7 @@ _MEANINGS = {
 }
 
 
-def headline(text: str, limit: int = HEADLINE) -> str:
+def headline(text: str, limit: int = MAX_HEADLINE) -> str:
     """Return a statement in one line, cut to `limit` columns."""
     return cut(visible(one_line(text)), limit)
 

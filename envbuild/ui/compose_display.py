@@ -51,7 +51,7 @@ class GroupDisplay:
             if self._printed.isatty():
                 # On a terminal the bytes could do harm; a file or a program gets them as they are.
                 cleaner = self._cleaners.setdefault((service, stream), LineCleaner())
-                self._printed.write("".join(f"{head}{one}\n" for one in cleaner.feed(line + b"\n")))
+                self._printed.write("".join(f"{head}{clean}\n" for clean in cleaner.feed(line + b"\n")))
             else:
                 self._printed.flush()
                 self._printed.buffer.write(head.encode() + line + b"\n")

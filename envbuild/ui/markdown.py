@@ -38,11 +38,11 @@ def fill(words: str, *values: Markdown | int) -> Markdown:
 
 def lines(parts: Iterable[Markdown], between: str = "\n") -> Markdown:
     """Join pieces of markdown."""
-    found = list(parts)
-    for one in found:
-        if not isinstance(one, Markdown):
-            raise TypeError(f"{one!r} is no markdown")
-    return _made(between.join(found))
+    pieces = list(parts)
+    for piece in pieces:
+        if not isinstance(piece, Markdown):
+            raise TypeError(f"{piece!r} is no markdown")
+    return _made(between.join(pieces))
 
 
 def code(text: str) -> Markdown:

@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
 
-LINE_LIMIT = 4096
+MAX_LINE = 4096
 """Characters after which a line is broken, so that a step that never ends its line takes no memory."""
 
 # Compiled where they are first used, which `re` remembers: most commands only start, and meet no such text.
@@ -58,7 +58,9 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() or one in _SPACES else _escape(one) for one in text)
+    return "".join(
+        character if character.isprintable() or character in _SPACES else _escape(character) for character in text
+    )
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -81,7 +83,7 @@ class LineCleaner:
     are not collected but skipped, and a longer line comes in pieces.
     """
 
-    def __init__(self, limit: int = LINE_LIMIT) -> None:
+    def __init__(self, limit: int = MAX_LINE) -> None:
         self._decoder = getincrementaldecoder("utf-8")("replace")
         self._limit = limit
         self._state = _GROUND

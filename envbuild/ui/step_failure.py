@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-LAST_LINES = 20
-STATEMENT_LINES = 8
+MAX_LINES = 20
+MAX_STATEMENT_LINES = 8
 
 
 def failure_lines(event: StepFailed, main_recipe: str, output: Output) -> list[str]:
@@ -46,7 +46,7 @@ def failure_lines(event: StepFailed, main_recipe: str, output: Output) -> list[s
     return lines
 
 
-def last_lines(output: bytes, limit: int = LAST_LINES) -> list[str]:
+def last_lines(output: bytes, limit: int = MAX_LINES) -> list[str]:
     """Return the last lines of a step's output that say anything, clean."""
     cleaner = LineCleaner()
     lines = [*cleaner.feed(output), *cleaner.finish()]
@@ -58,7 +58,7 @@ def last_lines(output: bytes, limit: int = LAST_LINES) -> list[str]:
 def _statement(event: StepFailed) -> Iterable[tuple[str, str]]:
     """Return the statement's lines with their numbers; of a long one the first."""
     lines = event.text.rstrip("\n").split("\n")
-    for offset, line in enumerate(lines[:STATEMENT_LINES]):
+    for offset, line in enumerate(lines[:MAX_STATEMENT_LINES]):
         yield str(event.line + offset), visible(line.replace("\t", "    "))
-    if len(lines) > STATEMENT_LINES:
+    if len(lines) > MAX_STATEMENT_LINES:
         yield "", "..."

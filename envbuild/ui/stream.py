@@ -54,10 +54,10 @@ class Output:
     def terminal_size(self) -> tuple[int, int]:
         """Columns and rows now; 80 and 24 where the stream does not know."""
         try:
-            found = get_terminal_size(self._stream.fileno())
+            size = get_terminal_size(self._stream.fileno())
         except (OSError, ValueError):  # no terminal; no descriptor at all, or a closed one
             return 80, 24
-        return found.columns or 80, found.lines or 24
+        return size.columns or 80, size.lines or 24
 
     def paint(self, text: str, style: str) -> str:
         """Return `text` in one of the styles above, if there is colour at all."""

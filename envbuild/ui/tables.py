@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from envbuild.build.request import Move
 
 _GAP = "  "
-_NARROWEST = 6
+_MIN_WIDTH = 6
 """Columns below which no column is cut, however narrow the terminal."""
 
 
@@ -56,11 +56,11 @@ def fitted(widths: Sequence[int], total: int) -> list[int]:
     """Return the widths of columns, the widest made narrower one by one until all fit into `total` columns."""
     result = list(widths)
     over = sum(result) + len(_GAP) * (len(result) - 1) - total
-    while over > 0 and max(result, default=0) > _NARROWEST:
+    while over > 0 and max(result, default=0) > _MIN_WIDTH:
         widest = max(result)
-        second = max((one for one in result if one < widest), default=0)
-        those = [position for position, one in enumerate(result) if one == widest]
-        step = max(1, min(widest - max(second, _NARROWEST), over // len(those)))
+        second = max((width for width in result if width < widest), default=0)
+        those = [position for position, width in enumerate(result) if width == widest]
+        step = max(1, min(widest - max(second, _MIN_WIDTH), over // len(those)))
         for position in those:
             result[position] -= step
             over -= step

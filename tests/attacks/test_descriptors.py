@@ -94,7 +94,7 @@ def test_four_hundred_senders_of_datagrams_leave_room_too_and_all_get_answers(im
         for number in range(400):
             sender = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             sender.settimeout(0.2)
-            for _ in range(20):
+            for _ in range(300):
                 sender.sendto(b"word", ("127.0.0.1", ports[1]))
                 try:
                     assert sender.recv(100) == b"WORD"
@@ -149,7 +149,7 @@ def test_silent_clients_end_no_later_than_others_hinder_the_end(image):
         except AssertionError:
             pass
         assert pid is None or wait_for(lambda: not os.path.exists(f"/proc/{pid}"))
-        assert time.monotonic() - began < 25
+        assert time.monotonic() - began < 60  # one after another, they would take minutes
 
 
 def test_what_stays_connected_is_refused_when_there_is_no_room_and_kill_works(image, ports):

@@ -271,8 +271,8 @@ def test_files_of_git_that_are_none_are_not_waited_for(trap):
         saved = file.rename(file.with_name(f"{file.name}.saved")) if file.exists() else None
         os.mkfifo(file)
         trap.project.command("untag", "web")  # the next build is put on record, for which git is asked
-        assert trap.project.command("build", "web.env", timeout=30).code == 0, name
-        done = trap.project.command("git", "check", "HEAD~1..HEAD", timeout=30)
+        assert trap.project.command("build", "web.env").code == 0, name
+        done = trap.project.command("git", "check", "HEAD~1..HEAD")
         assert (done.code, f"{file} is a FIFO" in done.err) == (2, True), done.err
         file.unlink()
         if saved is not None:

@@ -39,7 +39,7 @@ def test_what_is_no_size_is_refused(project):
 @pytest.mark.parametrize("size", [65_536, 65_537, 3_000_000])
 def test_a_health_check_may_print_what_it_likes(project, size):
     command = f"echo looked; head -c {size} /dev/zero | tr '\\0' x; echo >&2; cat /well"
-    assert project.build("run true", f"health(every=200ms, timeout=5s, retries=2) {command}").code == 0
+    assert project.build("run true", f"health(every=200ms, timeout=60s, retries=2) {command}").code == 0
     try:
         run(project, "web", "--", "sh", "-c", f"echo fine > /well; {WAITING}")
         assert wait_for(lambda: state(project)["health"] == "healthy")
@@ -50,7 +50,7 @@ def test_a_health_check_may_print_what_it_likes(project, size):
 
 
 def test_a_health_check_that_leaves_something_printing_is_over_when_it_is_over(project):
-    assert project.build("run true", "health(every=200ms, timeout=5s, retries=2) yes & true").code == 0
+    assert project.build("run true", "health(every=200ms, timeout=60s, retries=2) yes & true").code == 0
     try:
         run(project, "web", "--", "sh", "-c", WAITING)
         assert wait_for(lambda: state(project)["health"] == "healthy")

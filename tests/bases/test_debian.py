@@ -6,7 +6,6 @@ import hashlib
 import os
 import subprocess
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -33,7 +32,7 @@ from envbuild.tree.entry import FILE
 from envbuild.tree.lookup import walk
 from tests.bases.targets import Memory, in_memory
 from tests.child import become, in_child
-from tests.conftest import image_in, pins_of
+from tests.conftest import image_in, pins_of, wait_for
 from tests.in_namespace import run_inside
 
 pytestmark = pytest.mark.user
@@ -91,10 +90,7 @@ def test_an_interrupt_ends_the_tool_and_what_it_started(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         debian._run(words, str(tmp_path), stop, lambda output: AssertionError(output))
     child = int((tmp_path / "pid").read_text())
-    deadline = time.monotonic() + 5
-    while _runs(child) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not _runs(child)
+    assert wait_for(lambda: not _runs(child))
     assert threading.active_count() == 1
 
 

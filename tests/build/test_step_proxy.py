@@ -23,6 +23,7 @@ from envbuild.build.step_network.traffic import MAX_ANSWERS, MAX_ASKED, Traffic
 from envbuild.language.network_hosts import read_rules
 from envbuild.store.network_record import ANY, LISTED, Answer, NetworkRecord, dump, load
 from tests.attacks.servers import Server
+from tests.conftest import wait_for
 
 EMPTY = hashlib.sha256(b"").hexdigest()
 
@@ -86,7 +87,7 @@ class Behind:
 
     def connect(self) -> socket.socket:
         made = socket.socket()
-        made.settimeout(20)
+        made.settimeout(60)
         made.connect(("127.0.0.1", self.port))
         return made
 
@@ -606,10 +607,7 @@ class TestHostileClients:
         finally:
             for connection in idle:
                 connection.close()
-        deadline = time.monotonic() + 10
-        while (status := client.get(f"http://127.0.0.1:{server.port}/")[0]) != 200 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert status == 200
+        assert wait_for(lambda: client.get(f"http://127.0.0.1:{server.port}/")[0] == 200)
 
     def test_who_is_slow_is_not_waited_for(self, behind, monkeypatch):
         monkeypatch.setattr("envbuild.build.step_network.proxy.HEAD_SECONDS", 0.3)
@@ -663,7 +661,7 @@ class TestItsEnd:
             assert connection.recv(4096).startswith(b"HTTP/1.1 403 ")
             began = time.monotonic()
             client.proxy.close()
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 15  # and does not wait until the client is given up
             assert rest_of(connection) in (b"", b"(reset)")
         client.proxy.check()
 

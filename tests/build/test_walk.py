@@ -15,8 +15,8 @@ from envbuild.build.walk import (
     StepMissing,
     walk,
 )
+from envbuild.language.base_kinds import RecipeBase, StageBase
 from envbuild.language.load import load_recipe
-from envbuild.language.model import RecipeBase, StageBase
 from envbuild.plan.graph import stages_used
 from envbuild.plan.image_config import Facts
 from envbuild.plan.step import CopyIn

@@ -32,13 +32,12 @@ zmodload zsh/zpty
 zpty shell zsh -f -i
 zpty -w shell 'PROMPT=; autoload -U compinit; compinit -u -D; source ./envbuild.zsh
     compadd() { local -a found; builtin compadd -A found "$@"; print -r -- $found >> ./offered; builtin compadd "$@" }
-    bindkey "^I" list-choices; echo REA""DY'
+    offer() { zle list-choices; : > ./over }; zle -N offer; bindkey "^I" offer; echo REA""DY'
 while zpty -r shell line; do [[ $line == *READY* ]] && break; done
 while IFS= read -r line; do
-    : > ./offered
+    : > ./offered; rm -f ./over
     zpty -w -n shell "$line"$'\\t'
-    for i in {1..200}; do [[ -s ./offered ]] && break; sleep 0.05; done
-    sleep 0.2
+    for i in {1..1200}; do [[ -e ./over ]] && break; sleep 0.05; done
     print -r -- ${=$(<./offered)}
     zpty -w -n shell $'\\C-u'
 done

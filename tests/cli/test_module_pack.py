@@ -38,6 +38,12 @@ class Package:
     def packs(self) -> list[Path]:
         return sorted(self.root.glob("__pycache__/*.pack*"))
 
+    def index(self) -> dict:
+        content = self.packs()[0].read_bytes()
+        start = content.index(b"\0") + 1
+        size = int.from_bytes(content[start + 8 : start + 16], "little")
+        return marshal.loads(content[start + 16 : start + 16 + size])[0]
+
 
 @pytest.fixture
 def package(tmp_path):
@@ -55,14 +61,35 @@ def test_modules_that_go_together_are_seen_once_and_kept(package):
     package.run("ps")
     package.run("ps")
     content = package.packs()[0].read_bytes()
-    start = content.index(b"\0") + 1
-    size = int.from_bytes(content[start + 8 : start + 16], "little")
-    entries, _ = marshal.loads(content[start + 16 : start + 16 + size])
-    needed = entries["envbuild.cli.main"][7]
+    needed = package.index()["envbuild.cli.main"][7]
     assert {"envbuild.record", "envbuild.errors"} <= set(needed)
     assert needed.index("envbuild.record") < needed.index("envbuild.errors")
     package.run("ps")
     assert package.packs()[0].read_bytes() == content
+
+
+def test_two_commands_that_learn_at_once_keep_what_both_learned(package):
+    learned = ("digest", "record")
+    script = (
+        "from envbuild import module_pack as pack, module_pack_writer as writer, {module}\n"
+        "pack.use('ps', '1'); print(flush=True); input(); writer.write_pack('ps', '1')"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", script.format(module=module)],
+            env=package.environment,
+            cwd=package.root.parent,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for module in learned
+    ]
+    for process in running:
+        assert process.stdout.readline() == b"\n"
+    for process in running:
+        process.communicate(b"\n")
+        assert process.returncode == 0
+    assert {f"envbuild.{module}" for module in learned} <= set(package.index())
 
 
 def test_expressions_are_compiled_once(package):

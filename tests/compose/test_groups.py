@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from tests.conftest import wait_for
+from tests.netcat import answer_all
 
 pytestmark = pytest.mark.namespaces
 TRAP = "trap 'echo bye; exit 0' TERM"
@@ -40,7 +41,8 @@ def standing(project) -> dict[str, str]:
 
 def told(done) -> list[tuple[str, str]]:
     """(service, what became of it) of each line."""
-    return [tuple(line.split()[:2]) for line in done.err.splitlines() if line[:1].isalpha()]
+    text = done if isinstance(done, str) else done.err
+    return [tuple(line.split()[:2]) for line in text.splitlines() if line[:1].isalpha()]
 
 
 def shell(text: str) -> str:
@@ -57,12 +59,18 @@ SHOP = (
 
 
 def test_a_service_waits_until_what_it_needs_is_healthy_and_down_ends_all_in_the_reverse_order(shop):
-    write(shop, *SHOP)
-    up = shop.command("up")
-    assert up.code == 0, up.err
-    lines = told(up)
-    assert lines.index(("db", "healthy")) < lines.index(("web", "starting"))
-    assert lines.index(("side", "started")) < lines.index(("db", "healthy"))
+    (shop.folder / "gate").mkdir()
+    opened = shell(f"until [ -e /gate/open ]; do sleep 0.05; done; touch /ready; {RUNS}")
+    write(shop, "db: {image: base, volumes: ['./gate:/gate'], command: " + opened + ", " + CHECK + "}", *SHOP[1:])
+    up = shop.start("up")
+    text = ""
+    for line in up.stdout:
+        text += line.decode()
+        if ("side", "started") in told(text):
+            (shop.folder / "gate" / "open").touch()
+    assert up.wait() == 0, text
+    lines = told(text)
+    assert lines.index(("side", "started")) < lines.index(("db", "healthy")) < lines.index(("web", "starting"))
     assert standing(shop) == {"shop-db": "running", "shop-web": "running", "shop-side": "running"}
     down = shop.command("down")
     assert down.code == 0, down.err
@@ -434,7 +442,7 @@ def test_which_file_was_taken_is_told_where_there_are_several(shop):
     assert sorted(standing(shop)) == ["shop-web", "x-other"]
 
 
-SERVES = shell('while :; do echo "$$0 says hello" | nc -l -p 80; done')
+SERVES = shell(answer_all("$$0 says hello", 80))
 
 
 def test_services_reach_each_other_by_name(shop):

@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
-LANGUAGES = {"console", "sh", "env", "yaml", "json", "text"}
+LANGUAGES = {"console", "sh", "env", "yaml", "json", "text", "dockerfile"}
 WORDS = {"nightly", "ci"}
 
 

@@ -3,8 +3,12 @@
 import json
 import os
 import re
+import signal
 
 import pytest
+
+from tests.conftest import wait_for
+from tests.processes import alive_with
 
 pytestmark = pytest.mark.namespaces
 
@@ -140,31 +144,42 @@ def test_check_names_the_files_that_differ(project):
     assert project.build("run echo same > /same", options=("--check",)).code == 0
 
 
-def test_independent_stages_run_at_the_same_time(project):
+def test_independent_stages_run_at_the_same_time(project, mark):
     lines = (
         "from tar:busybox.tar as one",
-        "run sleep 1.5; echo 1 > /one",
+        f"run sleep {mark} || echo 1 > /one",
         "from tar:busybox.tar as two",
-        "run sleep 1.5; echo 2 > /two",
+        f"run sleep {mark} || echo 2 > /two",
         "from tar:busybox.tar",
         "copy(from=one) /one -> /one",
         "copy(from=two) /two -> /two",
     )
-    done = project.build(*lines, options=("--jobs", "2"))
-    assert done.code == 0, done.err
-    assert sleeps(done) == ["step-started", "step-started", "step-finished", "step-finished"]
-    one_at_a_time = project.build(options=("--jobs", "1", "--no-cache"))
-    assert sleeps(one_at_a_time) == ["step-started", "step-finished"] * 2
+    project.write("web.env", *lines)
+    both = sleeps(project, mark, 2, "--jobs", "2")
+    assert both == ["step-started", "step-started", "step-finished", "step-finished"]
+    one_at_a_time = sleeps(project, mark, 1, "--jobs", "1", "--no-cache")
+    assert one_at_a_time == ["step-started", "step-finished"] * 2
 
 
-def sleeps(done) -> list[str]:
-    """The beginnings and ends of the steps that sleep, in order."""
-    started = {event["step"] for event in done.of("step-started") if "sleep" in event["text"]}
-    return [
-        event["event"]
-        for event in done.events
-        if event["event"] in ("step-started", "step-finished") and event["step"] in started
-    ]
+def sleeps(project, mark: str, together: int, *options: str) -> list[str]:
+    """Builds, and wakes the steps that sleep as soon as so many do: their beginnings and ends, in order."""
+    build = project.start("build", "web.env", "--progress", "json", *options)
+    woken: set[int] = set()
+
+    def asleep() -> set[int]:
+        return set(alive_with(f"sleep\0{mark}")) - woken
+
+    while len(woken) < 2:
+        assert wait_for(lambda: len(asleep()) == together), build.poll()
+        for pid in asleep():
+            os.kill(pid, signal.SIGTERM)
+            woken.add(pid)
+    out = build.communicate(timeout=300)[0].decode()
+    assert build.returncode == 0, out
+    events = [json.loads(line) for line in out.splitlines()]
+    started = {one["step"] for one in events if one["event"] == "step-started" and "sleep" in one["text"]}
+    of_steps = [one for one in events if one["event"] in ("step-started", "step-finished")]
+    return [one["event"] for one in of_steps if one["step"] in started]
 
 
 def test_a_stage_that_nothing_uses_is_not_built(project):
@@ -193,12 +208,21 @@ def test_recipes_in_a_circle_are_named(project):
     assert "a.env -> b.env -> a.env" in done.err
 
 
-def test_two_builds_at_once_run_a_step_once(project):
-    project.write("web.env", "from tar:busybox.tar", "run sleep 1; cat /proc/sys/kernel/random/uuid > /id")
-    both = [project.start("build", "web.env", "--progress", "json") for _ in range(2)]
-    texts = [process.communicate(timeout=300)[0].decode() for process in both]
-    assert [process.returncode for process in both] == [0, 0], texts
-    events = [json.loads(line) for text in texts for line in text.splitlines()]
+def test_two_builds_at_once_run_a_step_once(project, mark):
+    step = f"run sleep {mark} || cat /proc/sys/kernel/random/uuid > /id"
+    project.write("web.env", "from tar:busybox.tar", step)
+    first = project.start("build", "web.env", "--progress", "json")
+    assert wait_for(lambda: alive_with(f"sleep\0{mark}"))
+    second = project.start("build", "web.env", "--progress", "json")
+    waiting = b""
+    while b"another build is running" not in waiting:
+        waiting += second.stdout.readline()
+        assert second.poll() is None, waiting
+    for pid in alive_with(f"sleep\0{mark}"):
+        os.kill(pid, signal.SIGTERM)
+    texts = [process.communicate(timeout=300)[0].decode() for process in (first, second)]
+    assert [process.returncode for process in (first, second)] == [0, 0], texts
+    events = [json.loads(line) for text in (waiting.decode(), *texts) for line in text.splitlines()]
     assert sum(event["event"] == "step-started" and "sleep" in event["text"] for event in events) == 1
     assert len({event["image"] for event in events if event["event"] == "build-finished"}) == 1
     assert any("another build is running" in event["message"] for event in events if event["event"] == "notice")

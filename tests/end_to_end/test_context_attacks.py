@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
@@ -226,10 +225,8 @@ class TestKinds:
     @pytest.mark.parametrize("statement", ["copy app/ -> /app/", "copy app/odd -> /odd", "render app/odd -> /odd"])
     def test_what_is_no_file_is_refused_at_once(self, project, kind, statement):
         self.special(project, kind)
-        started = time.monotonic()
-        done = project.build(statement)
+        done = project.build(statement)  # which would wait for who writes to a pipe
         assert done.code == 2, done.out
-        assert time.monotonic() - started < 10
         assert "app/odd" in done.err
         if "app/ " in statement:
             assert "leave it out with exclude= or a line in .envignore" in done.err

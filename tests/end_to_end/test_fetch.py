@@ -148,23 +148,48 @@ def test_a_broken_connection_is_taken_up_again(project, server):
 
 
 def test_archives_are_unpacked(project, server):
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("in/zip", "zip")
     packed = io.BytesIO()
+    plain = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         info = tarfile.TarInfo("dir/file")
         info.size, info.uid, info.mode = 3, 1234, 0o755
         archive.addfile(info, io.BytesIO(b"tar"))
-    server.files["/a.tar.gz"] = packed.getvalue()
-    zipped = io.BytesIO()
-    with zipfile.ZipFile(zipped, "w") as archive:
-        archive.writestr("in/zip", "zip")
+    with tarfile.open(fileobj=plain, mode="w") as archive:  # a zip archive ends near the end of this one
+        info = tarfile.TarInfo("in.zip")
+        info.size = len(zipped.getvalue())
+        archive.addfile(info, io.BytesIO(zipped.getvalue()))
+    server.files |= {"/a.tar.gz": packed.getvalue(), "/c.tar": plain.getvalue()[:-8192]}
     server.files["/b.zip"] = zipped.getvalue()
     done = project.build(
-        f"fetch(unpack) {server.url}/a.tar.gz -> /opt/tar/", f"fetch(unpack) {server.url}/b.zip -> /opt/zip/"
+        f"fetch(unpack) {server.url}/a.tar.gz -> /opt/tar/",
+        f"fetch(unpack) {server.url}/b.zip -> /opt/zip/",
+        f"fetch(unpack) {server.url}/c.tar -> /opt/tar/",
     )
     assert done.code == 0, done.err
     assert project.cat("/opt/tar/dir/file") == "tar"
     assert project.ls("/opt/tar/dir")["file"]["uid"] == 0
     assert project.cat("/opt/zip/in/zip") == "zip"
+    assert project.ls("/opt/tar")["in.zip"]["size"] == len(zipped.getvalue())
+    for name in ("a.tar.gz", "b.zip"):
+        (project.folder / name).write_bytes(server.files[f"/{name}"])
+    kept = project.folder / "kept.env"
+    kept.write_text("from scratch as kept\ncopy a.tar.gz -> /\n")
+    lines = ("copy(unpack) a.tar.gz b.* -> /opt/", "copy(unpack, owner=7:8, from=recipe:kept.env) /a.tar.gz -> /srv")
+    copied = project.build(*lines)
+    assert copied.code == 0, copied.err
+    assert project.cat("/opt/in/zip") == "zip"
+    assert (project.ls("/opt/dir")["file"]["mode"], project.ls("/opt/dir")["file"]["uid"]) == ("0755", 0)
+    assert project.ls("/srv/dir")["file"]["uid"] == 7
+    (project.folder / "b.zip").rename(project.folder / "b.jar")
+    (project.folder / "b.jar").chmod(0o600)
+    again = project.build()
+    assert (again.code, again.ran) == (0, [])  # only the content counts
+    (project.folder / "b.jar").write_bytes(server.files["/a.tar.gz"])
+    assert project.build().ran == [*lines]
+    assert "in" not in project.ls("/opt")
 
 
 def test_a_hostile_archive_is_refused(project, server):
@@ -175,3 +200,11 @@ def test_a_hostile_archive_is_refused(project, server):
     done = project.build(f"fetch(unpack) {server.url}/a.tar -> /opt/")
     assert done.code == 2
     assert "leads out of the archive" in done.of("step-failed")[0]["message"]
+    (project.folder / "a.tar").write_bytes(packed.getvalue())
+    for source, reason in (("a.tar", "leads out of the archive"), ("dir", "is not an archive"), ("x.tar", "header")):
+        (project.folder / "dir").mkdir(exist_ok=True)
+        (project.folder / "x.tar").write_text("neither tar nor zip")
+        done = project.build("run false", f"copy(unpack) {source} -> /opt/")
+        assert (done.code, done.ran) == (2, []), done.err  # told before the first step runs
+        assert reason in done.err
+        assert f"copy(unpack) {source} -> /opt/\n   |              {'^' * len(source)} " in done.err

@@ -4,6 +4,8 @@ import socket
 
 import pytest
 
+from tests.netcat import answer_once, ask
+
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 DEFAULT = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\tenvbuild\n"
@@ -11,9 +13,8 @@ OWN = "10.0.0.1\tdb\n"
 
 
 def test_names_resolve_without_a_network(project):
-    listen = "(for name in 1 2; do echo hi | nc -l -p 8080; done) &"
-    ask = "for name in localhost $(hostname); do until nc $name 8080; do sleep 0.05; done; done"
-    done = project.build(f"run {listen} {ask} 2>/dev/null", "run cat /etc/hosts")
+    listen = f"(for name in 1 2; do {answer_once('hi', 8080)}; done) &"
+    done = project.build(f"run {listen} {ask('localhost', 8080)}; {ask('$(hostname)', 8080)}", "run cat /etc/hosts")
     assert (done.code, done.printed) == (0, "hi\nhi\n" + DEFAULT)
     assert set(project.ls("/etc")) == {"passwd", "group"}
 

@@ -255,7 +255,7 @@ own=$!
 echo go >&3
 trap "kill $near $own" EXIT
 connect='import socket; socket.create_connection(("10.99.0.2", 8000), 1)'
-for try in 1 2 3 4 5 6 7 8 9 10; do {sys.executable} -c "$connect" 2>/dev/null && break; sleep 0.3; done
+for try in $(seq 100); do {sys.executable} -c "$connect" 2>/dev/null && break; sleep 0.3; done
 {sys.executable} -m envbuild build web.env --progress json
 """
     for pipe in ("go", "ready"):

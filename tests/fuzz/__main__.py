@@ -17,7 +17,7 @@ from random import Random
 
 from tests.fuzz.mutations import Mutations
 from tests.fuzz.reached import Reached
-from tests.fuzz.target import MOST_BYTES, Finding, Target, attempt
+from tests.fuzz.target import MAX_BYTES, Finding, Target, attempt
 from tests.fuzz.targets import TARGETS
 
 FINDINGS = Path(__file__).parent / "findings"
@@ -49,7 +49,7 @@ def _fuzz(target: Target, seconds: float, seed: int | None) -> int:
     seed = Random().randrange(1 << 32) if seed is None else seed
     random = Random(seed)
     # Most inputs are small, as those are quick; some are as large as they may be.
-    mutations = [Mutations(random, target.tokens, most) for most in (*[SMALL] * 15, MOST_BYTES)]
+    mutations = [Mutations(random, target.tokens, most) for most in (*[SMALL] * 15, MAX_BYTES)]
     reached, corpus = Reached(), list(target.seeds())
     found: dict[str, bytes] = {}
     count, began = 0, time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import Random
 
-from tests.fuzz.target import MOST_BYTES
+from tests.fuzz.target import MAX_BYTES
 
 _NUMBERS = (
     b"0",
@@ -59,7 +59,7 @@ _ODD = (
 class Mutations:
     """Inputs that are made of others, at most `most` bytes long."""
 
-    def __init__(self, random: Random, tokens: Sequence[bytes] = (), most: int = MOST_BYTES) -> None:
+    def __init__(self, random: Random, tokens: Sequence[bytes] = (), most: int = MAX_BYTES) -> None:
         self._random = random
         self._most = most
         self._tokens = tuple(tokens)

@@ -19,8 +19,8 @@ from envbuild.errors import EnvbuildError
 
 SEEDS = Path(__file__).parent / "seeds"
 SECONDS = 5.0
-"""An input of at most MOST_BYTES that takes a reader longer than this, of the processor's time, is a finding."""
-MOST_BYTES = 1 << 17
+"""An input of at most MAX_BYTES that takes a reader longer than this, of the processor's time, is a finding."""
+MAX_BYTES = 1 << 17
 
 
 class TooSlow(BaseException):

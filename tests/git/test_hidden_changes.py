@@ -38,7 +38,13 @@ def lock(
 
 NGINX, FLASK = package("nginx", "1.22", "a"), package("flask", "3.0", "c", "index/flask-3.0-py3-none-any.whl")
 LESS = package("less", "590-2", "d")
-BEFORE = lock(NGINX, made_of=(LESS,), fetched=(("https://x.test/f", "e" * 64),))
+GIT = "git+https://x.test/r@v1"
+BEFORE = lock(
+    NGINX,
+    made_of=(LESS,),
+    fetched=(("https://x.test/f", "e" * 64), (GIT, "e" * 64)),
+    commits=((GIT, "1" * 40),),
+)
 
 
 @pytest.fixture
@@ -125,6 +131,18 @@ def test_other_content_of_the_same_version_is_first_and_red(changed, git):
             lock(NGINX, made_of=(LESS,), fetched=(("https://x.test/f", "7" * 64),)),
             "same address, other content: fetch https://x.test/f (eeeeeeeeeeee -> 777777777777)",
             True,
+        ),
+        *(
+            (
+                lock(NGINX, made_of=(LESS,), fetched=((GIT, "7" * 64),), commits=((GIT, f"{tag}{commit * 40}"),)),
+                text,
+                alarming,
+            )
+            for tag, commit, text, alarming in (
+                ("tag ", "2", f"same tag, other commit: fetch {GIT} (111111111111 -> 222222222222)", True),
+                ("", "2", f"another commit: fetch {GIT} (111111111111 -> 222222222222)", False),
+                ("", "1", f"same address, other content: fetch {GIT} (eeeeeeeeeeee -> 777777777777)", True),
+            )
         ),
     ],
 )

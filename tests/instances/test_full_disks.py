@@ -34,6 +34,7 @@ def on_small_disk(project, script: str) -> subprocess.CompletedProcess:
         fill() {{ dd if=/dev/zero of={disk}/filler bs=4k 2>/dev/null; }}
         empty() {{ rm -f {disk}/filler; }}
         beats() {{ $ENVBUILD exec one -- cat /beat/n; }}
+        soon() {{ for try in $(seq 600); do "$@" && return 0; sleep 0.1; done; return 1; }}
     """
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", head + script],
@@ -54,12 +55,15 @@ def test_a_service_that_prints_goes_on_while_the_disk_is_full(image):
         image,
         f"""
         $ENVBUILD run -d --name one --tmpfs /beat web -- sh -c '{BEATING}' || exit 1
-        sleep 1; fill; sleep 2
-        before=$(beats); sleep 1; after=$(beats)
-        [ "$after" -gt "$before" ] && echo it goes on
-        empty; sleep 1
-        $ENVBUILD logs one 2>&1 | grep -c 'lost here: No space left' >/dev/null && echo the loss is told
-        $ENVBUILD logs --tail 20 one | grep -c "line .* of what it prints" >/dev/null && echo it is logged again
+        printed() {{ $ENVBUILD logs --tail 20 one | grep -q "line .* of what it prints"; }}
+        reached() {{ [ "$(beats)" -gt "$1" ]; }}
+        lost() {{ $ENVBUILD logs one 2>&1 | grep -q 'lost here: No space left'; }}
+        soon printed; fill; before=$(beats)
+        # More lines than the last block of its log has room for.
+        soon reached $((before + 250)) && echo it goes on
+        empty
+        soon lost && echo the loss is told
+        soon printed && echo it is logged again
         $ENVBUILD ps | grep one; $ENVBUILD stop --time 0 one; cat {image.folder.parent}/disk/instances/*/supervisor
         """,
     )
@@ -72,11 +76,12 @@ def test_a_service_that_prints_goes_on_while_the_disk_is_full(image):
 def test_a_service_that_is_restarted_on_a_full_disk_is_not_lost(image):
     done = on_small_disk(
         image,
-        """
+        r"""
         $ENVBUILD run -d --name one --restart always web -- sh -c 'sleep 0.3; exit 3' || exit 1
         sleep 0.5; fill; sleep 4
         $ENVBUILD ps --all | grep -c lost
-        empty; sleep 3
+        restarted() { $ENVBUILD ps --all --format json | grep -q '"restarts": \([2-9]\|[1-9][0-9]\)'; }
+        empty; soon restarted
         $ENVBUILD ps --all --format json | grep '"state"'
         $ENVBUILD ps --all --format json | grep '"restarts"'
         $ENVBUILD stop --time 0 one; $ENVBUILD ps --all | grep exited
@@ -95,8 +100,10 @@ def test_how_a_service_ended_on_a_full_disk_is_known(image):
     done = on_small_disk(
         image,
         """
-        $ENVBUILD run -d --name one web -- sh -c 'sleep 1; exit 7' || exit 1
-        fill; $ENVBUILD wait one; empty; sleep 1; $ENVBUILD ps --all | grep one
+        command='until [ -e /go/on ]; do sleep 0.05; done; exit 7'
+        $ENVBUILD run -d --name one --tmpfs /go web -- sh -c "$command" || exit 1
+        known() { $ENVBUILD ps --all | grep -q exited; }
+        fill; $ENVBUILD exec one -- touch /go/on; $ENVBUILD wait one; empty; soon known; $ENVBUILD ps --all | grep one
         """,
     )
     assert "exited (7)" in done.stdout, done.stdout + done.stderr

@@ -14,7 +14,8 @@ from tests.instances.instances import WAITING, run, state
 @pytest.fixture
 def checked(project):
     """A project with an image whose instances are well as long as they have a file /well."""
-    lines = ("run true", "health(every=200ms, timeout=300ms, retries=2) echo looked; cat /well")
+    check = "echo looked; cat /well && [ -f /well ]"
+    lines = ("run true", f"health(every=200ms, timeout=60s, retries=2) {check}")
     assert project.build(*lines).code == 0
     yield project
     project.command("rm", "--force", "one")
@@ -69,6 +70,7 @@ def test_it_is_well_unwell_and_well_again(checked):
 
 @pytest.mark.namespaces
 def test_a_check_that_hangs_is_ended_with_what_it_started(checked):
+    assert checked.build("run true", "health(every=200ms, timeout=300ms, retries=2) cat /well").code == 0
     run(checked, "web", "--", "sh", "-c", f"mkfifo /well; {WAITING}")
     assert wait_for(lambda: health(checked) == "unhealthy")
     assert state(checked)["check"].startswith("no answer in 0.3 s")
@@ -78,10 +80,14 @@ def test_a_check_that_hangs_is_ended_with_what_it_started(checked):
 
 @pytest.mark.namespaces
 def test_it_starts_anew_with_each_restart_of_the_command(checked):
-    command = "test -e /again || { touch /again /well; sleep 1; exit 1; }; rm /well; while :; do sleep 0.05; done"
+    # After the restart the first check waits at a pipe until this test has seen that it does.
+    first = "touch /again /well; until [ -e /over ]; do sleep 0.05; done; mkfifo /pipe; mv /pipe /well; exit 1"
+    command = f"test -e /again || {{ {first}; }}; while :; do sleep 0.05; done"
     run(checked, "--restart", "on-failure", "web", "--", "sh", "-c", command)
     assert wait_for(lambda: health(checked) == "healthy")
+    checked.command("exec", "one", "--", "touch", "/over")
     assert wait_for(lambda: {"restarts": 1, "health": "starting"}.items() <= state(checked).items())
+    checked.command("exec", "one", "--", "sh", "-c", "mv /well /pipe; echo > /pipe")
     assert wait_for(lambda: health(checked) == "unhealthy")
 
 

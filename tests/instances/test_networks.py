@@ -12,6 +12,7 @@ import pytest
 from tests import poor_machines
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
+from tests.netcat import answer_all, answer_once
 from tests.processes import alive_with
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
@@ -19,8 +20,7 @@ pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 def serve(image, name: str, network: str, *options: str) -> None:
     """An instance that says its name to whoever connects to its port 80."""
-    command = f"while :; do echo {name} | nc -l -p 80 > /dev/null; done"
-    run(image, "--network", network, *options, "web", "--", "sh", "-c", command, name=name)
+    run(image, "--network", network, *options, "web", "--", "sh", "-c", answer_all(name, 80), name=name)
 
 
 def reaches(image, name: str, other: str) -> str:
@@ -111,7 +111,7 @@ class TestNamed:
         assert wait_for(lambda: reaches(image, "three", "one") == "one\n")
 
     def test_a_restart_keeps_the_address(self, image):
-        command = "echo one | nc -l -p 80 > /dev/null"
+        command = answer_once("one", 80)
         run(image, "--network", "shop", "--restart", "always", "web", "--", "sh", "-c", command)
         serve(image, "two", "shop")
         address = hosts(image, "two")["one"]
@@ -190,15 +190,23 @@ class TestPrivate:
         address = own_address()
         with socket.create_server((address, 0)) as out, socket.create_server(("127.0.0.1", 0)) as loop:
             seen = [out.getsockname()[1], loop.getsockname()[1]]
-            attempts = [(address, seen[0]), *((one, seen[1]) for one in ("10.0.2.2", "10.0.2.3", address))]
-            command = "cat /etc/resolv.conf; " + "".join(
-                f"nc {target} {port} < /dev/null & p=$!; sleep 0.3; kill $p 2> /dev/null; wait; "
-                for target, port in attempts
+            command = f"cat /etc/resolv.conf; nc {address} {seen[0]} < /dev/null; " + "".join(
+                f"nc {target} {seen[1]} < /dev/null & p=$!; sleep 0.3; kill $p 2> /dev/null; wait; "
+                for target in ("10.0.2.2", "10.0.2.3", address)
             )
+            out.settimeout(60)
+            came: list[bool] = []
+
+            def let_in() -> None:
+                out.accept()[0].close()  # which ends the first nc
+                came.append(True)
+
+            thread = threading.Thread(target=let_in)
+            thread.start()
             done = with_only(image, tool, "run", "--network", "private", "web", "--", "sh", "-c", command)
             assert "nameserver 10.0.2.3\n" in done.stdout, done.stderr
-            out.settimeout(60)
-            out.accept()[0].close()
+            thread.join()
+            assert came
             loop.settimeout(0.1)
             with pytest.raises(TimeoutError):
                 loop.accept()

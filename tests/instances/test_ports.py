@@ -1,5 +1,6 @@
 """Ports of instances on the host, as their clients find them."""
 
+import json
 import os
 import select
 import shutil
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from envbuild.errors import UsageError
+from envbuild.instances.network.port_traffic import PortTraffic, traffic_of_ports
 from envbuild.instances.network.ports import Port, exposed, parse_ports
 from envbuild.instances.network.udp_relay import IDLE, MAX_FLOWS, UdpRelay
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
+from tests.netcat import answer_all, answer_once, ask
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 SERVER = Path(__file__).parent / "echo_server.py"
@@ -135,6 +138,33 @@ class TestService:
         data = os.urandom(20_000_000)
         assert talk(port, data) == data
 
+    def test_what_goes_through_counts_while_it_does_and_in_each_start_anew(self, image, server):
+        def net() -> tuple[int, int]:
+            (row,) = json.loads(image.command("stats", "--format", "json").out)
+            return row["received"], row["sent"]
+
+        web, names = server("-p", "0:80", "-p", "0:53/udp")
+        assert net() == (0, 0)
+        with socket.create_connection(("127.0.0.1", web), timeout=60) as link, link.makefile("rb") as echoed:
+            # Copied, for it is one message; and moved without being copied.
+            for size, both in ((10, 10), (5_000_000, 5_000_010)):
+                sender = threading.Thread(target=link.sendall, args=(b"x" * size,))
+                sender.start()
+                assert len(echoed.read(size)) == size
+                sender.join()
+                assert wait_for(lambda both=both: net() == (both, both))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(60)
+            client.sendto(b"name", ("127.0.0.1", names))
+            assert client.recv(10) == b"NAME"
+        assert wait_for(lambda: net() == (5_000_014, 5_000_014))
+        folder = f"{image.store}/instances/{state(image)['id']}"
+        assert "4.8 MiB / 4.8 MiB" in image.command("stats", "--no-stream").out
+        assert image.command("stop", "--time", "0", "one").code == 0
+        assert traffic_of_ports(folder) == (5_000_014, 5_000_014)
+        assert image.command("start", "one").code == 0
+        assert wait_for(lambda: traffic_of_ports(folder) == (0, 0))
+
     def test_on_ipv6_outside_and_inside(self, server):
         if not os.path.exists("/proc/net/if_inet6"):
             pytest.skip("this machine has no IPv6")
@@ -193,11 +223,11 @@ class TestService:
         assert wait_for(lambda: image.command("exec", "one", "--", "test", "-e", "/reset").code == 0)
 
     def test_restarts_keep_the_port(self, image):
-        command = "printf hello | nc -l -p 80 > /dev/null"
-        run(image, "-p", "127.0.0.1:0:80", "--restart", "always", "web", "--", "sh", "-c", command)
+        command = ("sh", "-c", answer_once("hello", 80))
+        run(image, "-p", "127.0.0.1:0:80", "--restart", "always", "web", "--", *command)
         port = state(image)["ports"][0]["port"]
-        assert wait_for(lambda: said(port) == b"hello")
-        assert wait_for(lambda: said(port) == b"hello")
+        assert wait_for(lambda: said(port) == b"hello\n")
+        assert wait_for(lambda: said(port) == b"hello\n")
         found = state(image)
         assert (found["restarts"] >= 1, found["ports"][0]["port"]) == (True, port)
 
@@ -205,7 +235,7 @@ class TestService:
         with listening() as number:
             pass
         # A connection that comes too early may be the one that nc answers, and be reset before it reads.
-        serving = "until [ -e /over ]; do echo hi | nc -l -p 80; done"
+        serving = f"until [ -e /over ]; do {answer_once('hi', 80)}; done"
         process = image.start(
             "run", "--name", "front", "-p", f"127.0.0.1:{number}:80", "web", "--", "sh", "-c", serving
         )
@@ -249,7 +279,12 @@ class TestDatagrams:
         now = [1000.0]
         monkeypatch.setattr("time.monotonic", lambda: now[0])
         watched = []
-        flows = UdpRelay(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), watched.append, watched.remove)
+        flows = UdpRelay(
+            PortTraffic(""),
+            lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+            watched.append,
+            watched.remove,
+        )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener, listening() as nobody:
             listener.bind(("127.0.0.1", 0))
             listener.setblocking(False)
@@ -298,7 +333,7 @@ class TestTaken:
     @pytest.mark.root
     def test_root_may_map_a_port_below_1024(self, image):
         number = next(one for one in range(1023, 600, -1) if _is_free(one))
-        run(image, "-p", f"127.0.0.1:{number}:80", "web", "--", "sh", "-c", "echo low | nc -l -p 80")
+        run(image, "-p", f"127.0.0.1:{number}:80", "web", "--", "sh", "-c", answer_all("low", 80))
         assert wait_for(lambda: said(number) == b"low\n")
 
 
@@ -323,7 +358,8 @@ def test_every_user_may_listen_on_low_ports_and_send_pings_in_a_network_of_its_o
         image.build("adduser app uid=1000", "user app", "run cat /proc/sys/net/ipv4/ip_unprivileged_port_start").code
         == 0
     )
-    script = "(echo low | nc -l -p 80) & sleep 0.3; nc 127.0.0.1 80; cat /proc/sys/net/ipv4/ip_unprivileged_port_start"
+    limit = "cat /proc/sys/net/ipv4/ip_unprivileged_port_start"
+    script = f"({answer_once('low', 80)}) & {ask('127.0.0.1', 80)}; {limit}"
     done = image.command("run", "web", "--", "sh", "-c", script)
     assert (done.code, done.out) == (0, "low\n0\n")
     group = image.command("run", "web", "--", "cat", "/proc/sys/net/ipv4/ping_group_range").out.split()

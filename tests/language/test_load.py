@@ -5,25 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from envbuild.language.load import load_recipe
-from envbuild.language.model import (
-    BindMount,
-    CacheMount,
-    Command,
+from envbuild.language.base_kinds import (
     Debian,
-    EnvironmentReference,
     Host,
     ImageBase,
-    NoHealth,
-    Place,
     RecipeBase,
     ReservedBase,
-    RunOptions,
     Scratch,
     StageBase,
     Tarball,
     base_text,
 )
+from envbuild.language.load import load_recipe
+from envbuild.language.model import NoHealth
+from envbuild.language.statement_parts import BindMount, CacheMount, Command, EnvironmentReference, Place, RunOptions
 from envbuild.text.diagnostics import RecipeErrors
 
 EXAMPLE = Path(__file__).parent / "example.env"
@@ -207,7 +202,8 @@ def test_pip_and_npm(load):
     text = "pip(into=/v)\n    -r a.txt -c b.txt  # all\n    flask>=2\nnpm(into=/n, scripts) left-pad@^1 -r web\n"
     pip, npm = load(f"from scratch\n{text}").stages[0].statements
     assert (pip.requirements, pip.requirement_files, pip.constraint_files) == (("flask>=2",), ("a.txt",), ("b.txt",))
-    assert (npm.packages, npm.project, npm.scripts) == (("left-pad@^1",), "web", True)
+    assert (npm.packages, npm.project, npm.scripts, npm.manager) == (("left-pad@^1",), "web", True, "")
+    assert only(load("from scratch\nnpm(into=/n, manager=pnpm) -r web\n")).manager == "pnpm"
 
 
 def test_a_list_has_its_parameters_replaced_and_a_shell_test_is_no_list(load):

@@ -11,6 +11,7 @@ from envbuild.linux.machine import architecture
 from envbuild.lockfile import lock as locks
 from envbuild.lockfile import lock_fields, lock_file
 from envbuild.lockfile.lock import BadLock, BasePackages, Earlier, Lock, LockedInstall, LockedStage, Package, Section
+from envbuild.lockfile.merge import merge
 from envbuild.lockfile.results import LockedImage, Results, Sight
 from envbuild.record import values
 from envbuild.store.network_record import ANY, LISTED, MACHINE, Answer, NetworkRecord
@@ -71,9 +72,16 @@ results = st.builds(
 )
 
 
+commits = st.dictionaries(
+    (texts | long_texts).map(lambda text: f"git+https://h/{text}"),
+    st.sampled_from(["1" * 40, f"tag {'2' * 40}", "3" * 64]),
+    max_size=2,
+).map(lambda d: tuple(sorted(d.items())))
+
+
 def sections(name: str):
     return st.builds(
-        Section, st.just(name), st.lists(stages, max_size=2).map(tuple), digest_pairs, digest_pairs, results
+        Section, st.just(name), st.lists(stages, max_size=2).map(tuple), digest_pairs, digest_pairs, results, commits
     )
 
 
@@ -100,6 +108,22 @@ ONE = Lock("web", OWN, parameters=(("x", "yes"),))
 def test_a_lock_reads_back_what_was_written(lock):
     assert lock_file.parse(lock_file.dump(lock), "x.lock") == lock
     assert lock_fields.from_plain(lock_fields.to_plain(lock)) == lock
+
+
+def test_a_commit_of_a_repository_has_a_line_that_merges_and_is_checked():
+    url = "git+https://h/x@main"
+    lock = ONE.replace(own=OWN.replace(commits=((url, "1" * 40),)))
+    text = lock_file.dump(lock)
+    assert f'    commits:\n      "{url}": {"1" * 40}\n    stages:' in text
+    assert f"fetched {url}" not in locks.readable(lock)  # its file is not in this lock
+    theirs = lock.replace(own=lock.own.replace(commits=((url, f"tag {'2' * 40}"),), fetched=((url, "7" * 64),)))
+    assert merge(lock, lock, theirs).lock.own.commits == theirs.own.commits
+    assert f"fetched {url} tag {'2' * 20}, {'7' * 20}" in locks.readable(theirs)
+    for commit in ("main", "1" * 39, "tag", f"branch {'1' * 40}", f"--{'1' * 40}"):
+        with pytest.raises(BadLock, match="not a commit of a git repository"):
+            lock_file.parse(text.replace(f": {'1' * 40}", f": {commit}"), "x.lock")
+    with pytest.raises(BadLock, match="not a commit of a git repository"):
+        lock_file.parse(text.replace(url, "https://h/x"), "x.lock")
 
 
 def test_the_text_is_line_by_line_and_sorted():

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from tests.packages.npm_registry import Registry
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
 if shutil.which("npm") is None:
     pytestmark.append(pytest.mark.skip(reason="npm is not installed, which knows its registry"))
+LOCKS = Path(__file__).parent / "node_locks"
 NODE = (DEBIAN, "apt nodejs")
 NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 
@@ -75,6 +78,69 @@ def test_what_can_not_be_had_is_told_in_npms_words_at_its_line(debian):
     (failed,) = done.of("step-failed")
     assert "No matching version found for is-odd@99" in failed["message"]
     assert failed["line"] == 3
+
+
+def test_the_locks_of_pnpm_and_yarn_are_installed_as_they_are(debian):
+    for form in ("pnpm-9", "yarn-4"):
+        shutil.copytree(LOCKS / form, debian.folder / form)
+    shown = 'node -p \'[require("is-odd")(3), require("is-number/package.json").version].join()\''
+    pnpm, yarn = "npm(into=/srv/pnpm, manager=pnpm) -r pnpm-9", "npm(into=/srv/yarn, manager=yarn) -r yarn-4"
+    recipe = (*NODE, pnpm, f"run cd /srv/pnpm && {shown}", yarn, f"run cd /srv/yarn && {shown}")
+    done = debian.build(*recipe)
+    assert done.code == 0, done.out
+    assert done.printed.splitlines().count("true,7.0.0") == 2
+    assert debian.cat("/srv/pnpm/pnpm-lock.yaml") == (LOCKS / "pnpm-9/pnpm-lock.yaml").read_text()
+    by_pnpm, by_yarn = (install["packages"] for install in installs_of(debian.folder / "web.env.lock")[-2:])
+    assert [package["name"] for package in by_pnpm] == [
+        ".pnpm/is-number@6.0.0/node_modules/is-number",
+        ".pnpm/is-number@7.0.0/node_modules/is-number",
+        ".pnpm/is-odd@3.0.1/node_modules/is-odd",
+    ]
+    assert [package["name"] for package in by_yarn] == ["is-number", "is-odd", "is-odd/node_modules/is-number"]
+    # The hash that pnpm locked is that of the archive, which yarn's lock is held against.
+    assert {package["hash"] for package in by_yarn} == {package["hash"] for package in by_pnpm}
+    assert debian.build(options=("--rerun", "3", "--rerun", "5", "--locked"), **NO_NETWORK).image == done.image
+    # Our own lock can't say anything else than the project's.
+    lock = debian.folder / "web.env.lock"
+    right = lock.read_text()
+    lock.write_text(right.replace(by_pnpm[2]["hash"], f"sha512:{'0' * 128}"))
+    refused = debian.build(options=("--locked",), **NO_NETWORK)
+    assert (refused.code, "than the lock has" in refused.out + refused.err) == (1, True)
+    lock.write_text(right)
+    project = debian.folder / "pnpm-9/package.json"
+    project.write_text(project.read_text().replace("7.0.0", "7.0.1"))
+    done = debian.build(**NO_NETWORK)
+    (failed,) = done.of("step-failed")
+    assert "pnpm-9/pnpm-lock.yaml:12: package.json wants is-number@7.0.1, and the lock has it as '7.0.0'" in str(failed)
+    assert (failed["line"], "pnpm install --lockfile-only" in failed["message"]) == (3, True)
+    # yarn's own hash is of what it makes of the archive.
+    (debian.folder / "yarn-4/yarn.lock").write_text(
+        (LOCKS / "yarn-4/yarn.lock").read_text().replace("10c0/89ee2e353c5a", "10c0/000000000000")
+    )
+    done = debian.build(*NODE, yarn)
+    assert done.code == 1
+    assert "is-odd 3.0.1: the registry's archive is not the one that yarn.lock names" in done.out
+    refused = debian.build(*NODE, "npm(into=/srv) -r yarn-4")
+    assert (refused.code, "npm(manager=yarn, ...)" in refused.err) == (2, True)
+
+
+@pytest.mark.nightly  # a real program of the registry, and its install script
+def test_scripts_of_packages_in_pnpms_layout(debian):
+    manifest = {"name": "app", "version": "1.0.0", "dependencies": {"esbuild": "0.19.12"}}
+    debian.write("app/package.json", json.dumps(manifest))
+    tool = debian.folder / "tool"
+    tool.mkdir()
+    subprocess.run(["npm", "install", "--prefix", tool, "pnpm@9.15.9"], check=True, capture_output=True)
+    registry = subprocess.run(["npm", "config", "get", "registry"], check=True, capture_output=True, text=True).stdout
+    write = [tool / "node_modules/.bin/pnpm", "install", "--lockfile-only", f"--registry={registry.strip()}"]
+    subprocess.run(write, cwd=debian.folder / "app", check=True, capture_output=True)
+    show = (
+        "run head -c 4 /srv/app/node_modules/esbuild/bin/esbuild | od -c; /srv/app/node_modules/.bin/esbuild --version"
+    )
+    done = debian.build(*NODE, "npm(into=/srv/app, manager=pnpm, scripts) -r app", show)
+    assert done.code == 0, done.out
+    assert "177   E   L   F" in done.printed
+    assert "0.19.12" in done.printed
 
 
 def names(project) -> set[str]:

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 import shutil
 import socket
 import tarfile
@@ -169,6 +170,45 @@ def test_a_source_distribution_is_built_in_the_sandbox_with_what_its_build_needs
     assert locked(debian)["helper-of-builds"]["from"].startswith("build/index/")
     found = json.loads(debian.command("packages", "web", "--kind", "python", "--format", "json").out)
     assert [one["name"] for one in found if one["path"].startswith("/v/")] == ["sourced"]
+
+
+def test_a_lock_of_uv_says_what_is_installed_and_its_edit_moves_the_pins(debian, build, index, server):
+    registry = 'source = { registry = "https://index.invalid/simple" }\n'
+    entries = {}
+    for name, version in (("alpha", "1.0"), ("alpha", "2.0"), ("beta", "1.0")):
+        path = index.add(name, version)
+        digest = hashlib.sha256(server.files[path]).hexdigest()
+        entries[name, version] = (
+            f'[[package]]\nname = "{name}"\nversion = "{version}"\n{registry}'
+            f'wheels = [{{ url = "https://index.invalid{path}", hash = "sha256:{digest}" }}]\n'
+        )
+    head = 'version = 1\nrequires-python = ">=3.8"\n'
+    project = (
+        '[[package]]\nname = "shop"\nversion = "1"\nsource = { virtual = "." }\n'
+        'dependencies = [{ name = "alpha" }]\n[package.dev-dependencies]\ndev = [{ name = "beta" }]\n'
+    )
+    debian.write("uv.lock", head + entries["alpha", "1.0"] + entries["beta", "1.0"] + project)
+    done = build("pip(into=/opt/venv, without=dev) -r uv.lock", "run /opt/venv/bin/alpha")
+    assert done.code == 0, done.out
+    assert "alpha 1.0\n" in done.printed, "and not the newest that the index has"
+    assert list(locked(debian)) == ["alpha"]
+    assert locked(debian)["alpha"]["from"] == "index/alpha-1.0-py3-none-any.whl"
+    assert "index.invalid" not in (debian.folder / "web.env.lock").read_text()
+    debian.write("uv.lock", head + entries["alpha", "2.0"] + entries["beta", "1.0"] + project)
+    refused = build(options=("--locked",))
+    assert refused.code == 1
+    assert "it asks for more than the lock has" in refused.out + refused.err
+    assert build().code == 0
+    assert {name: one["version"] for name, one in locked(debian).items()} == {"alpha": "2.0"}
+    wrong = re.sub(r"sha256:.{8}", "sha256:00000000", entries["alpha", "1.0"])
+    debian.write("uv.lock", head + wrong + project)
+    refused = build()
+    assert refused.code != 0
+    assert "it has alpha-1.0-py3-none-any.whl with another hash" in refused.out + refused.err
+    debian.write("uv.lock", head + project)
+    refused = build()
+    assert refused.code != 0
+    assert "uv.lock: it has 0 packages that are alpha" in refused.out + refused.err
 
 
 def test_code_that_a_resolution_runs_reaches_the_index_and_nothing_of_this_machine(build, index, server):

@@ -125,12 +125,20 @@ def test_stages_that_nothing_uses_are_pruned():
 
 
 def test_packages_are_planned():
-    planned = plan("apt curl nginx=1.*", "pip(into=/v) -r req.txt flask", "npm(into=/n) express@4")
+    planned = plan(
+        "apt curl nginx=1.*",
+        "pip(into=/v) -r req.txt flask",
+        "npm(into=/n) express@4",
+        "npm(into=/n, manager=yarn, scripts) -r a",
+    )
     environment = tuple(sorted(planned.facts.environment_of_commands().items()))
     assert [step.action.replace(folder="") for step in planned.steps] == [
         actions.InstallPackages("apt", ("curl", "nginx=1.*"), (), (), (), ""),
         actions.InstallPackages("pip", ("flask",), (("-r", "req.txt"),), (("into", "/v"),), environment, ""),
         actions.InstallPackages("npm", ("express@4",), (), (("into", "/n"),), environment, ""),
+        actions.InstallPackages(
+            "npm", (), (("-r", "a"),), (("into", "/n"), ("scripts", ""), ("manager", "yarn")), environment, ""
+        ),
     ]
 
 

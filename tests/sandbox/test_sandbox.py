@@ -15,6 +15,7 @@ import pytest
 from envbuild.sandbox import capabilities, seccomp
 from tests.conftest import APPLETS, BUSYBOX, call, wait_for
 from tests.forked import started
+from tests.netcat import answer_once, ask
 from tests.processes import alive_with
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
@@ -114,8 +115,7 @@ def test_what_can_not_be_started_is_told_in_words(box, options, text):
 
 def test_there_is_a_loopback_and_no_other_network(box):
     answer = box.run(
-        "cat /proc/net/dev | grep : | cut -d: -f1; (echo hi | nc -l -p 5000 &); sleep 0.3;"
-        " nc 127.0.0.1 5000 < /dev/null"
+        f"cat /proc/net/dev | grep : | cut -d: -f1; ({answer_once('hi', 5000)}) & {ask('127.0.0.1', 5000)}"
     )
     assert answer["out"].split() == ["lo", "hi"]
 

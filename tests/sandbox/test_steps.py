@@ -32,7 +32,7 @@ def test_each_step_has_the_same_process_numbers(box):
 def test_nothing_of_a_step_is_left_for_the_next(box):
     first = (
         "echo 1 > /dev/shm/x; echo 1 > /tmp/x; mkdir /dev/mqueue/x; hostname other; ulimit -n 10; cd /etc; umask 0;"
-        "(setsid sleep 4810 &); (nc -l -p 5001 &); sleep 0.1"
+        "(setsid sleep 4810 &); (nc -l -p 5001 &); until grep -q :1389 /proc/net/tcp*; do sleep 0.01; done"
     )
     second = (
         "hostname; ls /dev/shm /tmp; pwd; umask; ulimit -n; ps | grep -c 481[0]; nc -z 127.0.0.1 5001 || echo closed;"

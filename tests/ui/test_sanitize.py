@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envbuild.ui.sanitize import LINE_LIMIT, LineCleaner, clean, visible
+from envbuild.ui.sanitize import MAX_LINE, LineCleaner, clean, visible
 
 # Bytes among which sequences, their ends, cut UTF-8 and carriage returns are frequent.
 PIECES = st.sampled_from(
@@ -48,7 +48,7 @@ OUTPUT = st.lists(PIECES | st.binary(max_size=4), max_size=30).map(b"".join)
 HARMFUL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
-def lines_of(chunks: list[bytes], limit: int = LINE_LIMIT) -> list[str]:
+def lines_of(chunks: list[bytes], limit: int = MAX_LINE) -> list[str]:
     cleaner = LineCleaner(limit)
     return [line for chunk in chunks for line in cleaner.feed(chunk)] + cleaner.finish()
 

@@ -94,23 +94,23 @@ def machine_of(variables: Pairs, home: str) -> Machine:
 
 def servers_of(addresses: Iterable[str]) -> frozenset[tuple[str, int]]:
     """Return the hosts and ports of addresses; without those that are none of the web."""
-    found = set()
+    servers = set()
     for address in addresses:
         try:
             _, host, port = WebAddress(without_user(address)).server
-            found.add((host_of(f"[{host}]" if ":" in host else host), port))
+            servers.add((host_of(f"[{host}]" if ":" in host else host), port))
         except (BadAddress, InvalidValue):
             continue
-    return frozenset(found)
+    return frozenset(servers)
 
 
 def _proxies(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the proxies that variables name, by scheme; those in lower case go before the others."""
-    found: dict[str, str] = {}
+    proxies: dict[str, str] = {}
     for name in sorted(variables):  # capitals come first
         if name.lower().endswith("_proxy"):
-            found[name.lower().removesuffix("_proxy")] = variables[name]
-    return {scheme: value for scheme, value in found.items() if value}
+            proxies[name.lower().removesuffix("_proxy")] = variables[name]
+    return {scheme: value for scheme, value in proxies.items() if value}
 
 
 def _upstream(address: str) -> Upstream:

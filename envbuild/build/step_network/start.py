@@ -20,7 +20,7 @@ def proxy_of_step(
     network: bool | str, settings: NetworkSettings, machine: tuple[Pairs, str], secrets: Sequence[bytes]
 ) -> tuple[StepProxy, NetworkSettings]:
     """Return the proxy of a step, and the machine's settings as its programs are to see them. `network` is as in
-    language/model.py, and not the machine's own."""
+    language/statement_parts.py, and not the machine's own."""
     own = machine_of(*machine)
     rules = read_rules(network) if isinstance(network, str) else None
     access = Access(rules, own.servers)

@@ -64,5 +64,5 @@ def _names(kind: str, environment: Environment) -> list[str]:
             from envbuild.instances.volumes import Volumes
 
             return [volume.name for volume in Volumes.of(store).all()]
-        found = [tag.full.removesuffix(":latest") for tag in store.tags.all()]
-        return sorted(dict.fromkeys(found))
+        tags = [tag.full.removesuffix(":latest") for tag in store.tags.all()]
+        return sorted(dict.fromkeys(tags))

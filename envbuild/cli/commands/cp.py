@@ -116,8 +116,8 @@ def _out(
 ) -> None:
     from envbuild.instances.copy import copy, left_out, open_on_host, source_of
 
-    with source_of(within.open, source.path, arguments.source, follow=arguments.follow) as found:
-        leave_out = left_out(within, found)
+    with source_of(within.open, source.path, arguments.source, follow=arguments.follow) as item:
+        leave_out = left_out(within, item)
         if target.path == "-":
             from envbuild.instances.copy_tar import write_tar
 
@@ -126,11 +126,11 @@ def _out(
                     "refusing to write a tar archive to a terminal", "send it to a file: > FILE, or name one"
                 )
             environment.stdout.flush()
-            write_tar(found, environment.stdout.buffer, _skipped(environment), leave_out, within.ids.inside)
+            write_tar(item, environment.stdout.buffer, _skipped(environment), leave_out, within.ids.inside)
             environment.stdout.buffer.flush()
             return
         copier = _copier(_rules(None, owners, arguments, within.ids.inside), environment)
-        copy(found, open_on_host, target.path, arguments.target, copier, leave_out)
+        copy(item, open_on_host, target.path, arguments.target, copier, leave_out)
 
 
 def _in(
@@ -168,9 +168,9 @@ def _in(
         finally:
             os.close(folder)
         return
-    with source_of(open_on_host, source.path, arguments.source, follow=arguments.follow) as found:
+    with source_of(open_on_host, source.path, arguments.source, follow=arguments.follow) as item:
         copier = _copier(_rules(owner, owners, arguments, within.ids.outside), environment)
-        copy(found, within.open, target.path, arguments.target, copier)
+        copy(item, within.open, target.path, arguments.target, copier)
 
 
 def _rules(

@@ -152,12 +152,12 @@ def _report(arguments: argparse.Namespace, environment: Environment, store: Stor
         if old.startswith("git:") or ("/" in old and (parse_tag(old) is None or old.endswith((".env", ".lock")))):
             raise UsageError("diff needs two environments", f"as in: envbuild diff {old} web")
         old, new = (old, old.partition("@")[0]) if "@" in old else (f"{old}@{{1}}", old)
-    one, other = side(old), side(new)
-    comparison = compare(store, one, other)
+    before, after = side(old), side(new)
+    comparison = compare(store, before, after)
     if arguments.files and not comparison.whole and not comparison.same:
         from envbuild.history.file_diff import NotInStore
 
-        raise NotInStore(next(operand.label for operand in (one, other) if operand.tree is None))
+        raise NotInStore(next(operand.label for operand in (before, after) if operand.tree is None))
     texts: Iterable[str] | None = None
     statements = None
     if arguments.text is not None:
@@ -168,6 +168,6 @@ def _report(arguments: argparse.Namespace, environment: Environment, store: Stor
     if arguments.recipe or arguments.format in ("markdown", "html"):
         from envbuild.history.recipe_diff import statement_changes
 
-        statements = statement_changes(one, other)
+        statements = statement_changes(before, after)
     report = report_of(comparison, files=arguments.files, texts=texts, statements=statements)
     return report, comparison.same

@@ -38,9 +38,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         print_json({"store": environment.store_path(), "user": os.getuid(), "findings": plain}, environment.stdout)
     else:
         environment.stdout.write(f"store {environment.store_path()}\n")
-        for one in findings:
-            mark = "ok" if one.ok else ("MISSING" if one.needed else "missing")
-            environment.stdout.write(f"{mark:<8}{one.name}: {one.detail}\n")
-            if not one.ok:
-                environment.stdout.write(f"        for {one.purpose}\n        mend: {one.mend}\n")
+        for finding in findings:
+            mark = "ok" if finding.ok else ("MISSING" if finding.needed else "missing")
+            environment.stdout.write(f"{mark:<8}{finding.name}: {finding.detail}\n")
+            if not finding.ok:
+                environment.stdout.write(f"        for {finding.purpose}\n        mend: {finding.mend}\n")
     return 3 if any(finding.needed and not finding.ok for finding in findings) else 0

@@ -47,15 +47,15 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         raise UsageError("--volumes removes what a file declares", "name the file: envbuild down FILE --volumes")
     with Store.open(environment.store_path()) as store:
         instances = Instances.of(store.path)
-        found = members(instances, name)
-        shown = display_of_group([member.service for member in found], environment)
-        if not found and group is None:
+        in_group = members(instances, name)
+        shown = display_of_group([member.service for member in in_group], environment)
+        if not in_group and group is None:
             shown(no_such_group(instances, name))
-        stop_members(instances, found, shown, arguments.time)
-        if found or arguments.volumes:
+        stop_members(instances, in_group, shown, arguments.time)
+        if in_group or arguments.volumes:
             # What they wrote belongs to users of their own.
             enter_for(store)
-        remove_members(store, found, shown)
+        remove_members(store, in_group, shown)
         if arguments.volumes and group is not None:
             remove_volumes(store, group, shown)
     return 0

@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             if not plain:
                 of = f" of {arguments.name}" if arguments.name else ""
                 stream.write(f"there are no instances{of}\n")
-            for number, one in enumerate(plain):
+            for number, report in enumerate(plain):
                 stream.writelines(["\n"] if number else [])
-                stream.writelines(f"{line}\n" for line in drift_lines(one, output, screen, everything=arguments.all))
+                stream.writelines(f"{line}\n" for line in drift_lines(report, output, screen, everything=arguments.all))
     return 1 if any(drift.is_any for drift in drifts) else 0

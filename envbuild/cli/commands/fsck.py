@@ -53,8 +53,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     path = environment.store_path()
     reason = ""
     try:
-        found = _check(path, environment, repair=arguments.repair)
-        reason = next((problem.reason for problem in found.problems if problem.kind == "database"), "")
+        check = _check(path, environment, repair=arguments.repair)
+        reason = next((problem.reason for problem in check.problems if problem.kind == "database"), "")
     except StoreDamaged as error:
         if not arguments.repair:
             raise
@@ -64,29 +64,29 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
         saved = salvage(path)
         environment.stderr.write(f"the database is damaged ({reason}): {saved} rows of it were saved into a new one\n")
-        found = _check(path, environment, repair=True)
+        check = _check(path, environment, repair=True)
     if arguments.format == "json":
         problems = [
-            {"kind": problem.kind, "name": problem.name, "reason": problem.reason} for problem in found.problems
+            {"kind": problem.kind, "name": problem.name, "reason": problem.reason} for problem in check.problems
         ]
         print_json(
             {
                 "problems": problems,
-                "repaired": found.repaired,
-                "trees": found.trees,
-                "objects": found.objects,
-                "layers": found.layers,
-                "size": found.size,
+                "repaired": check.repaired,
+                "trees": check.trees,
+                "objects": check.objects,
+                "layers": check.layers,
+                "size": check.size,
             },
             environment.stdout,
         )
     else:
-        rows = [(problem.kind, problem.name[:16], problem.reason) for problem in found.problems]
+        rows = [(problem.kind, problem.name[:16], problem.reason) for problem in check.problems]
         if rows:
             table(("WHAT", "NAME", "PROBLEM"), rows, stream=environment.stdout)
         environment.stdout.write(
-            f"{count(found.objects, 'file')} ({format_size(found.size)}), {found.trees} "
-            f"{'directory' if found.trees == 1 else 'directories'}, {count(found.layers, 'layer')}: "
-            f"{count(len(rows), 'problem')}{', repaired' if found.repaired else ''}\n"
+            f"{count(check.objects, 'file')} ({format_size(check.size)}), {check.trees} "
+            f"{'directory' if check.trees == 1 else 'directories'}, {count(check.layers, 'layer')}: "
+            f"{count(len(rows), 'problem')}{', repaired' if check.repaired else ''}\n"
         )
-    return 1 if found.problems and not found.repaired else 0
+    return 1 if check.problems and not check.repaired else 0

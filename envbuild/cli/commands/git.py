@@ -107,14 +107,14 @@ def _check(arguments: argparse.Namespace, environment: Environment) -> int:
     repository = Repository(".")
     old, new = split_range(repository, arguments.range)
     with Store.open(environment.store_path()) as store:
-        found = with_rights(store, lambda: [review_plain(recipe) for recipe in review(store, repository, old, new)])
+        findings = with_rights(store, lambda: [review_plain(recipe) for recipe in review(store, repository, old, new)])
     if arguments.format == "json":
         from envbuild.cli.json_output import print_json
 
-        print_json(found, environment.stdout)
+        print_json(findings, environment.stdout)
     else:
-        environment.stdout.write(review_comment(found, f"{old[:12]}..{new[:12]}"))
-    return 1 if any(one["outdated"] for one in found) else 0
+        environment.stdout.write(review_comment(findings, f"{old[:12]}..{new[:12]}"))
+    return 1 if any(finding["outdated"] for finding in findings) else 0
 
 
 def _pre_commit(environment: Environment) -> int:

@@ -50,6 +50,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         head: tuple[str, ...] = ("IMAGE", "DIGEST", "FILES", "SIZE", "MADE")
         if any(projects):
             head += ("PROJECT",)
-            rows = [(*row, one.path if one is not None else "-") for row, one in zip(rows, projects, strict=True)]
+            rows = [
+                (*row, project.path if project is not None else "-")
+                for row, project in zip(rows, projects, strict=True)
+            ]
         table(head, rows, stream=environment.stdout, right=(2, 3))
     return 0

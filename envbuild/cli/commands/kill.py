@@ -36,13 +36,13 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     if not number:
         raise BadOption("--signal", arguments.signal, "signal", "--signal HUP, --signal 9")
     instances = Instances.of(environment.store_path())
-    found = [instances.find(name) for name in arguments.instance]
-    for one in found:
+    named = [instances.find(name) for name in arguments.instance]
+    for instance in named:
         try:
-            ask(one, SignalRequest(number), seconds=PATIENCE)
+            ask(instance, SignalRequest(number), seconds=PATIENCE)
         except (NotAnswering, NotRunning):
             # Without its supervisor's help: what the record says is its process 1, if that is still the same.
-            if number != signal.SIGKILL or not kill_first(instances.state(one)):
+            if number != signal.SIGKILL or not kill_first(instances.state(instance)):
                 raise
-        environment.stdout.write(f"{one.name}\n")
+        environment.stdout.write(f"{instance.name}\n")
     return 0

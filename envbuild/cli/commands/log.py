@@ -64,7 +64,7 @@ def _print(arguments: argparse.Namespace, environment: Environment, store: Store
     here = store.projects.name(project) if project else ""
     with paged(environment.stdout, environment.variables, wanted=not arguments.no_pager) as stream:
         output = Output(stream, environment.colour(environment.stdout))
-        for one in entries:
-            output.write_lines([one_line(one, output, here)] if arguments.oneline else lines(one, output, here))
+        for entry in entries:
+            output.write_lines([one_line(entry, output, here)] if arguments.oneline else lines(entry, output, here))
             if output.lost is not None:
                 return

@@ -57,16 +57,16 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 target.buffer.write(mark.encode() + line + b"\n")
             target.flush()
 
-        for one in kept:
-            show(one)
+        for entry in kept:
+            show(entry)
         if arguments.tail is not None and not arguments.follow:
             return 0
         alive = lambda: Instances.of(store.path).is_supervised(instance)  # noqa: E731
         if os.path.exists(path):
             try:
-                for number, one in enumerate(entries(path, follow=arguments.follow, alive=alive)):
+                for number, entry in enumerate(entries(path, follow=arguments.follow, alive=alive)):
                     if number >= skip:
-                        show(one)
+                        show(entry)
             except KeyboardInterrupt:
                 if not arguments.follow:
                     raise

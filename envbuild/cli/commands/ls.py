@@ -43,20 +43,20 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         elif arguments.recursive:
             listed = list(walk(store.trees, entry.digest))
         else:
-            listed = [(one.name, one) for one in store.trees.load(entry.digest) if one.name != ROOT_NAME]
+            listed = [(entry.name, entry) for entry in store.trees.load(entry.digest) if entry.name != ROOT_NAME]
     if arguments.format == "json":
-        print_json([_plain(name, one) for name, one in listed], environment.stdout)
+        print_json([_plain(name, entry) for name, entry in listed], environment.stdout)
         return 0
     rows = [
         (
-            stat.filemode(TYPE_BITS[one.kind] | one.mode),
-            f"{one.uid}:{one.gid}",
-            str(one.size),
-            iso(one.mtime / 1e9),
+            stat.filemode(TYPE_BITS[entry.kind] | entry.mode),
+            f"{entry.uid}:{entry.gid}",
+            str(entry.size),
+            iso(entry.mtime / 1e9),
             visible(name.decode(errors="surrogateescape"))
-            + (f" -> {visible(one.target.decode(errors='surrogateescape'))}" if one.kind == LINK else ""),
+            + (f" -> {visible(entry.target.decode(errors='surrogateescape'))}" if entry.kind == LINK else ""),
         )
-        for name, one in listed
+        for name, entry in listed
     ]
     table(("MODE", "OWNER", "SIZE", "TIME", "NAME"), rows, stream=environment.stdout, right=(2,))
     return 0

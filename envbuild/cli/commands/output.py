@@ -55,17 +55,17 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                     environment.stdout.write(f"== #{step.number} {visible(one_line(step.text))}\n")
                     _print(store, step.known["output"], arguments.raw, environment)
             return 0
-        found = next((step for step in steps if str(step.number) == arguments.step.removeprefix("#")), None)
-        if found is None:
+        chosen = next((step for step in steps if str(step.number) == arguments.step.removeprefix("#")), None)
+        if chosen is None:
             raise UsageError(
                 f"{arguments.image} has no step {arguments.step}", f"its steps are 1 to {len(steps)}: envbuild show"
             )
-        if found.base:
+        if chosen.base:
             raise UsageError(
-                f"step {found.number} of {arguments.image} is '{found.text}', whose output is not kept",
+                f"step {chosen.number} of {arguments.image} is '{chosen.text}', whose output is not kept",
                 "the numbers of the steps: envbuild show",
             )
-        _print(store, found.known["output"], arguments.raw, environment)
+        _print(store, chosen.known["output"], arguments.raw, environment)
     return 0
 
 

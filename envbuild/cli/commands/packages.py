@@ -41,30 +41,30 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         image = find_image(store, arguments.image)
         listed = packages_of(store, image)
-    found = [package for package in listed.packages if arguments.kind in (None, package.kind)]
+    packages = [package for package in listed.packages if arguments.kind in (None, package.kind)]
     bad = [record for record in listed.bad if arguments.kind in (None, record.kind)]
     if arguments.format == "json":
         plain = [
             {
-                "kind": one.kind,
-                "name": one.name,
-                "version": one.version,
-                "architecture": one.architecture,
-                "path": one.path,
-                "licences": list(one.licences),
-                "hash": one.hash,
-                "url": one.url,
+                "kind": package.kind,
+                "name": package.name,
+                "version": package.version,
+                "architecture": package.architecture,
+                "path": package.path,
+                "licences": list(package.licences),
+                "hash": package.hash,
+                "url": package.url,
                 "bad": "",
             }
-            for one in found
+            for package in packages
         ]
         nothing = {"name": "", "version": "", "architecture": "", "licences": [], "hash": "", "url": ""}
         plain += [{**nothing, "kind": record.kind, "path": record.path, "bad": record.reason} for record in bad]
         print_json(plain, environment.stdout)
         return 0
-    shown = [one for one in found if arguments.all or not is_vendored(one.path)]
+    shown = [package for package in packages if arguments.all or not is_vendored(package.path)]
     headers = ("KIND", "NAME", "VERSION", "LICENCES" if arguments.licences else "WHERE")
-    rows = [(one.kind, one.name, one.version, _last_column(one, arguments)) for one in shown]
+    rows = [(package.kind, package.name, package.version, _last_column(package, arguments)) for package in shown]
     width = width_of(environment.stdout)
     with paged(environment.stdout, environment.variables, wanted=not arguments.no_pager) as stream:
         table(headers, rows, stream=stream, width=width, colour=environment.colour(environment.stdout))
@@ -72,8 +72,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             stream.write("\n")
             records = [(record.kind, record.path, record.reason) for record in bad]
             table(("KIND", "BAD RECORD", "REASON"), records, stream=stream, width=width)
-        if len(shown) < len(found):
-            left_out = _copies(len(found) - len(shown))
+        if len(shown) < len(packages):
+            left_out = _copies(len(packages) - len(shown))
             stream.write(f"\nand {left_out} that other packages brought for themselves (--all)\n")
     return 0
 
@@ -84,11 +84,12 @@ def _copies(number: int) -> str:
 
 def is_vendored(path: str) -> bool:
     """Return whether a record at `path` is of a copy inside another package."""
-    return path.count("/node_modules/") > 1 or "/_vendor/" in path
+    # What pnpm's layout has in a folder of its own is not inside another package.
+    return path.replace("/node_modules/.pnpm/", "/").count("/node_modules/") > 1 or "/_vendor/" in path
 
 
-def _last_column(one: Component, arguments: argparse.Namespace) -> str:
+def _last_column(package: Component, arguments: argparse.Namespace) -> str:
     if arguments.licences:
-        return ", ".join(one.licences) or "-"
+        return ", ".join(package.licences) or "-"
     # dpkg's packages are all in one record, which says nothing.
-    return "" if one.kind == DPKG else dirname(dirname(one.path))
+    return "" if package.kind == DPKG else dirname(dirname(package.path))

@@ -43,8 +43,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         tidy(networks)  # whoever looks has the others know who was killed
     instances = Instances.of(environment.store_path())
     damaged = instances.damaged() if arguments.group is None else []
-    found = [(instance, instances.state(instance)) for instance in instances.all()]
-    shown = [(instance, state) for instance, state in found if arguments.all or state.status not in (EXITED, LOST)]
+    standing = [(instance, instances.state(instance)) for instance in instances.all()]
+    shown = [(instance, state) for instance, state in standing if arguments.all or state.status not in (EXITED, LOST)]
     if arguments.group is not None:
         from envbuild.compose.members import group_of  # only where asked for
 

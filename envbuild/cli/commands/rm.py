@@ -58,7 +58,12 @@ def _own_volumes(
     store: Store, removed: list[Instance | DamagedInstance], arguments: argparse.Namespace, environment: Environment
 ) -> None:
     """Remove the volumes that were made for instances that are gone, or say that they stay."""
-    names = [name for one in removed if isinstance(one, Instance) and not one.temporary for name in own_volumes_of(one)]
+    names = [
+        name
+        for instance in removed
+        if isinstance(instance, Instance) and not instance.temporary
+        for name in own_volumes_of(instance)
+    ]
     if not names:
         return
     from envbuild.instances.volume_users import users_of_volumes

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from envbuild.history.restore import Restoration
 
-_SHOWN = 8
+_MAX_SHOWN = 8
 """Paths of each kind that are named."""
 
 DESCRIPTION = """\
@@ -94,5 +94,5 @@ def _pathspec(path: str) -> str:
 
 
 def _some(paths: tuple[str, ...]) -> str:
-    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    return ", ".join(paths[:_SHOWN]) + more
+    more = f" and {len(paths) - _MAX_SHOWN} more" if len(paths) > _MAX_SHOWN else ""
+    return ", ".join(paths[:_MAX_SHOWN]) + more

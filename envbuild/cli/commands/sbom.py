@@ -34,17 +34,17 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
     with Store.open(environment.store_path(), create=False) as store:
         image = find_image(store, arguments.image)
-        found = packages_of(store, image)
+        packages = packages_of(store, image)
     epoch = facts_of(image).epoch
     # Each library takes a third of a second to import: only the one that is asked for.
     if arguments.format == "spdx":
         from envbuild.packages.sbom.spdx import spdx
 
-        text = spdx(arguments.image, image.digest, epoch, found)
+        text = spdx(arguments.image, image.digest, epoch, packages)
     else:
         from envbuild.packages.sbom.cyclonedx import cyclonedx
 
-        text = cyclonedx(arguments.image, image.digest, epoch, found)
+        text = cyclonedx(arguments.image, image.digest, epoch, packages)
     if arguments.output is None:
         environment.stdout.write(text)
         return 0

@@ -45,13 +45,13 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                     f"there is no recipe {path}", "envbuild status without a name shows the recipes of the repository"
                 )
         paths = arguments.recipe or _recipes_here(store, environment)
-        found = [status_of(path, store, environment.epoch()) for path in paths]
+        states = [status_of(path, store, environment.epoch()) for path in paths]
     if arguments.format == "json":
-        print_json([_plain(recipe) for recipe in found], environment.stdout)
+        print_json([_plain(recipe) for recipe in states], environment.stdout)
     else:
-        for recipe in found:
+        for recipe in states:
             environment.stdout.writelines(f"{visible(line)}\n" for line in _lines(recipe))
-    return 1 if arguments.exit_code and not all(recipe.well for recipe in found) else 0
+    return 1 if arguments.exit_code and not all(recipe.well for recipe in states) else 0
 
 
 def _recipes_here(store: Store, environment: Environment) -> list[str]:

@@ -31,11 +31,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         store.share()
         for reference in arguments.name:
             parsed = parse_name(reference)
-            found = locate(store, parsed, ".")
-            image = store.tags.image_of(*found)
+            tag_and_name = locate(store, parsed, ".")
+            image = store.tags.image_of(*tag_and_name)
             if image is None:
-                raise no_such_tag(store, parsed, found, ".")
-            for name, tag in with_latest(store, reference, found):
-                if (name, tag) == found or store.tags.image_of(name, tag) == image:
+                raise no_such_tag(store, parsed, tag_and_name, ".")
+            for name, tag in with_latest(store, reference, tag_and_name):
+                if (name, tag) == tag_and_name or store.tags.image_of(name, tag) == image:
                     store.tags.remove(name, tag, known={"user": environment.user()}, force=arguments.force)
     return 0

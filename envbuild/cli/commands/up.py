@@ -121,7 +121,7 @@ def _bring_up(
     instances = Instances.of(store.path)
     there = members(instances, group.name)
     kept = [service.name for service in group.services if service.scale]
-    orphans = [one for one in there if one.service not in kept]
+    orphans = [member for member in there if member.service not in kept]
     if orphans and arguments.remove_orphans:
         stop_members(instances, orphans, shown)
     elif orphans:
@@ -152,16 +152,16 @@ def _follow(
 
     instances = Instances.of(environment.store_path())
     chosen = {decision.plan.service.name for decision in decisions}
-    found = [member for member in members(instances, group.name) if member.service in chosen]
-    followers = Followers(instances, found, skipped, shown.log)
+    followed = [member for member in members(instances, group.name) if member.service in chosen]
+    followers = Followers(instances, followed, skipped, shown.log)
     try:
         followers.start()
         followers.wait()
         return 0
     except KeyboardInterrupt:
         try:
-            stop_members(instances, found, shown)
+            stop_members(instances, followed, shown)
         except KeyboardInterrupt:
-            kill_members(found)
+            kill_members(followed)
         followers.wait(2)
         raise Interrupted from None

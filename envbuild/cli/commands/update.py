@@ -131,16 +131,16 @@ def _plain_moves(
 
 def _locked_here(packages: tuple[str, ...]) -> list[str]:
     """Return the recipes of this folder that have a lock; if packages are named, those whose lock has all of them."""
-    found = with_lock_here() or [only_recipe(".", "update")]
-    if len(found) > 1 and packages:
-        texts = {path: open_text(f"{path}.lock") for path in found}
-        fitting = [path for path in found if all(f'name: "{name}' in texts[path] for name in packages)]
+    recipes = with_lock_here() or [only_recipe(".", "update")]
+    if len(recipes) > 1 and packages:
+        texts = {path: open_text(f"{path}.lock") for path in recipes}
+        fitting = [path for path in recipes if all(f'name: "{name}' in texts[path] for name in packages)]
         if not fitting:
             raise UsageError(
                 f"no lock in this directory has {' and '.join(packages)}", f"there are: {', '.join(texts)}"
             )
         return fitting
-    return found
+    return recipes
 
 
 def open_text(path: str) -> str:

@@ -114,15 +114,15 @@ def _check(arguments: argparse.Namespace, environment: Environment, store: Store
     if arguments.output:
         request = request.replace(places=(os.path.abspath(arguments.output), *request.places))
     with environment.progress_line() as line:
-        found = check(needs, store, request, lambda text: environment.warn([text]), line)
-    lost = {need.path: _is_lost(need, found) for need in needs}
+        sources = check(needs, store, request, lambda text: environment.warn([text]), line)
+    lost = {need.path: _is_lost(need, sources) for need in needs}
     if arguments.format == "json":
-        print_json([_plain(need, found, rebuildable=not lost[need.path]) for need in needs], environment.stdout)
+        print_json([_plain(need, sources, rebuildable=not lost[need.path]) for need in needs], environment.stdout)
         return 1 if any(lost.values()) else 0
     for need in needs:
         counts: dict[str, int] = {}
         for file in need.files:
-            source = found[file.package.hash].source
+            source = sources[file.package.hash].source
             counts[source] = counts.get(source, 0) + 1
         listed = ", ".join(f"{count} {source}" for source, count in sorted(counts.items()))
         verdict = "can't be rebuilt on an empty machine" if lost[need.path] else "can be rebuilt"
@@ -130,7 +130,7 @@ def _check(arguments: argparse.Namespace, environment: Environment, store: Store
             f"{visible(need.path)}: {verdict}: {count(len(need.files), 'file')} ({listed or 'none'})\n"
         )
         for file in need.files:
-            answer = found[file.package.hash]
+            answer = sources[file.package.hash]
             if answer.source == NOWHERE:
                 of = f" ({', '.join(file.architectures)})" if len(need.architectures) > 1 else ""
                 name = visible(f"{file.package.name} {file.package.version}{of}")
@@ -140,11 +140,11 @@ def _check(arguments: argparse.Namespace, environment: Environment, store: Store
     return 1 if any(lost.values()) else 0
 
 
-def _is_lost(need: LockNeeds, found: dict[str, Found]) -> bool:
+def _is_lost(need: LockNeeds, sources: dict[str, Found]) -> bool:
     from envbuild.build.vendor_check import NOWHERE
 
     return any(item.lost for item in need.unpinned) or any(
-        found[file.package.hash].source == NOWHERE for file in need.files
+        sources[file.package.hash].source == NOWHERE for file in need.files
     )
 
 
@@ -156,10 +156,10 @@ def _print_unpinned(needs: list[LockNeeds], environment: Environment) -> None:
             environment.warn([f"{need.recipe}: not vendored: {item.text}{of}"], kind)
 
 
-def _plain(need: LockNeeds, found: dict[str, Found], *, rebuildable: bool) -> dict[str, Any]:
+def _plain(need: LockNeeds, sources: dict[str, Found], *, rebuildable: bool) -> dict[str, Any]:
     files = []
     for file in need.files:
-        answer = found[file.package.hash]
+        answer = sources[file.package.hash]
         files.append(
             {
                 "kind": file.kind,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 
 from envbuild.cli.build_options import (
+    add_grants,
     add_jobs,
     add_progress,
-    add_secret,
     add_vendor,
     display_of,
+    granted,
     interrupt_on_termination,
     places_of,
-    read_secret,
     request_of_user,
 )
 from envbuild.cli.environment import Environment
@@ -33,7 +33,7 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="an image in any form")
     add_jobs(parser)
-    add_secret(parser)
+    add_grants(parser)
     add_vendor(parser)
     add_progress(parser)
 
@@ -44,9 +44,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.ui.sanitize import visible
 
     interrupt_on_termination()
-    secrets = tuple(read_secret(text, environment) for text in arguments.secret)
     request = request_of_user(environment).replace(
-        jobs=max(1, arguments.jobs), secrets=secrets, places=places_of(arguments.vendor, environment)
+        jobs=max(1, arguments.jobs), places=places_of(arguments.vendor, environment), **granted(arguments, environment)
     )
     with Store.open(environment.store_path(), create=False) as store:
         store.sparse_limit = environment.sparse_limit()

@@ -59,13 +59,13 @@ def _list(store: Store, arguments: argparse.Namespace, environment: Environment)
     from envbuild.instances.volume_users import users_of_volumes
 
     users = users_of_volumes(store)
-    found = with_rights(store, lambda: [(volume, _size(volume)) for volume in Volumes.of(store).all()])
+    volumes = with_rights(store, lambda: [(volume, _size(volume)) for volume in Volumes.of(store).all()])
     if arguments.format == "json":
-        print_json([_plain(volume, count, users.get(volume.name, [])) for volume, count in found], environment.stdout)
+        print_json([_plain(volume, count, users.get(volume.name, [])) for volume, count in volumes], environment.stdout)
         return
     rows = [
         (volume.name, format_size(count), ago(volume.made, time.time()), _names(users.get(volume.name, [])))
-        for volume, count in found
+        for volume, count in volumes
     ]
     table(("VOLUME", "ON DISK", "MADE", "USED BY"), rows, stream=environment.stdout, right=(1,))
 

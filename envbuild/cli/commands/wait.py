@@ -25,11 +25,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
     code = 0
     instances = Instances.of(environment.store_path())
-    for one in [instances.find(name) for name in arguments.instance]:
+    for instance in [instances.find(name) for name in arguments.instance]:
         try:
-            code = ask(one, WaitRequest())
+            code = ask(instance, WaitRequest())
         except NotRunning:
-            state = instances.state(one)
+            state = instances.state(instance)
             # What was lost was killed with its supervisor, or by the machine's end.
             code = 128 + signal.SIGKILL if state.status == LOST else state.code or 0
         environment.stdout.write(f"{code}\n")

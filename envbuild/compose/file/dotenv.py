@@ -59,8 +59,8 @@ def parse_variables(text: str, known: Mapping[str, str]) -> dict[str, str]:
     """
     if (at := text.find("\0")) >= 0:
         raise BadVariables(text.count("\n", 0, at) + 1, "a variable can't hold the character U+0000")
-    found: dict[str, str] = {}
-    values = ChainMap(dict(known), found)
+    variables: dict[str, str] = {}
+    values = ChainMap(dict(known), variables)
     at = counted = 0
     number = 1
     while at < len(text):
@@ -78,12 +78,12 @@ def parse_variables(text: str, known: Mapping[str, str]) -> dict[str, str]:
             raise BadVariables(number, "a line is NAME=VALUE")
         if follows not in ("=", ":"):
             if name[1] in known:
-                found[name[1]] = known[name[1]]
+                variables[name[1]] = known[name[1]]
             at = end + 1
             continue
         value, at = _value(text, name.end() + 1, number, values)
-        found[name[1]] = value
-    return found
+        variables[name[1]] = value
+    return variables
 
 
 def _value(text: str, at: int, number: int, known: Mapping[str, str]) -> tuple[str, int]:
@@ -107,7 +107,7 @@ def _value(text: str, at: int, number: int, known: Mapping[str, str]) -> tuple[s
     inner = text[at + 1 : closing]
     if quote == "'":
         return inner, end + 1
-    inner = re.sub(r"\\(.)", lambda one: _ESCAPES.get(one[1], one[0]), inner, flags=re.DOTALL)
+    inner = re.sub(r"\\(.)", lambda escape: _ESCAPES.get(escape[1], escape[0]), inner, flags=re.DOTALL)
     return _replaced(inner, number, known), end + 1
 
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 def read_environment(reader: Reader, nodes: Mapping[str, Node]) -> tuple[tuple[str, str], ...]:
     """Return the variables of `env_file` and, going before them, of `environment`."""
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for path, required, span in _env_files(reader, nodes["env_file"]) if "env_file" in nodes else ():
         try:
-            found.update(read_variables(path, reader.variables))
+            variables.update(read_variables(path, reader.variables))
         except FileNotFoundError:
             if required:
                 hint = "or say so: {path: FILE, required: false}"
@@ -33,17 +33,17 @@ def read_environment(reader: Reader, nodes: Mapping[str, Node]) -> tuple[tuple[s
             reader.error(span, no.message, no.hint)
             continue
         if value is not None:
-            found[name] = value
+            variables[name] = value
         elif name in reader.variables:
-            found[name] = reader.variables[name]
+            variables[name] = reader.variables[name]
         else:
-            found.pop(name, None)
-    return tuple(found.items())
+            variables.pop(name, None)
+    return tuple(variables.items())
 
 
 def _env_files(reader: Reader, node: Node) -> list[tuple[str, bool, Span]]:
     """Return (path, whether it has to be there, place)."""
-    found = []
+    files = []
     for item in node.items if isinstance(node, List) else (node,):
         required = True
         path: Node | None = item
@@ -58,5 +58,5 @@ def _env_files(reader: Reader, node: Node) -> list[tuple[str, bool, Span]]:
         if path is None:
             reader.error(item.span, "env_file needs a path", "as in: path: ./web.variables")
         elif text is not None:
-            found.append((reader.host_path(text), required, path.span))
-    return found
+            files.append((reader.host_path(text), required, path.span))
+    return files

@@ -70,15 +70,15 @@ def _reference(
         hint = "as in ${NAME:-default}; write $$ for the sign itself"
         raise BadReference(start, end + 1 - start, f"'{inner[0]}' can't follow a variable's name", hint)
     word = inner[len(operator) :]
-    found = variables.get(name[0])
-    there = found is not None and (found != "" or not operator.startswith(":"))
+    value = variables.get(name[0])
+    there = value is not None and (value != "" or not operator.startswith(":"))
     if operator.endswith("?") and not there:
         reason = _interpolated(word, variables, unset, depth + 1)
         message = f"the variable {name[0]} is not set" + (f": {reason}" if reason else "")
         raise BadReference(start, end + 1 - start, message, "set it, or write it into the file .env")
     if operator.endswith("+"):
         return _interpolated(word, variables, unset, depth + 1) if there else "", end + 1
-    return (str(found) if there else _interpolated(word, variables, unset, depth + 1)), end + 1
+    return (str(value) if there else _interpolated(word, variables, unset, depth + 1)), end + 1
 
 
 def _plain(name: str, variables: Mapping[str, str], unset: Callable[[str], None]) -> str:

@@ -37,27 +37,27 @@ def _split(text: str) -> list[str]:
 
 
 def _depends(reader: Reader, node: Node) -> Fields:
-    found = []
+    dependencies = []
     if isinstance(node, List):
         for item in node.items:
             name = reader.text(item, "each part of depends_on")
             if name is not None:
-                found.append(Dependency(name, span=item.span))
-        return {"depends": tuple(found)}
+                dependencies.append(Dependency(name, span=item.span))
+        return {"depends": tuple(dependencies)}
     for entry in reader.entries(node, "depends_on"):
-        one = Dependency(entry.key.text, span=entry.key.span)
+        dependency = Dependency(entry.key.text, span=entry.key.span)
         for option in reader.entries(entry.value, "depends_on", ("condition", "required", "restart")):
             if option.key.text != "condition":
                 yes = reader.checked(boolean, option.value, option.key.text)
-                one = one.replace(**{option.key.text: yes}) if yes is not None else one
+                dependency = dependency.replace(**{option.key.text: yes}) if yes is not None else dependency
                 continue
             condition = reader.text(option.value, "condition")
             if condition is not None and condition not in CONDITIONS:
                 hint = did_you_mean(condition, CONDITIONS, f"it is {', '.join(CONDITIONS)}")
                 reader.error(option.value.span, f"unknown condition '{condition}'", hint)
-            one = one.replace(condition=condition or WHEN_STARTED)
-        found.append(one)
-    return {"depends": tuple(found)}
+            dependency = dependency.replace(condition=condition or WHEN_STARTED)
+        dependencies.append(dependency)
+    return {"depends": tuple(dependencies)}
 
 
 def _health(reader: Reader, node: Node) -> Fields:
@@ -131,11 +131,11 @@ def _deploy(reader: Reader, node: Node) -> Fields:
 
 def _limits(reader: Reader, node: Node) -> Fields:
     checks: dict[str, Callable[[str], object]] = {"memory": size, "cpus": processors, "pids": whole}
-    found = {
+    limits = {
         entry.key.text: reader.checked(checks[entry.key.text], entry.value, entry.key.text)
         for entry in reader.entries(node, "limits", checks)
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in limits.items() if value is not None}
 
 
 def _scale(reader: Reader, node: Node) -> Fields:
@@ -155,12 +155,12 @@ def _expose(reader: Reader, node: Node) -> Fields:
 
 
 def _labels(reader: Reader, node: Node) -> Fields:
-    found = []
+    labels = []
     for name, value, span in reader.pairs(node, "labels"):
         if name.startswith("envbuild."):
             reader.error(span, f"the label {name} is envbuild's own", "choose another name")
-        found.append((name, value or ""))
-    return {"labels": tuple(found)}
+        labels.append((name, value or ""))
+    return {"labels": tuple(labels)}
 
 
 def _one(field: str, check: Callable[[str], object]) -> Callable[[Reader, Node], Fields]:

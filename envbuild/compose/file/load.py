@@ -48,6 +48,38 @@ class NoFile(UsageError):
         )
 
 
+@fields
+class GroupFileTooLarge(UsageError):
+    """What was named is too large for a file of services."""
+
+    path: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.path} has more than {MAX_BYTES:,} bytes", "is it a file of services?"
+
+
+@fields
+class BadGroupName(UsageError):
+    """`--name` has what no group can be called."""
+
+    name: str
+    error: InvalidValue
+
+    def text(self) -> tuple[str, str]:
+        return f"--name {self.name}: {self.error.message}", self.error.hint
+
+
+@fields
+class BadDotEnv(UsageError):
+    """The file `.env` beside a file of services can't be read as variables."""
+
+    path: str
+    error: BadVariables
+
+    def text(self) -> tuple[str, str]:
+        return self.error.at(self.path), "as in: NAME=VALUE"
+
+
 def find_file(folder: str) -> tuple[str, tuple[str, ...]]:
     """Return the first of FILES in this directory or the nearest one above it, and the others of FILES beside it.
 
@@ -56,9 +88,9 @@ def find_file(folder: str) -> tuple[str, tuple[str, ...]]:
     start = os.path.abspath(folder)
     at = start
     while True:
-        found = [name for name in FILES if os.path.isfile(os.path.join(at, name))]
-        if found:
-            return os.path.relpath(os.path.join(at, found[0]), start), tuple(found[1:])
+        names = [name for name in FILES if os.path.isfile(os.path.join(at, name))]
+        if names:
+            return os.path.relpath(os.path.join(at, names[0]), start), tuple(names[1:])
         if at == os.path.dirname(at):
             raise NoFile(start)
         at = os.path.dirname(at)
@@ -111,7 +143,7 @@ def _group(reader: Reader, root: Map, name: str | None) -> Group:
         try:
             group_name(name)
         except InvalidValue as wrong:
-            raise UsageError(f"--name {name}: {wrong.message}", wrong.hint) from None
+            raise BadGroupName(name, wrong) from None
     called = name or given or name_of_folder(reader.folder)
     volumes = _resources(reader, parts.get("volumes"), "volume", called + "_", OF_VOLUME)
     networks = _resources(reader, parts.get("networks"), "network", called + "_", OF_NETWORK)
@@ -143,12 +175,12 @@ def _resources(
     reader: Reader, entry: Entry | None, kind: str, prefix: str, absent: Mapping[str, str]
 ) -> dict[str, Resource]:
     """Return the volumes or networks of a file, by the names that it has for them."""
-    found: dict[str, Resource] = {}
-    for one in reader.entries(entry.value, f"{kind}s") if entry is not None else ():
-        key, name, external = one.key.text, None, False
-        check_name(reader, one.key, identifier)
+    resources: dict[str, Resource] = {}
+    for item in reader.entries(entry.value, f"{kind}s") if entry is not None else ():
+        key, name, external = item.key.text, None, False
+        check_name(reader, item.key, identifier)
         known = ("name", "external", "driver", "labels", *(("internal",) if kind == "network" else ()))
-        for option in reader.entries(one.value, f"a {kind}", known, absent):
+        for option in reader.entries(item.value, f"a {kind}", known, absent):
             match option.key.text:
                 case "name":
                     name = reader.checked(identifier, option.value, "name")
@@ -167,9 +199,9 @@ def _resources(
         if kind == "network":
             plain = _default_network(prefix.removesuffix("_")) if key == "default" else plain
             if name in RESERVED:
-                reader.error(one.key.span, f"a network can't be called {name}", f"use network_mode: {name}")
-        found[key] = Resource(key, name or (key if external else plain), external, one.key.span)
-    return found
+                reader.error(item.key.span, f"a network can't be called {name}", f"use network_mode: {name}")
+        resources[key] = Resource(key, name or (key if external else plain), external, item.key.span)
+    return resources
 
 
 def _default_network(group: str) -> str:
@@ -179,22 +211,24 @@ def _default_network(group: str) -> str:
 
 def _files(reader: Reader, entry: Entry | None, what: str) -> dict[str, str]:
     """Return the files that `secrets` or `configs` name."""
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     absent = dict.fromkeys(
         ("environment", "content", "external", "template_driver", "driver"),
         "write it into a file, and name that: file:",
     )
-    for one in reader.entries(entry.value, what) if entry is not None else ():
-        options = reader.entries(one.value, f"one of {what}", ("file", "name", "labels"), absent)
+    for item in reader.entries(entry.value, what) if entry is not None else ():
+        options = reader.entries(item.value, f"one of {what}", ("file", "name", "labels"), absent)
         path = next((reader.text(option.value, "file") for option in options if option.key.text == "file"), None)
         if path is None:
-            if not isinstance(one.value, Map):
-                reader.error(one.key.span, f"{one.key.text} needs a file", "as in: file: ./token")
+            if not isinstance(item.value, Map):
+                reader.error(item.key.span, f"{item.key.text} needs a file", "as in: file: ./token")
             continue
-        found[one.key.text] = reader.host_path(path)
-        if not os.path.isfile(found[one.key.text]):
-            reader.error(one.value.span, f"there is no file {reader.shown_path(found[one.key.text])}", "write it first")
-    return found
+        files[item.key.text] = reader.host_path(path)
+        if not os.path.isfile(files[item.key.text]):
+            reader.error(
+                item.value.span, f"there is no file {reader.shown_path(files[item.key.text])}", "write it first"
+            )
+    return files
 
 
 def _read(path: str) -> bytes:
@@ -204,7 +238,7 @@ def _read(path: str) -> bytes:
     except OSError as wrong:
         raise FileUnusable(path, str(wrong.strerror), "name a file that can be read") from None
     if len(content) > MAX_BYTES:
-        raise UsageError(f"{path} has more than {MAX_BYTES:,} bytes", "is it a file of services?")
+        raise GroupFileTooLarge(path)
     return content
 
 
@@ -236,4 +270,4 @@ def _beside(path: str, user: Mapping[str, str]) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except BadVariables as bad:
-        raise UsageError(bad.at(beside), "as in: NAME=VALUE") from None
+        raise BadDotEnv(beside, bad) from None

@@ -51,12 +51,12 @@ def unnamed_volume(group: str, service: str, target: str) -> str:
 
 def read_volumes(reader: Reader, node: Node, volumes: Volumes) -> tuple[Mount, ...]:
     """Return the mounts of `volumes`."""
-    found = []
+    mounts = []
     for item in reader.items(node, "volumes"):
         mount = _long(reader, item, volumes) if isinstance(item, Map) else _short(reader, item, volumes)
         if mount is not None:
-            found.append(mount)
-    return tuple(found)
+            mounts.append(mount)
+    return tuple(mounts)
 
 
 def _short(reader: Reader, node: Node, volumes: Volumes) -> Mount | None:
@@ -132,8 +132,8 @@ def _options(reader: Reader, kind: str, given: dict[str, Node]) -> tuple[bool, i
 def read_tmpfs(reader: Reader, node: Node) -> tuple[Mount, ...]:
     """Return the mounts of `tmpfs`: paths, each with `:size=64m` or without."""
     nodes = (node,) if isinstance(node, Text) and not node.is_nothing else reader.items(node, "tmpfs")
-    found = [reader.checked(_tmpfs, node, "tmpfs") for node in nodes]
-    return tuple(mount.replace(span=each.span) for mount, each in zip(found, nodes, strict=True) if mount is not None)
+    mounts = [reader.checked(_tmpfs, node, "tmpfs") for node in nodes]
+    return tuple(mount.replace(span=each.span) for mount, each in zip(mounts, nodes, strict=True) if mount is not None)
 
 
 def _tmpfs(text: str) -> Mount:
@@ -153,7 +153,7 @@ def _tmpfs(text: str) -> Mount:
 def read_files(reader: Reader, node: Node, what: str, declared: Mapping[str, str], folder: str) -> tuple[Mount, ...]:
     """Return the mounts of `secrets` or `configs`: files of the host that show read-only, below `folder` unless
     told."""
-    found = []
+    mounts = []
     for item in reader.items(node, what):
         given: dict[str, str | None] = {}
         if isinstance(item, Map):
@@ -175,5 +175,5 @@ def read_files(reader: Reader, node: Node, what: str, declared: Mapping[str, str
             continue
         target = given.get("target") or name_
         path = target if target.startswith("/") else f"{folder.rstrip('/')}/{target}"
-        found.append(Mount("bind", declared[name_], path, True, span=item.span))
-    return tuple(found)
+        mounts.append(Mount("bind", declared[name_], path, True, span=item.span))
+    return tuple(mounts)

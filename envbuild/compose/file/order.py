@@ -4,25 +4,40 @@ from __future__ import annotations
 
 from envbuild.compose.file.model import Group, Service
 from envbuild.compose.file.reader import ServiceErrors
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.text.diagnostics import Diagnostic
 from envbuild.text.suggestion import did_you_mean
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
+
+
+@fields
+class NoSuchService(UsageError):
+    """The command line names a service that the file lacks."""
+
+    name: str
+    file: str
+    services: Sequence[str]
+
+    def text(self) -> tuple[str, str]:
+        hint = did_you_mean(self.name, self.services, f"it has: {', '.join(self.services)}")
+        return f"there is no service '{self.name}' in {self.file}", hint
 
 
 def wrong_dependencies(group: Group) -> list[Diagnostic]:
     """Return what is wrong with the dependencies of a file: services that are not there, and circles."""
-    found = []
+    problems = []
     names = [service.name for service in group.services]
     for service in group.services:
-        for one in service.depends:
-            if one.service not in names and one.required:
-                hint = did_you_mean(one.service, names, f"the services are: {', '.join(names)}")
-                found.append(
-                    group.problem(one.span, f"{service.name} depends on '{one.service}', which is not there", hint)
+        for dependency in service.depends:
+            if dependency.service not in names and dependency.required:
+                hint = did_you_mean(dependency.service, names, f"the services are: {', '.join(names)}")
+                problems.append(
+                    group.problem(
+                        dependency.span, f"{service.name} depends on '{dependency.service}', which is not there", hint
+                    )
                 )
     seen: set[frozenset[str]] = set()
     for service in group.services:
@@ -31,10 +46,10 @@ def wrong_dependencies(group: Group) -> list[Diagnostic]:
             seen.add(frozenset(circle))
             span = next(dependency.span for dependency in service.depends if dependency.service == circle[1])
             shown = " -> ".join(circle)
-            found.append(
+            problems.append(
                 group.problem(span, f"services wait for each other: {shown}", "one of them has to start first")
             )
-    return found
+    return problems
 
 
 def _circle(group: Group, start: Service) -> tuple[str, ...]:
@@ -60,11 +75,9 @@ def chosen(group: Group, names: Collection[str] = (), profiles: Collection[str] 
     """
     for name in names:
         if group.service(name) is None:
-            known = [service.name for service in group.services]
-            hint = did_you_mean(name, known, f"it has: {', '.join(known)}")
-            raise UsageError(f"there is no service '{name}' in {group.file}", hint)
+            raise NoSuchService(name, group.file, [service.name for service in group.services])
     # A service that is named brings its own profiles with it, as compose has it.
-    active = {*profiles, *(one for name in names for one in _named(group, name).profiles)}
+    active = {*profiles, *(profile for name in names for profile in _named(group, name).profiles)}
     enabled = {
         service.name
         for service in group.services
@@ -93,7 +106,7 @@ def chosen(group: Group, names: Collection[str] = (), profiles: Collection[str] 
     if wrong:
         raise ServiceErrors(wrong)
     # One with a scale of 0 is not to run.
-    return tuple(one for one in wanted.values() if one.scale)
+    return tuple(service for service in wanted.values() if service.scale)
 
 
 def _named(group: Group, name: str) -> Service:

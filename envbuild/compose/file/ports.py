@@ -16,13 +16,13 @@ _FORM = "as in: 8080:80, 127.0.0.1:8080:80, 5000-5009:5000-5009, 53:53/udp"
 
 def read_ports(reader: Reader, node: Node) -> tuple[Port, ...]:
     """Return all mappings of a service."""
-    found: list[Port] = []
+    ports: list[Port] = []
     for item in reader.items(node, "ports"):
         if isinstance(item, Map):
-            found += _long(reader, item)
+            ports += _long(reader, item)
         else:
-            found += reader.checked(short_ports, item, "a port") or ()
-    return tuple(found)
+            ports += reader.checked(short_ports, item, "a port") or ()
+    return tuple(ports)
 
 
 def short_ports(text: str) -> tuple[Port, ...]:
@@ -67,10 +67,10 @@ def port_range(text: str) -> tuple[int, ...]:
 
 
 def _range(text: str, whole: str) -> tuple[int, ...]:
-    found = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", text)
-    if not found:
+    match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", text)
+    if not match:
         raise InvalidValue(f"'{whole}' is not a valid port", _FORM)
-    first, last = int(found[1]), int(found[2] or found[1])
+    first, last = int(match[1]), int(match[2] or match[1])
     if not 1 <= first <= last <= 65_535:
         raise InvalidValue(f"'{text}' is not a valid port", "a port is a number from 1 to 65535")
     return tuple(range(first, last + 1))

@@ -58,7 +58,7 @@ class Reader:
     def finish(self) -> None:
         """Raise ServiceErrors if there were mistakes, in the order of their lines."""
         if self.errors:
-            raise ServiceErrors(sorted(self.errors, key=lambda one: (one.line, one.column)))
+            raise ServiceErrors(sorted(self.errors, key=lambda error: (error.line, error.column)))
 
     def text(self, node: Node, what: str) -> str | None:
         """Return the text of a word with its variables put in.
@@ -126,25 +126,25 @@ class Reader:
 
     def texts(self, node: Node, what: str) -> tuple[str, ...]:
         """Return the texts of a list."""
-        found = [self.value(item, f"each part of {what}") for item in self.items(node, what)]
-        return tuple(one for one in found if one is not None)
+        values = [self.value(item, f"each part of {what}") for item in self.items(node, what)]
+        return tuple(value for value in values if value is not None)
 
     def pairs(self, node: Node, what: str) -> tuple[tuple[str, str | None, Span], ...]:
         """Return (name, value, place) of a map or of a list of NAME=VALUE; the value is None where there is none."""
-        found: list[tuple[str, str | None, Span]] = []
+        pairs: list[tuple[str, str | None, Span]] = []
         if isinstance(node, List):
             for item in node.items:
                 text = self.text(item, f"each part of {what}")
                 if text is not None:
                     name, equals, value = text.partition("=")
-                    found.append((name, value if equals else None, item.span))
-            return tuple(found)
+                    pairs.append((name, value if equals else None, item.span))
+            return tuple(pairs)
         for entry in self.entries(node, what):
             nothing = isinstance(entry.value, Text) and entry.value.is_nothing
             value_ = None if nothing else self.value(entry.value, f"the value of {entry.key.text}")
             if nothing or value_ is not None:
-                found.append((entry.key.text, value_, entry.key.span))
-        return tuple(found)
+                pairs.append((entry.key.text, value_, entry.key.span))
+        return tuple(pairs)
 
     def host_path(self, text: str) -> str:
         """Return a path of the host: relative to the file's folder, `~` is the user's home."""

@@ -54,13 +54,13 @@ def read_service(reader: Reader, entry: Entry, declared: Declared) -> Service:
     """
     name, span = entry.key.text, entry.key.span
     check_name(reader, entry.key, identifier)
-    given = {one.key.text: one for one in reader.entries(entry.value, f"service {name}", KEYS, OF_SERVICE)}
+    given = {item.key.text: item for item in reader.entries(entry.value, f"service {name}", KEYS, OF_SERVICE)}
     volumes = Volumes(declared.group, name, declared.volumes)
     fields: Fields = {"name": name, "span": span}
-    for key, one in given.items():
-        if key in READERS and not (isinstance(one.value, Text) and one.value.is_nothing):
-            fields.update(READERS[key](reader, one.value))
-    nodes = {key: one.value for key, one in given.items()}
+    for key, item in given.items():
+        if key in READERS and not (isinstance(item.value, Text) and item.value.is_nothing):
+            fields.update(READERS[key](reader, item.value))
+    nodes = {key: item.value for key, item in given.items()}
     fields["mounts"] = (
         *(read_volumes(reader, nodes["volumes"], volumes) if "volumes" in nodes else ()),
         *(read_tmpfs(reader, nodes["tmpfs"]) if "tmpfs" in nodes else ()),
@@ -128,7 +128,7 @@ def _origin(reader: Reader, entry: Entry, given: Mapping[str, Entry]) -> Fields:
 def _network(
     reader: Reader, name: str, nodes: Mapping[str, Node], declared: Declared, container_name: str | None
 ) -> Fields:
-    aliases = tuple(dict.fromkeys(one for one in (name, container_name) if one))
+    aliases = tuple(dict.fromkeys(alias for alias in (name, container_name) if alias))
     if "network_mode" in nodes:
         mode = reader.text(nodes["network_mode"], "network_mode")
         if "networks" in nodes:
@@ -155,6 +155,6 @@ def _network(
         hint = did_you_mean(key, declared.networks, f"declare it: networks: {{{key}: }}")
         reader.error(span, f"there is no network '{key}'", hint)
         return {}
-    for one in reader.entries(options, "a service's network", ("aliases",), OF_SERVICE_NETWORK) if options else ():
-        aliases = tuple(dict.fromkeys((*aliases, *reader.texts(one.value, "aliases"))))
+    for option in reader.entries(options, "a service's network", ("aliases",), OF_SERVICE_NETWORK) if options else ():
+        aliases = tuple(dict.fromkeys((*aliases, *reader.texts(option.value, "aliases"))))
     return {"network": declared.networks[key].name, "aliases": aliases}

@@ -18,12 +18,12 @@ _UNCLEAR = re.compile(r"[-+]?(0[0-9_]+|0o[0-7]+|0x[0-9a-fA-F_]+|0b[01_]+|[0-9]+(
 
 def seconds(text: str) -> float:
     """Return a duration, from `10s`, `1m30s`, `1h`, `500ms`."""
-    found = _DURATION.fullmatch(text)
+    match = _DURATION.fullmatch(text)
     if text == "0":
         return 0.0
-    if not text or not found:
+    if not text or not match:
         raise InvalidValue(f"'{text}' is not a valid duration", "a duration is written 10s, 1m30s or 500ms")
-    hours, minutes, whole, thousandths, millionths = (float(one or 0) for one in found.groups())
+    hours, minutes, whole, thousandths, millionths = (float(group or 0) for group in match.groups())
     total = 3600 * hours + 60 * minutes + whole + thousandths / 1e3 + millionths / 1e6
     if total >= 1e9:
         raise InvalidValue(f"'{text}' is longer than 30 years", "give less")

@@ -96,35 +96,35 @@ class _Reader:
         self._error = error
         self._count = 0
 
-    def node(self, found: YamlNode, above: tuple[int, ...]) -> Node:
+    def node(self, yaml_node: YamlNode, above: tuple[int, ...]) -> Node:
         self._count += 1
-        span = _span(found)
+        span = _span(yaml_node)
         if self._count > MAX_NODES:
             raise BadYaml(span, f"the file comes to more than {MAX_NODES:,} values", "use fewer aliases of aliases")
         if len(above) > MAX_DEPTH:
             raise BadYaml(span, "lists and maps are nested too deep", "")
-        if id(found) in above:
+        if id(yaml_node) in above:
             raise BadYaml(span, "an anchor holds an alias of itself", "name another anchor")
-        if not found.tag.startswith(_STANDARD):
-            self._error(span, f"the tag {found.tag} has no meaning here", "leave it out")
-        above = (*above, id(found))
-        if isinstance(found, YamlText):
+        if not yaml_node.tag.startswith(_STANDARD):
+            self._error(span, f"the tag {yaml_node.tag} has no meaning here", "leave it out")
+        above = (*above, id(yaml_node))
+        if isinstance(yaml_node, YamlText):
             # An escape can make what no name, path or variable of the system can hold.
-            if strange := _STRANGE.search(found.value):
+            if strange := _STRANGE.search(yaml_node.value):
                 self._error(span, f"the character U+{ord(strange[0]):04X} can't stand here", "leave it out")
-            text = _STRANGE.sub("\N{REPLACEMENT CHARACTER}", found.value)
-            return Text(text, found.style is None, span)
-        if isinstance(found, YamlList):
-            return List(tuple(self.node(one, above) for one in found.value), span)
-        assert isinstance(found, YamlMap)
-        return Map(tuple(self._entries(found, above)), span)
+            text = _STRANGE.sub("\N{REPLACEMENT CHARACTER}", yaml_node.value)
+            return Text(text, yaml_node.style is None, span)
+        if isinstance(yaml_node, YamlList):
+            return List(tuple(self.node(item, above) for item in yaml_node.value), span)
+        assert isinstance(yaml_node, YamlMap)
+        return Map(tuple(self._entries(yaml_node, above)), span)
 
-    def _entries(self, found: YamlMap, above: tuple[int, ...]) -> list[Entry]:
+    def _entries(self, yaml_map: YamlMap, above: tuple[int, ...]) -> list[Entry]:
         """Return its own entries after those that `<<` brings, of which its own ones replace those of the same key."""
         own: dict[str, Entry] = {}
         merged: dict[str, Entry] = {}
         seen: dict[str, int] = {}
-        for key_node, value_node in found.value:
+        for key_node, value_node in yaml_map.value:
             key = self.node(key_node, above)
             if not isinstance(key, Text):
                 self._error(key.span, "a key has to be a word", "")

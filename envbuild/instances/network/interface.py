@@ -41,5 +41,5 @@ class Network:
 
 def with_bind(request: Request, bind: Bind) -> Request:
     """Return the request with this shown at its target, instead of what was to be there."""
-    kept = tuple(one for one in request.binds if one.target != bind.target)
+    kept = tuple(other for other in request.binds if other.target != bind.target)
     return request.replace(binds=(*kept, bind))

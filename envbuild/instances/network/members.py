@@ -82,16 +82,16 @@ def put(descriptor: int, entry: Entry) -> None:
 
 def living(network: str) -> list[Entry]:
     """Return the members that live. What others left is taken away, with the whole network if there is nobody."""
-    found = []
+    members = []
     names = os.listdir(network) if os.path.isdir(network) else []
     for name in names:
         if name != HOSTS:
             entry = _read(f"{network}/{name}")
             if entry is not None:
-                found.append(entry)
-    if names and not found:
+                members.append(entry)
+    if names and not members:
         shutil.rmtree(network)
-    return found
+    return members
 
 
 def tell_names(network: str) -> str:
@@ -123,13 +123,13 @@ def tidy(folder: str) -> None:
 
 def subnets(folder: str) -> set[int]:
     """Return the numbers that the networks of a store have."""
-    found = set()
+    numbers = set()
     for name in os.listdir(folder):
         try:
-            found |= {member.subnet for member in living(f"{folder}/{name}")} if name != LOCK else set()
+            numbers |= {member.subnet for member in living(f"{folder}/{name}")} if name != LOCK else set()
         except MemberDamaged:
             continue  # two networks with one number do not meet: each has a namespace of its own
-    return found
+    return numbers
 
 
 def _read(path: str) -> Entry | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from envbuild.errors import WorkFailed
+from envbuild.errors import WorkFailed, fields
 from envbuild.instances.init_process import start_time
 from envbuild.instances.network import members
 from envbuild.instances.network.interface import Network, with_bind
@@ -24,6 +24,46 @@ from envbuild.sandbox.user_namespace import IdMap, enter_user_namespace, join_us
 BRIDGE, INSIDE = "bridge", "eth0"
 PREFIX = 24
 _FIRST, _LAST = 2, 254
+
+
+@fields
+class NetworkFull(WorkFailed):
+    """A named network has as many members as addresses."""
+
+    name: str
+    members: int
+
+    def text(self) -> tuple[str, str]:
+        return f"the network {self.name} is full: {self.members} instances", "use another --network"
+
+
+@fields
+class CannotJoin(WorkFailed):
+    """A named network that lives can't be entered."""
+
+    name: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return f"the network {self.name} can't be joined: {self.reason}", "its instances must be your own: envbuild ps"
+
+
+@fields
+class CannotMakeNetwork(WorkFailed):
+    """The kernel makes no bridge."""
+
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return f"a network can't be made: {self.reason}", "it needs a kernel with CONFIG_BRIDGE"
+
+
+@fields
+class TooManyNetworks(WorkFailed):
+    """All numbers of networks are in use."""
+
+    def text(self) -> tuple[str, str]:
+        return "there are 256 networks already", "end the instances of one of them: envbuild ps"
 
 
 class NamedNetwork(Network):
@@ -59,7 +99,7 @@ class NamedNetwork(Network):
             taken = {member.number for member in members.living(self._network)}
             free = [number for number in range(_FIRST, _LAST + 1) if number not in taken]
             if not free:
-                raise WorkFailed(f"the network {self._name} is full: {len(taken)} instances", "use another --network")
+                raise NetworkFull(self._name, len(taken))
             self._entry = self._entry.replace(number=free[0], names=tuple(dict.fromkeys(names)))
             members.put(self._held, self._entry)
             hosts = members.tell_names(self._network)
@@ -120,7 +160,7 @@ def _enter_as(name: str, others: list[Entry]) -> IdMap:
         finally:
             os.close(folder)
     reason = problem.strerror if problem is not None else "nobody is there"
-    raise WorkFailed(f"the network {name} can't be joined: {reason}", "its instances must be your own: envbuild ps")
+    raise CannotJoin(name, str(reason))
 
 
 def _make() -> None:
@@ -132,9 +172,7 @@ def _make() -> None:
             links.add_bridge(BRIDGE)
             links.raise_up(BRIDGE)
     except OSError as error:
-        raise WorkFailed(
-            f"a network can't be made: {error.strerror}", "it needs a kernel with CONFIG_BRIDGE"
-        ) from error
+        raise CannotMakeNetwork(str(error.strerror)) from error
 
 
 def _free_subnet(taken: set[int]) -> int:
@@ -150,4 +188,4 @@ def _free_subnet(taken: set[int]) -> int:
         address = 10 << 24 | 89 << 16 | number << 8
         if number not in taken and not any(mask and (address ^ target) & mask == 0 for target, mask in routes):
             return number
-    raise WorkFailed("there are 256 networks already", "end the instances of one of them: envbuild ps")
+    raise TooManyNetworks

@@ -15,6 +15,7 @@ from collections import deque
 from socket import IPPROTO_TCP, TCP_NODELAY, socket
 
 from envbuild.instances.descriptor_limits import allowance, raise_limit
+from envbuild.instances.network.port_traffic import PortTraffic
 from envbuild.instances.network.ports import Port
 from envbuild.instances.network.tcp_relay import EDGES, Connection, Direction, Places, reset
 from envbuild.instances.network.udp_relay import UdpRelay
@@ -35,8 +36,9 @@ _SWEEP = 10.0
 class PortForwarder:
     """The ports of one instance, over all restarts of its command."""
 
-    def __init__(self, opened: list[tuple[Port, socket]], session: Session) -> None:
-        self._listeners = {one.fileno(): (port, one) for port, one in opened}
+    def __init__(self, opened: list[tuple[Port, socket]], session: Session, folder: str) -> None:
+        """`folder` is the instance's own, where it says what went through."""
+        self._listeners = {listener.fileno(): (port, listener) for port, listener in opened}
         self._session = session
         self._lock = threading.Lock()
         self._stock: dict[str, deque[int]] = {"tcp": deque(), "udp": deque()}
@@ -44,6 +46,7 @@ class PortForwarder:
         self._fresh = False
         self._closing = False
         self._places = Places()
+        self._traffic = PortTraffic(folder)
         self._connections: dict[int, Connection] = {}
         self._more: dict[Direction, Connection] = {}
         self._deaf: set[int] = set()
@@ -54,7 +57,9 @@ class PortForwarder:
         if self._listeners:
             self._epoll = select.epoll()
             self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-            self._datagrams = UdpRelay(lambda: self._inner("udp"), self._watch, self._forget, self._is_full)
+            self._datagrams = UdpRelay(
+                self._traffic, lambda: self._inner("udp"), self._watch, self._forget, self._is_full
+            )
 
     def start(self) -> None:
         """Begin to serve."""
@@ -85,8 +90,8 @@ class PortForwarder:
     def close(self) -> None:
         """End it: the ports are free, and every connection is reset."""
         if self._thread is None:
-            for _, one in self._listeners.values():
-                one.close()
+            for _, listener in self._listeners.values():
+                listener.close()
             return
         self._closing = True
         self._ring()
@@ -97,9 +102,9 @@ class PortForwarder:
 
     def _take(self, protocol: str, count: int, descriptors: tuple[int, ...]) -> None:
         fitting = [descriptor for descriptor in descriptors if descriptor < self._ceiling]
-        for one in descriptors:
-            if one >= self._ceiling:
-                os.close(one)
+        for descriptor in descriptors:
+            if descriptor >= self._ceiling:
+                os.close(descriptor)
         with self._lock:
             rings = not self._stock[protocol]
             self._stock[protocol].extend(fitting)
@@ -141,6 +146,7 @@ class PortForwarder:
 
     def _serve(self) -> None:
         connections, poll = self._connections, self._epoll.poll
+        self._traffic.begin()
         while True:
             for descriptor, events in poll(self._seconds()):
                 connection = connections.get(descriptor)
@@ -164,13 +170,16 @@ class PortForwarder:
                 self._datagrams.stocked()
             if len(self._datagrams):
                 self._datagrams.expire()
+            self._traffic.tell()
 
     def _seconds(self) -> float | None:
         if self._more:
             return 0
-        if self._paused:
-            return max(0.0, self._paused - time.monotonic())
-        return _SWEEP if len(self._datagrams) else None
+        seconds = _SWEEP if len(self._datagrams) else None
+        for sooner in (self._traffic.seconds(), max(0.0, self._paused - time.monotonic()) if self._paused else None):
+            if sooner is not None:
+                seconds = sooner if seconds is None else min(seconds, sooner)
+        return seconds
 
     def _answer_bell(self) -> None:
         with self._lock:
@@ -209,7 +218,7 @@ class PortForwarder:
             if inner is None:
                 reset(outer)  # the instance has no network just now, as between two starts: as if nobody listened
                 continue
-            self._begin(Connection(outer, inner, port.inside, self._places, self._ceiling))
+            self._begin(Connection(outer, inner, port.inside, self._places, self._ceiling, self._traffic))
 
     def _give_back(self, inner: socket) -> None:
         with self._lock:
@@ -285,8 +294,8 @@ class PortForwarder:
         for direction in connection.directions:
             self._more.pop(direction, None)
         # Closing takes them out of what is watched: nobody else holds them.
-        for one in (connection.outer, connection.inner):
-            self._connections.pop(one.fileno(), None)
+        for side in (connection.outer, connection.inner):
+            self._connections.pop(side.fileno(), None)
         connection.close(broken=broken)
         self._go_on_after_pause()
 
@@ -295,11 +304,11 @@ class PortForwarder:
         if self._paused:
             self._paused = time.monotonic()
 
-    def _watch(self, one: socket) -> None:
-        self._epoll.register(one.fileno(), select.EPOLLIN)
+    def _watch(self, side: socket) -> None:
+        self._epoll.register(side.fileno(), select.EPOLLIN)
 
-    def _forget(self, one: socket) -> None:
-        self._epoll.unregister(one.fileno())
+    def _forget(self, side: socket) -> None:
+        self._epoll.unregister(side.fileno())
         self._go_on_after_pause()
 
     def _end_all(self) -> None:
@@ -307,8 +316,9 @@ class PortForwarder:
             connection.close(broken=True)
         self._connections.clear()
         self._datagrams.clear()
-        for _, one in self._listeners.values():
-            one.close()
+        self._traffic.close()
+        for _, listener in self._listeners.values():
+            listener.close()
         self._session.sockets = drop
         with self._lock:
             self._empty()

@@ -54,6 +54,18 @@ class PortTaken(WorkFailed):
         return f"{address}:{port.number}/{port.protocol} can't be opened: {error.strerror or error}", hint
 
 
+@fields
+class UnequalRanges(UsageError):
+    """Ranges of ports of the host and inside that differ in length."""
+
+    mapping: str
+    outside: int
+    inside: int
+
+    def text(self) -> tuple[str, str]:
+        return f"-p {self.mapping}: {self.outside} ports for {self.inside} inside", "give ranges of one length"
+
+
 def parse_ports(text: str) -> tuple[Port, ...]:
     """Return the mappings of `-p [[ADDRESS:]PORT:]INSIDE[/udp]`, where PORT and INSIDE may be ranges of one length.
 
@@ -76,7 +88,7 @@ def parse_ports(text: str) -> tuple[Port, ...]:
     elif len(outside) == len(inside):
         numbers = list(outside)
     else:
-        raise UsageError(f"-p {text}: {len(outside)} ports for {len(inside)} inside", "give ranges of one length")
+        raise UnequalRanges(text, len(outside), len(inside))
     pairs = zip(numbers, inside, strict=True)
     return tuple(Port(host.strip("[]"), number, pair, protocol or "tcp") for number, pair in pairs)
 

@@ -11,7 +11,7 @@ import fcntl
 import os
 from socket import AF_UNIX, SOCK_STREAM, socket, socketpair
 
-from envbuild.errors import MachineLacks, WorkFailed
+from envbuild.errors import MachineLacks, WorkFailed, fields
 from envbuild.instances.messages import CONNECT_REQUESTS, CONNECT_RESULTS, ConnectRequest, ConnectResult
 from envbuild.instances.network.interface import Network, with_bind
 from envbuild.linux import signals as signal
@@ -41,6 +41,39 @@ SLIRP = (
 )
 
 
+@fields
+class NoNetworkTool(MachineLacks):
+    """No program that private networks are made with is installed."""
+
+    def text(self) -> tuple[str, str]:
+        return "--network private needs pasta or slirp4netns", "install one: apt-get install passt"
+
+
+@fields
+class NoTun(MachineLacks):
+    """The device that private networks are made with can't be opened."""
+
+    error: OSError
+
+    def text(self) -> tuple[str, str]:
+        mend = f"allow it: chmod 0666 {TUN}" if self.error.errno == errno.EACCES else "load its module: modprobe tun"
+        return f"--network private needs {TUN}: {self.error.strerror}", mend
+
+
+@fields
+class NotConnected(WorkFailed):
+    """The program that connects an instance to the world did not come up."""
+
+    program: str
+    reason: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.program} can't connect the instance: {self.reason}",
+            "see whether this machine itself is connected (ip route), or use --network host",
+        )
+
+
 class Tool(Record):
     """The program: `detaches` when it goes to the background by itself as soon as the network is up."""
 
@@ -58,12 +91,11 @@ def find_tool() -> Tool:
     elif path := find_program("slirp4netns"):
         tool = Tool(path, ("slirp4netns", *SLIRP.split()), False)
     if tool is None:
-        raise MachineLacks("--network private needs pasta or slirp4netns", "install one: apt-get install passt")
+        raise NoNetworkTool
     try:
         os.close(os.open(TUN, os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:
-        mend = f"allow it: chmod 0666 {TUN}" if error.errno == errno.EACCES else "load its module: modprobe tun"
-        raise MachineLacks(f"--network private needs {TUN}: {error.strerror}", mend) from error
+        raise NoTun(error) from error
     return tool
 
 
@@ -92,10 +124,7 @@ class PrivateNetwork(Network):
         received = receive(self._orders, CONNECT_RESULTS)
         reason = "it was ended" if received is None else received[0].reason
         if reason:
-            raise WorkFailed(
-                f"{self._tool.words[0]} can't connect the instance: {reason}",
-                "see whether this machine itself is connected (ip route), or use --network host",
-            )
+            raise NotConnected(self._tool.words[0], reason)
 
 
 def _search() -> str:
@@ -160,9 +189,11 @@ def _start(tool: Tool, network: int, user: int) -> str:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
             # First out of the way of the numbers that the program knows them by.
-            high = [fcntl.fcntl(one, fcntl.F_DUPFD, _READY + 1) for one in (network, user, ready_end, said)]
-            for place, one in zip((_NET, _USER, _READY, 2), high, strict=True):
-                os.dup2(one, place)
+            high = [
+                fcntl.fcntl(descriptor, fcntl.F_DUPFD, _READY + 1) for descriptor in (network, user, ready_end, said)
+            ]
+            for place, descriptor in zip((_NET, _USER, _READY, 2), high, strict=True):
+                os.dup2(descriptor, place)
             os.close(_CONTROL)
             syscalls.close_range(_READY + 1, on_exec=False)
             os.execv(tool.path, tool.words)

@@ -6,7 +6,7 @@ second thread: for a named network it enters namespaces that others are in alrea
 
 from __future__ import annotations
 
-from envbuild.errors import UsageError
+from envbuild.errors import UsageError, fields
 from envbuild.instances.instance_names import check_name
 from envbuild.instances.network import PRIVATE_NETWORK, RESERVED
 from envbuild.instances.network.interface import Network
@@ -18,11 +18,21 @@ FOLDER = "networks"
 """Where in a store the named networks are."""
 
 
+@fields
+class NetworkOfDocker(UsageError):
+    """docker has a network of this name, and means another one by it."""
+
+    name: str
+
+    def text(self) -> tuple[str, str]:
+        return f"--network {self.name}: that is docker's network", f"as in: --network {PRIVATE_NETWORK}"
+
+
 def check_network(name: str) -> None:
     """Raise BadName for what can't be a network's name, and MachineLacks where this machine can't do it: before
     anything starts."""
     if name in OF_DOCKER:
-        raise UsageError(f"--network {name}: that is docker's network", f"as in: --network {PRIVATE_NETWORK}")
+        raise NetworkOfDocker(name)
     if name not in RESERVED:
         check_name(name, "a network")
     if name == PRIVATE_NETWORK:

@@ -13,6 +13,8 @@ import select
 import socket as sockets
 from socket import socket
 
+from envbuild.instances.network.port_traffic import Count, PortTraffic
+
 EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 """What a socket of a connection is watched for."""
 _READABLE = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
@@ -30,22 +32,24 @@ _buffer = bytearray(_MESSAGE)
 _view = memoryview(_buffer)
 
 
-def reset(one: socket) -> None:
+def reset(connection: socket) -> None:
     """Close a connection so that the other side is told that it broke off."""
     try:
-        one.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, _RESET)
+        connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_LINGER, _RESET)
     except OSError:
         pass  # it is gone already
-    one.close()
+    connection.close()
 
 
 class Direction:
-    """One direction of a connection. What was read and could not be written yet waits in `left` or in the pipe."""
+    """One direction of a connection, whose bytes `moved` counts. What was read and could not be written yet waits in
+    `left` or in the pipe."""
 
-    __slots__ = ("_bulk", "_ceiling", "_held", "_left", "_pipe", "ending", "over", "source", "target")
+    __slots__ = ("_bulk", "_ceiling", "_held", "_left", "_moved", "_pipe", "ending", "over", "source", "target")
 
-    def __init__(self, source: socket, target: socket, ceiling: int) -> None:
+    def __init__(self, source: socket, target: socket, ceiling: int, moved: Count) -> None:
         self._ceiling = ceiling
+        self._moved = moved
         self.source = source
         self.target = target
         self.ending = False
@@ -82,6 +86,7 @@ class Direction:
             sent = self.target.send(_view[:count])
         except BlockingIOError:
             sent = 0
+        self._moved.bytes += sent
         if sent < count:
             self._left = bytes(_view[sent:count])
         if count == _MESSAGE:
@@ -104,10 +109,14 @@ class Direction:
         """Write what waits; False if some of it still does."""
         try:
             while self._left:
-                self._left = self._left[self.target.send(self._left) :]
+                sent = self.target.send(self._left)
+                self._moved.bytes += sent
+                self._left = self._left[sent:]
             while self._held:
                 assert self._pipe is not None
-                self._held -= os.splice(self._pipe[0], self.target.fileno(), self._held)
+                sent = os.splice(self._pipe[0], self.target.fileno(), self._held)
+                self._moved.bytes += sent
+                self._held -= sent
         except BlockingIOError:
             return False
         return True
@@ -159,7 +168,7 @@ class Places:
         # In this order: a socket that was refused at an IPv4 address can't be used for IPv6 (tried on Linux 6.18).
         return [self._found[port]] if port in self._found else ["::ffff:127.0.0.1", "::1"]
 
-    def found(self, port: int, address: str) -> None:
+    def remember(self, port: int, address: str) -> None:
         """A service was found there: the next connection need not look for it."""
         self._found[port] = address
 
@@ -174,13 +183,15 @@ class Connection:
 
     __slots__ = ("_addresses", "_in", "_out", "_places", "connected", "inner", "outer", "port")
 
-    def __init__(self, outer: socket, inner: socket, port: int, places: Places, ceiling: int) -> None:
+    def __init__(
+        self, outer: socket, inner: socket, port: int, places: Places, ceiling: int, traffic: PortTraffic
+    ) -> None:
         self.outer = outer
         self.inner = inner
         self.port = port
         self.connected = False
-        self._in = Direction(outer, inner, ceiling)
-        self._out = Direction(inner, outer, ceiling)
+        self._in = Direction(outer, inner, ceiling, traffic.inward)
+        self._out = Direction(inner, outer, ceiling, traffic.outward)
         self._places = places
         self._addresses = places.of(inner, port)
 
@@ -189,7 +200,7 @@ class Connection:
         while True:
             error = self.inner.connect_ex((self._addresses[-1], self.port))
             if error in (0, errno.EISCONN):
-                self._places.found(self.port, self._addresses[-1])
+                self._places.remember(self.port, self._addresses[-1])
                 self.connected = True
                 return True
             if error == errno.EALREADY:
@@ -241,8 +252,8 @@ class Connection:
         """Close both sockets; a `broken` connection is reset at both ends."""
         self._in.close()
         self._out.close()
-        for one in (self.outer, self.inner):
+        for side in (self.outer, self.inner):
             if broken:
-                reset(one)
+                reset(side)
             else:
-                one.close()
+                side.close()

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from socket import socket
 
+from envbuild.instances.network.port_traffic import PortTraffic
+
 MAX_FLOWS = 1024
 """So many senders at once have a socket inside; the one that was silent longest makes room."""
 IDLE = 60.0
@@ -33,13 +35,16 @@ class UdpRelay:
 
     def __init__(
         self,
+        traffic: PortTraffic,
         take: Callable[[], socket | None],
         watch: Callable[[socket], None],
         forget: Callable[[socket], None],
         full: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`take` gives a socket inside, None if there is none just now; `watch` has the answers of one looked for and
-        `forget` ends that. While it is `full` there is none for a new sender until another one is forgotten."""
+        """`traffic` counts what is passed on. `take` gives a socket inside, None if there is none just now; `watch` has
+        the answers of one looked for and `forget` ends that. While it is `full` there is none for a new sender until
+        another one is forgotten."""
+        self._traffic = traffic
         self._take = take
         self._watch = watch
         self._forget = forget
@@ -70,8 +75,8 @@ class UdpRelay:
     def stocked(self) -> None:
         """There are sockets inside again."""
         waiting, self._waiting = self._waiting, []
-        for number, one in enumerate(waiting):
-            if not self._pass(*one):
+        for number, datagram in enumerate(waiting):
+            if not self._pass(*datagram):
                 self._waiting = waiting[number:]
                 return
 
@@ -81,7 +86,8 @@ class UdpRelay:
         flow.used = time.monotonic()
         for _ in range(_ROUNDS):
             try:
-                flow.listener.sendto(flow.inner.recv(_MAX_DATAGRAM), flow.address)  # type: ignore[call-overload]
+                answer = flow.inner.recv(_MAX_DATAGRAM)
+                self._traffic.outward.bytes += flow.listener.sendto(answer, flow.address)  # type: ignore[call-overload]
             except OSError:
                 return  # no more of it; or nobody listens there, or the way back is full: a datagram may be lost
 
@@ -117,7 +123,7 @@ class UdpRelay:
             flow = self._begin(_Flow(key, listener, inner, address), port)
         flow.used = time.monotonic()
         try:
-            flow.inner.send(data)
+            self._traffic.inward.bytes += flow.inner.send(data)
         except OSError:
             pass  # nobody listens there: a datagram may be lost
         return True
@@ -132,7 +138,7 @@ class UdpRelay:
         return flow
 
     def _longest_silent(self) -> _Flow:
-        return min(self._flows.values(), key=lambda one: one.used)
+        return min(self._flows.values(), key=lambda flow: flow.used)
 
     def _end(self, flow: _Flow) -> None:
         del self._flows[flow.key]

@@ -22,7 +22,9 @@ function main () {
     if (there) clear(folder)
     unpack(one.file, folder)
   }
+  for (const [at, target] of order.links || []) lead(path.join(modules, at), path.join(modules, target))
   for (const one of order.install) link(one.path)
+  for (const [at] of order.links || []) link(at)
   manifest()
 }
 
@@ -95,6 +97,13 @@ function pax (body) {
     at += length
   }
   return found
+}
+
+// A link of another manager's layout; what is there already, of an earlier statement, is replaced.
+function lead (at, target) {
+  fs.mkdirSync(path.dirname(at), { recursive: true })
+  fs.rmSync(at, { recursive: true, force: true })
+  fs.symlinkSync(path.relative(path.dirname(at), target), at)
 }
 
 // package.json's bin (npm's documentation, "package.json"): a path, or paths by name; or all of directories.bin.

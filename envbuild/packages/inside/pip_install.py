@@ -178,10 +178,10 @@ def remove(name, folder):
     """Remove another version of a distribution, by its RECORD."""
     import csv
 
-    for found in os.listdir(folder):
-        if not found.endswith(".dist-info") or normal(found.split("-")[0]) != normal(name):
+    for item in os.listdir(folder):
+        if not item.endswith(".dist-info") or normal(item.split("-")[0]) != normal(name):
             continue
-        record = f"{folder}/{found}/RECORD"
+        record = f"{folder}/{item}/RECORD"
         with open(record, newline="", encoding="utf-8") as file:
             paths = [os.path.join(folder, row[0]) for row in csv.reader(file) if row]
         folders = set()

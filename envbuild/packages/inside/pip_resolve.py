@@ -48,9 +48,9 @@ def main(order):
     built = sorted(glob.glob(order["out"] + "/build-*.json"))
     # Code of packages ran beside: a pipe under such a name would be waited for.
     reports = [report, *(path for path in built if stat.S_ISREG(os.lstat(path).st_mode))]
-    found = [entry(item, path != report) for path in reports for item in load(path).get("install", [])]
+    distributions = [entry(item, path != report) for path in reports for item in load(path).get("install", [])]
     with open(order["out"] + "/found.json", "w") as file:
-        json.dump({"found": found, "pip": pip, "had": fresh and bool(order["have"])}, file)
+        json.dump({"found": distributions, "pip": pip, "had": fresh and bool(order["have"])}, file)
     return 0
 
 

@@ -43,12 +43,12 @@ def debian_packages(read: Read, walked: Walked, distribution: str) -> Iterator[C
 
 def has_debian_packages(status: str, wanted: set[tuple[str, str]]) -> bool:
     """Return whether dpkg's status has all of these (name, version) as installed; foreign ones are `name:ARCH`."""
-    found: set[tuple[str, str]] = set()
+    installed: set[tuple[str, str]] = set()
     for fields in stanzas(status):
         if fields.get("status", "").endswith(f" {INSTALLED}"):
             name, version = fields.get("package", ""), fields.get("version", "")
-            found |= {(name, version), (f"{name}:{fields.get('architecture', '')}", version)}
-    return wanted <= found
+            installed |= {(name, version), (f"{name}:{fields.get('architecture', '')}", version)}
+    return wanted <= installed
 
 
 def is_installed(status: str) -> bool:

@@ -35,15 +35,15 @@ def comparison_comment(report: dict[str, Any], title: Markdown | None = None) ->
     return text
 
 
-def review_comment(found: list[dict[str, Any]], title: str) -> Markdown:
+def review_comment(findings: list[dict[str, Any]], title: str) -> Markdown:
     """Return for each recipe whether its lock is up to date, and what changed. What is wrong is never left out for
     length."""
     parts = [fill("## Environments, {}", code(title))]
-    if not found:
+    if not findings:
         parts.append(fill("No recipe with a lock is concerned."))
-    states = [list(_state(finding)) for finding in found]
+    states = [list(_state(finding)) for finding in findings]
     left = MAX_CHARACTERS - sum(len(part) + 2 for state in states for part in state)
-    for finding, state in zip(found, states, strict=True):
+    for finding, state in zip(findings, states, strict=True):
         parts += state
         details = _details(finding)
         left -= len(details) + 2
@@ -237,10 +237,10 @@ def _facts(facts: list[dict[str, Any]], most: int) -> Markdown:
 
 def _network(network: list[dict[str, Any]], most: int) -> Markdown:
     rows = [fill("| network | | old | new |"), fill("| --- | --- | --- | --- |")]
-    for one in network[:most]:
-        words = fill(NETWORK_WORDS[one["kind"], one["verb"]])
-        old, new = (_said(short_digests(one[side])) for side in ("old", "new"))
-        rows.append(fill("| {} | {} | {} | {} |", words, cell(one["name"]), old, new))
+    for difference in network[:most]:
+        words = fill(NETWORK_WORDS[difference["kind"], difference["verb"]])
+        old, new = (_said(short_digests(difference[side])) for side in ("old", "new"))
+        rows.append(fill("| {} | {} | {} | {} |", words, cell(difference["name"]), old, new))
     return _listed(fill("**Network**"), rows, len(network), most)
 
 

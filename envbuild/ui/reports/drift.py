@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _FOLDED = ("record", "script", "git")
-SHOWN = 20
+MAX_SHOWN = 20
 """Paths that are named on a terminal of those that lines do not express."""
 
 
@@ -117,7 +117,7 @@ def commit_lines(plain: dict[str, Any], output: Output) -> Iterator[str]:
         yield output.paint(
             "the image has what look like keys or passwords; do not hand it on without a look:", "warning"
         )
-        yield from (f"  {visible(path)}" for path in plain["secrets"][:SHOWN])
+        yield from (f"  {visible(path)}" for path in plain["secrets"][:MAX_SHOWN])
     if plain["recipe"] is None:
         return
     if not plain["portable"]:
@@ -152,11 +152,11 @@ def _left(paths: list[dict[str, Any]], output: Output) -> Iterator[str]:
     folded = Counter(path["reason"] for path in paths if path["why"] in _FOLDED)
     yield from (f"  {count(number, 'path')}: {reason}" for reason, number in folded.items())
     named = [path for path in paths if path["why"] not in _FOLDED]
-    for row in named[:SHOWN]:
+    for row in named[:MAX_SHOWN]:
         what = f"{row['verb']} {', '.join(row['what'])}".rstrip()
         yield f"  {visible(row['path'])}  {what}: {row['reason']}"
-    if len(named) > SHOWN:
-        yield f"  and {len(named) - SHOWN} more (at the end of the recipe, and with --format json)"
+    if len(named) > MAX_SHOWN:
+        yield f"  and {len(named) - MAX_SHOWN} more (at the end of the recipe, and with --format json)"
 
 
 def _noise(rules: Iterable[Rule]) -> list[dict[str, Any]]:

@@ -25,27 +25,27 @@ def one_line(log_entry: LogEntry, output: Output, here: str = "") -> str:
 def lines(log_entry: LogEntry, output: Output, here: str = "") -> list[str]:
     """Return an entry in full, with an empty line behind it; `here` is as for `one_line`."""
     known = log_entry.entry.known
-    found = [one_line(log_entry, output, here)]
+    shown = [one_line(log_entry, output, here)]
     build = log_entry.route[0] if log_entry.route else log_entry.entry
     origin = build.known
     if log_entry.commit:
         branch = f" ({visible(origin['branch'])})" if origin.get("branch") else ""
         dirty = "" if log_entry.committed else ", with changes that were never committed"
-        found.append(f"    git      {log_entry.commit[:12]}{branch} {visible(origin.get('file', ''))}{dirty}")
+        shown.append(f"    git      {log_entry.commit[:12]}{branch} {visible(origin.get('file', ''))}{dirty}")
     by = visible(known.get("user", ""))
     if log_entry.entry.action == BUILD and "seconds" in known:
         ran = f"{count(known.get('ran', 0), 'step')} ran, {known.get('cached', 0)} cached"
         by = f"{by + ', ' if by else ''}{ran}, {duration(known['seconds'])}"
     if by:
-        found.append(f"    by       {by}")
+        shown.append(f"    by       {by}")
     if log_entry.route:
         way = [f"{_full(step, here)} {iso(step.moved)} ({visible(_action(step))})" for step in log_entry.route]
-        found.append(f"    way      {' -> '.join(way)}")
+        shown.append(f"    way      {' -> '.join(way)}")
     if log_entry.change:
-        found.append(f"    changed  {visible(log_entry.change)}")
+        shown.append(f"    changed  {visible(log_entry.change)}")
     if log_entry.entry.image is not None and not log_entry.in_store:
-        found.append(output.paint("    this image is no longer in the store", "dim"))
-    return [*found, ""]
+        shown.append(output.paint("    this image is no longer in the store", "dim"))
+    return [*shown, ""]
 
 
 def _full(entry: HistoryEntry, here: str) -> str:

@@ -42,27 +42,27 @@ def lock_diff(path: str, old: str, new: str, output: Output) -> Iterator[str]:
 
 def _first(old: Lock | None, new: Lock, output: Output) -> Iterator[str]:
     changes = pin_changes(old, new)
-    for style, found in (
+    for style, listed in (
         ("error", [change for change in changes if change.alarming]),
         ("warning", [change for change in changes if not change.alarming]),
     ):
-        for change in found[:MAX_SHOWN]:
+        for change in listed[:MAX_SHOWN]:
             yield output.paint(f"! {visible(change.text)}", style)
-        if len(found) > MAX_SHOWN:
-            yield output.paint(f"! and {len(found) - MAX_SHOWN} more", style)
+        if len(listed) > MAX_SHOWN:
+            yield output.paint(f"! and {len(listed) - MAX_SHOWN} more", style)
 
 
 def _network(old: Lock, new: Lock, output: Output) -> Iterator[str]:
     """Yield how the steps reach further than before. What they were answered stands in the texts."""
-    found = [
+    reaching = [
         change
         for change in network_changes(*(_records(lock) for lock in (old, new)))
         if change.verb == "added" and change.kind in (MODE, HOST, MORE)
     ]
-    for change in found[:MAX_SHOWN]:
+    for change in reaching[:MAX_SHOWN]:
         yield output.paint(f"! {NETWORK_WORDS[change.kind, change.verb]} {visible(change.name)}", "warning")
-    if len(found) > MAX_SHOWN:
-        yield output.paint(f"! and {len(found) - MAX_SHOWN} more", "warning")
+    if len(reaching) > MAX_SHOWN:
+        yield output.paint(f"! and {len(reaching) - MAX_SHOWN} more", "warning")
 
 
 def _records(lock: Lock) -> list[NetworkRecord]:

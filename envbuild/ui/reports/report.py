@@ -54,9 +54,11 @@ def report_of(
     }
     if comparison.network:
         names = ("kind", "verb", "name", "old", "new")
-        report["network"] = [dict(zip(names, values(one), strict=True)) for one in comparison.network]
+        report["network"] = [dict(zip(names, values(package), strict=True)) for package in comparison.network]
     if files:
-        owners = {change.path: one.change.package.name for one in comparison.packages for change in one.changes}
+        owners = {
+            change.path: package.change.package.name for package in comparison.packages for change in package.changes
+        }
         report["files"] = [{**path_of(change), "package": owners.get(change.path, "")} for change in comparison.changes]
     if texts is not None:
         report["texts"] = texts
@@ -148,18 +150,18 @@ def _side(side: Operand) -> dict[str, Any]:
     }
 
 
-def _package(one: PackageDifference) -> dict[str, Any]:
-    package = one.change.package
+def _package(difference: PackageDifference) -> dict[str, Any]:
+    package = difference.change.package
     return {
         "kind": package.kind,
         "name": package.name,
-        "verb": one.change.verb,
-        "asked": one.asked,
-        "old": _version(one.change.old),
-        "new": _version(one.change.new),
+        "verb": difference.change.verb,
+        "asked": difference.asked,
+        "old": _version(difference.change.old),
+        "new": _version(difference.change.new),
         "where": f"/{package.where}" if package.where else "",
-        "files": len(one.changes),
-        "size": _size(one.changes),
+        "files": len(difference.changes),
+        "size": _size(difference.changes),
     }
 
 

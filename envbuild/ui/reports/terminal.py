@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-SHOWN_RECORDS = 4
+MAX_RECORDS = 4
 _LEAST = (12, 4, 4, 3, 1, 3)
 """Rows that the notices, facts, the network, packages asked for, packages pulled in and other paths get at least."""
 _BESIDE = 3
@@ -101,10 +101,12 @@ class _Summary:
         packages = sorted(report["packages"], key=lambda package: VERBS.index(package["verb"]))
         self._asked = [package for package in packages if package["asked"]]
         pulled = [package for package in packages if not package["asked"]]
-        self._brief = packages_in_brief((one["verb"], plain_name(one["name"]), one["asked"]) for one in packages)
+        self._brief = packages_in_brief(
+            (package["verb"], plain_name(package["name"]), package["asked"]) for package in packages
+        )
         # Those that came with what was asked for, or went with it, are a number.
         self._folded = bool(self._brief) and not everything
-        self._pulled = [one for one in pulled if one["verb"] not in FOLDED] if self._folded else pulled
+        self._pulled = [package for package in pulled if package["verb"] not in FOLDED] if self._folded else pulled
         self._hidden = len(pulled) - len(self._pulled)
         self._others = other_paths(report)
 
@@ -162,7 +164,7 @@ class _Summary:
         if not network:
             return
         yield from ("", self._output.paint("network", "strong"))
-        yield from self._aligned([network_row(one) for one in network[:most]])
+        yield from self._aligned([network_row(difference) for difference in network[:most]])
         yield from self._more(len(network) - most)
 
     def _asked_title(self) -> str:
@@ -263,10 +265,14 @@ NETWORK_WORDS = {
 """What is said of a difference of the network, by its kind and verb."""
 
 
-def network_row(one: dict[str, Any]) -> tuple[str, ...]:
+def network_row(difference: dict[str, Any]) -> tuple[str, ...]:
     """Return a difference of the network in words, its name, and what it was and is."""
-    old, new = (short_digests(text) for text in (one["old"], one["new"]))
-    return NETWORK_WORDS[one["kind"], one["verb"]], one["name"], f"{old} -> {new}" if old and new else old or new
+    old, new = (short_digests(text) for text in (difference["old"], difference["new"]))
+    return (
+        NETWORK_WORDS[difference["kind"], difference["verb"]],
+        difference["name"],
+        f"{old} -> {new}" if old and new else old or new,
+    )
 
 
 def short_digests(text: str) -> str:
@@ -279,9 +285,9 @@ def _bad_records(bad: list[dict[str, Any]], output: Output, everything: bool) ->
         return
     head = f"{count(len(bad), 'record')} of packages that can't be read: what they say is not compared"
     yield from ("", output.paint(head, "warning"))
-    yield from _aligned([(record["path"], record["reason"]) for record in bad[: None if everything else SHOWN_RECORDS]])
-    if len(bad) > SHOWN_RECORDS and not everything:
-        yield f"{_GAP}and {len(bad) - SHOWN_RECORDS} more (--all)"
+    yield from _aligned([(record["path"], record["reason"]) for record in bad[: None if everything else MAX_RECORDS]])
+    if len(bad) > MAX_RECORDS and not everything:
+        yield f"{_GAP}and {len(bad) - MAX_RECORDS} more (--all)"
 
 
 def _diff(lines: Iterable[str], output: Output) -> Iterator[str]:

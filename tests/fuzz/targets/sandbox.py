@@ -16,14 +16,14 @@ from envbuild.sandbox.exec_client import CommandEnd, Session
 from envbuild.sandbox.protocol import ANSWERS, EXECUTE, ORDERS, QUESTIONS, RUN
 from envbuild.sandbox.user_lookup import identity_of
 from envbuild.sandbox.wire import close_all, receive
-from tests.fuzz.target import MOST_BYTES, Target, scratch
+from tests.fuzz.target import MAX_BYTES, Target, scratch
 
 
 def _filled(data: bytes) -> tuple[socket, socket]:
     """A socket on which `data` waits, and its other end, which says no more."""
     ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
     # All of it has to fit, as nobody reads while it is written.
-    theirs.setsockopt(SOL_SOCKET, SO_SNDBUF, 4 * MOST_BYTES)
+    theirs.setsockopt(SOL_SOCKET, SO_SNDBUF, 4 * MAX_BYTES)
     for one in (ours, theirs):
         one.settimeout(60)
     theirs.sendall(data)

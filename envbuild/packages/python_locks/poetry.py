@@ -1,0 +1,89 @@
+"""poetry.lock: a list of packages with groups and markers, as Poetry 2 writes it (as `poetry install` takes it)."""
+
+from __future__ import annotations
+
+from envbuild.packages.python_locks.document import Table, UnusableLockFile, read_toml
+from envbuild.packages.python_locks.pinned import (
+    Choice,
+    Pinned,
+    TargetPython,
+    file_named,
+    normal_names,
+    of_address,
+)
+from envbuild.packages.python_locks.uv_lock import chosen, not_a_file
+from envbuild.packages.python_names import normal_name
+
+MAIN = "main"
+"""The group of the project's own dependencies."""
+_INDEXES = ("", "legacy")
+"""Types of sources that are indexes."""
+
+
+def read_poetry_lock(
+    path: str, content: bytes, project: Table | None, choice: Choice, target: TargetPython
+) -> list[Pinned]:
+    """Return what a poetry.lock pins for a Python, in the order of its names; `project` is the pyproject.toml beside
+    it, which says which groups are optional. Raises UnusableLockFile."""
+    lock = read_toml(path, content)
+    metadata = lock.table("metadata")
+    version = metadata.text("lock-version")
+    if not version.startswith("2.") or version == "2.0":
+        raise UnusableLockFile(
+            path,
+            f"it has lock-version {version[:20]!r}, which does not say which package is in which group",
+            "Poetry 2 keeps the versions and writes what is missing: poetry lock",
+        )
+    target.check_version(metadata, "python-versions", "it")
+    packages = list(lock.packages("package"))
+    extras = chosen(lock, "extra", choice.extras, set(normal_names(lock.table("extras").names())))
+    groups = _groups(lock, packages, project, choice)
+    wanted: dict[str, Pinned] = {}
+    for package in packages:
+        if not _is_wanted(package, groups, extras, target):
+            continue
+        pinned = _pinned(package)
+        if wanted.setdefault(pinned.name, pinned) is not pinned:
+            raise package.wrong("is there more than once for this Python", "lock it anew")
+    return [wanted[name] for name in sorted(wanted)]
+
+
+def _groups(lock: Table, packages: list[Table], project: Table | None, choice: Choice) -> frozenset[str]:
+    """Return the groups that count: all that are not optional, and those that are chosen."""
+    known = {normal_name(group) for package in packages for group in package.texts("groups")} | {MAIN}
+    settings = None if project is None else project.table("tool").table("poetry").table("group")
+    optional = set()
+    for name in settings.names() if settings is not None else ():
+        known.add(normal_name(name))
+        if settings is not None and settings.table(name).value("optional") is True:
+            optional.add(normal_name(name))
+    named = chosen(lock, "group", choice.groups, known)
+    return (frozenset(known - optional) | named) - chosen(lock, "group", choice.without, known)
+
+
+def _is_wanted(package: Table, groups: frozenset[str], extras: frozenset[str], target: TargetPython) -> bool:
+    """Return whether a package is in one of the groups, with a marker that holds there."""
+    markers = package.value("markers")
+    for group in package.texts("groups"):
+        if normal_name(group) not in groups:
+            continue
+        marker = package.table("markers").text(group) if isinstance(markers, dict) else package.text("markers")
+        if target.wants(package, marker, extras):
+            return True
+    return False
+
+
+def _pinned(package: Table) -> Pinned:
+    source, name = package.table("source"), package.name()
+    kind, url = source.text("type"), source.text("url")
+    if kind == "url":
+        files = package.tables("files")
+        if len(files) != 1:
+            raise package.wrong("comes from an address and has not one file")
+        address, file = of_address(package, url, files[0].sha256())
+        return Pinned(name, package.version(), (file,), address=address)
+    if kind not in _INDEXES:
+        raise not_a_file(package, kind, url)
+    tables = package.tables("files")
+    files_named = tuple(file_named(package, table.text("file"), table.sha256()) for table in tables)
+    return Pinned(name, package.version(), files_named, index=url)
