@@ -58,7 +58,7 @@ class PartInstaller:
         keys = {package: _key(base, *values(package), *parts.mark(package)) for package in parts.packages}
         prepared = self._kept(key := _key(base, "prepared"))
         if prepared is None:
-            done = self._run(parts.prepare(), self._tree, self._near, lambda data: None)
+            done = self._run(parts.prepare(), self._tree, self._near, _say_nothing)
             if done.outcome.status:
                 return None
             prepared = done.tree
@@ -72,9 +72,9 @@ class PartInstaller:
             sink(f"{len(known)} of {number} package{'s' * (number != 1)} as installed here before\n".encode())
         last: Execution | None = None
         if missing:
-            last = self._run(parts.unpack(missing), prepared, (prepared, *self._near), sink)
+            last = self._run(parts.unpack(missing), prepared, (prepared, *self._near), _say_nothing)
             if last.outcome.status:
-                return last if len(missing) == len(parts.packages) else None
+                return None  # what is wrong is for the installation of all to say
             fresh = self._split(parts, prepared, last.tree, missing)
             self._keep({keys[package]: tree for package, tree in fresh.items()})
             known |= fresh
@@ -145,6 +145,10 @@ class PartInstaller:
         self._store.steps.put_parts(
             {key: StepRecord(tree, EMPTY_CONTENT, 0.0, self._owners_kept) for key, tree in trees.items()}
         )
+
+
+def _say_nothing(data: bytes) -> None:
+    pass
 
 
 def _ended(done: Execution) -> tuple[Outcome, Digest, bytes]:

@@ -75,6 +75,7 @@ class Scheduler:
         self._threads: dict[int, StageThread] = {}
         self._inputs = Gatherer(self.store, job.graph, job.sources, self._wait_for, self._download)
         self._differences: list[str] = []
+        self._drawn: set[str] = set()
         self._worker: Worker
         self._executor: Executor
         self._answers: ResolvedAnswers
@@ -330,6 +331,8 @@ class Scheduler:
             raise error from caught
         seconds = time.monotonic() - started
         owners_kept = not isinstance(step.action, (Execute, InstallPackages)) or self._worker.ids.kind != "single"
+        if isinstance(step.action, InstallPackages) or (isinstance(step.action, Execute) and not step.test):
+            self._note_drawn_files(at.tree, tree)
         if request.record:
             self.store.steps.put(key, StepRecord(tree, output, seconds, owners_kept), step.text, source)
             if network is not None:
@@ -337,6 +340,19 @@ class Scheduler:
         removed, freed = removed_amount(self.store.trees, at.tree, tree) if removes else (0, 0)
         self.reporter.emit(StepFinished(event, tree, seconds, files, size, removed, freed))
         return StepResult(pending.number, step, key, tree, output, seconds, False, owners_kept)
+
+    def _note_drawn_files(self, before: Digest, after: Digest) -> None:
+        """Say once for each file that a step made something which is another one in each build."""
+        if before == after:
+            return
+        from envbuild.debian.drawn_files import drawn_files  # only where a step changed something
+
+        paths = [path for path in drawn_files(self.store.trees, before, after) if path not in self._drawn]
+        self._drawn.update(paths)
+        if paths:
+            message = f"these files differ at each build: {' '.join(paths)}"
+            hint = "where nothing needs them, `discard` them before this step: that keeps the image reproducible"
+            self.reporter.emit(Notice("note", message, hint))
 
     def _parts_and_source(self, pending: PendingStep) -> tuple[key_parts.Parts, Source]:
         path = self.job.graph.recipe_of(pending.stage).path
@@ -412,6 +428,8 @@ class Scheduler:
                 done = installer.install(parts, variables, sink)
                 if done is not None:
                     return done
+                if self._stop.is_set():
+                    raise Stopped
         task = self._answers.install_task(action, pending)
         task = task.replace(environment=(*task.environment, *variables))
         return self._executor.install(step, task, at.tree, at.near, pending.epoch, sink)

@@ -35,11 +35,11 @@ class PipParts:
     def prepare(self) -> Task:
         """Return what makes the environment without any distribution."""
         # Without the words of the statement: it is the same whatever that asks for.
-        return install_task(self._action.replace(wanted=()), ())
+        return install_task(self._action.replace(wanted=()), (), apart=True)
 
     def unpack(self, packages: Sequence[Package]) -> Task:
         """Return what installs some of the wheels."""
-        return install_task(self._action, [(package, self._paths[package]) for package in packages])
+        return install_task(self._action, [(package, self._paths[package]) for package in packages], apart=True)
 
     def finish(self) -> None:
         """Return nothing: a wheel is whole when it is installed."""

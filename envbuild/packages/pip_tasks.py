@@ -234,9 +234,9 @@ def needs_pip(text: bytes) -> bool:
     return sources and mounted
 
 
-def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]]) -> Task:
+def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]], *, apart: bool = False) -> Task:
     """Return what installs from files. `packages` are the locked ones with the paths of their files (those that lie in
-    the tree are found there)."""
+    the tree are found there). If they are to stay `apart`, it fails where one brings a file that is there."""
     install: list[str] = []
     hashes: dict[str, str] = {}
     mounted: list[tuple[Component, str]] = []
@@ -263,6 +263,7 @@ def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]
         "pip": pip,
         "inside": FOLDER,
         "requested": sorted(requested_names(action)),
+        "apart": apart,
     }
     files = [
         (_ORDER, json.dumps(order).encode()),

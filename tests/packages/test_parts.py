@@ -8,7 +8,6 @@ from tests.conftest import installs_of
 from tests.packages.wheels import Index
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
-SAME = {"pkg/shared.py": "x = 1\n"}
 
 
 @pytest.fixture
@@ -32,37 +31,50 @@ def build(debian, index):
     return run
 
 
-def test_each_wheel_is_installed_once_and_the_image_is_that_of_all_at_once(build, index):
+def test_what_a_list_gains_is_added_and_the_image_is_that_of_all_at_once(build, index):
     index.add("alpha", "1.0", ("beta",), files={"space/alpha.py": "a = 1\n", "broken.py": "def\n"})
     index.add("beta", "1.0", files={"space/beta.py": "b = 2\n", "beta-1.0.data/data/share/beta.txt": "data\n"})
-    index.add("gamma", "1.0", files={"space/gamma.py": "c = 3\n"})
-    index.add("gamma", "2.0", files={"gamma-2.0.data/scripts/tool": "#!python\nprint(1)\n"})
     assert build("pip(into=/v) alpha")[1] == ""
+    index.add("alpha", "2.0")
+    index.add("gamma", "1.0", files={"space/gamma.py": "c = 3\n", "gamma-1.0.data/scripts/tool": "#!python\nx\n"})
+    image, known = build("pip(into=/v) alpha gamma")
+    assert known == "2 of 3"
+    assert "Requirement already satisfied: alpha" in build.printed
+    assert "Collecting alpha" not in build.printed
+    assert build("pip(into=/v) alpha gamma", options=("--no-cache",)) == (image, "")
+
+
+@pytest.mark.nightly
+def test_a_list_of_other_versions_or_fewer_is_joined_too(build, index):
+    index.add("alpha", "1.0", ("beta",))
+    index.add("beta", "1.0")
+    index.add("gamma", "1.0")
+    index.add("gamma", "2.0")
+    build("pip(into=/v2) alpha gamma==1.0")
     for words, known in (
-        ("alpha gamma==1.0", "2 of 3"),  # one more
         ("alpha gamma==2.0", "2 of 3"),  # another version
         ("alpha beta gamma==1.0", "2 of 3"),  # beta is asked for now, and its metadata say so
         ("gamma==2.0", "1 of 1"),  # fewer
     ):
-        image, found = build(f"pip(into=/v) {words}")
+        image, found = build(f"pip(into=/v2) {words}")
         assert found == known
-        assert build(f"pip(into=/v) {words}", options=("--no-cache",)) == (image, "")
+        assert build(f"pip(into=/v2) {words}", options=("--no-cache",)) == (image, "")
 
 
-@pytest.mark.parametrize("content", ["x = 1\n", "x = 2\n"], ids=["same", "other"])
-def test_wheels_with_a_file_at_one_path_are_joined_only_if_it_is_the_same(build, index, content):
-    index.add("delta", "1.0", files=SAME)
-    index.add("echo", "1.0", files={"pkg/shared.py": content})
-    index.add("foxtrot", "1.0")
-    build("pip(into=/w) delta")
-    first, _ = build("pip(into=/w) delta echo")
-    assert build("pip(into=/w) delta echo", options=("--no-cache",)) == (first, "")
-    second, _ = build("pip(into=/w) delta echo foxtrot")
-    assert build("pip(into=/w) delta echo foxtrot", options=("--no-cache",)) == (second, "")
-    alone, _ = build("pip(into=/w) echo foxtrot")
-    assert build("pip(into=/w) echo foxtrot", options=("--no-cache",)) == (alone, "")
+@pytest.mark.nightly
+def test_a_wheel_that_writes_what_another_one_brings_leaves_it_no_part(build, index):
+    index.add("delta", "1.0", files={"pkg/shared.py": "x = 1\n"})
+    index.add("echo", "1.0", files={"pkg/shared.py": "x = 2\n"})
+    index.add("same", "1.0", files={"pkg/shared.py": "x = 1\n"})
+    forged = {"delta-1.0.dist-info/RECORD": "delta.py,,\nevil.pth,,\n", "delta.py": "x = 3\n", "evil.pth": "\n"}
+    files = {f"forger-1.0.data/purelib/{path}": text for path, text in forged.items()}
+    index.add("forger", "1.0", files=files)
+    for words in ("delta echo", "delta forger", "delta", "delta same", "echo", "delta echo same"):
+        image, _ = build(f"pip(into=/u) {words}")
+        assert build(f"pip(into=/u) {words}", options=("--no-cache",)) == (image, ""), words
 
 
+@pytest.mark.nightly
 def test_an_environment_that_is_there_already_is_added_to_as_ever(build, index):
     index.add("golf", "1.0", files={"old_part.py": "x = 1\n"})
     index.add("golf", "2.0")
@@ -74,6 +86,7 @@ def test_an_environment_that_is_there_already_is_added_to_as_ever(build, index):
         assert build("pip(into=/x) golf==1.0", f"pip(into=/x) {words}", options=("--no-cache",)) == (image, "")
 
 
+@pytest.mark.nightly
 def test_pip_is_asked_for_what_is_added_alone_unless_something_has_to_move(build, index, debian):
     def versions() -> dict[str, str]:
         (install,) = installs_of(debian.folder / "web.env.lock")
@@ -87,8 +100,6 @@ def test_pip_is_asked_for_what_is_added_alone_unless_something_has_to_move(build
     index.add("lima", "1.0", ("kilo",))
     index.add("mike", "1.0", ("kilo>1",))
     build("pip(into=/y) juliet lima")
-    assert "Requirement already satisfied: juliet" in build.printed
-    assert "Collecting juliet" not in build.printed
     assert versions() == {"juliet": "1.0", "kilo": "1.0", "lima": "1.0"}
     build("pip(into=/y) juliet lima mike")
     assert versions() == {"juliet": "1.0", "kilo": "2.0", "lima": "1.0", "mike": "1.0"}

@@ -16,6 +16,7 @@ import tarfile
 import zipfile
 
 PARTS = 4
+NOT_APART = 67
 TRAMPOLINE = b"""#!/bin/sh
 '''exec' "$(dirname -- "$(realpath -- "$0")")/python3" "$0" "$@"
 ' '''
@@ -46,7 +47,7 @@ def main(order):
     sys.path.insert(0, order["installer"])
     compiled = []
     for wheel in wheels:
-        compiled += install(wheel, set(order["requested"]))
+        compiled += install(wheel, set(order["requested"]), order["apart"])
     compile_all(sorted(compiled))
     if os.environ.get("ENVBUILD_CHECK") == "all":
         check_requirements(order)
@@ -114,8 +115,8 @@ def unpack(path, folder):
         archive.extractall(folder, members=[m for m in kept if m.isfile() or m.isdir() or m.issym()])
 
 
-def install(wheel, requested):
-    """Install one wheel; return the Python files that it brought."""
+def install(wheel, requested, apart):
+    """Install one wheel; return the Python files that it brought. If `apart`, it may take the place of nothing."""
     from installer import install as install_wheel
     from installer.destinations import SchemeDictionaryDestination
     from installer.records import RecordEntry
@@ -123,6 +124,12 @@ def install(wheel, requested):
 
     class Destination(SchemeDictionaryDestination):
         """A destination that places files as pip does, except for scripts."""
+
+        def write_to_fs(self, scheme, path, stream, is_executable):
+            if apart and os.path.lexists(os.path.join(self.scheme_dict[scheme], path)):
+                # Of two that bring one file, what is there afterwards does not say what each of them brings.
+                sys.exit(NOT_APART)
+            return super().write_to_fs(scheme, path, stream, is_executable)
 
         def write_file(self, scheme, path, stream, is_executable):
             if scheme == "scripts":
