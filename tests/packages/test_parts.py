@@ -1,5 +1,6 @@
 """Installations in parts: what was installed in the same place before comes from the store, with the same result."""
 
+import json
 import re
 
 import pytest
@@ -31,7 +32,7 @@ def build(debian, index):
     return run
 
 
-def test_what_a_list_gains_is_added_and_the_image_is_that_of_all_at_once(build, index):
+def test_what_a_list_gains_is_added_and_the_image_is_that_of_all_at_once(build, index, debian):
     index.add("alpha", "1.0", ("beta",), files={"space/alpha.py": "a = 1\n", "broken.py": "def\n"})
     index.add("beta", "1.0", files={"space/beta.py": "b = 2\n", "beta-1.0.data/data/share/beta.txt": "data\n"})
     assert build("pip(into=/v) alpha")[1] == ""
@@ -42,6 +43,11 @@ def test_what_a_list_gains_is_added_and_the_image_is_that_of_all_at_once(build, 
     assert "Requirement already satisfied: alpha" in build.printed
     assert "Collecting alpha" not in build.printed
     assert build("pip(into=/v) alpha gamma", options=("--no-cache",)) == (image, "")
+    listed = json.loads(debian.command("packages", "web", "--kind", "python", "--format", "json").out)
+    assert {one["name"] for one in listed if one["asked"]} == {"alpha", "gamma"}
+    marked = [line.split()[1] for line in debian.command("packages", "web").out.splitlines() if " * " in line]
+    assert sorted(marked) == ["alpha", "gamma", "python3-venv"]
+    assert [step["kind"] for step in debian.show("web")["steps"]] == ["pip"]
 
 
 @pytest.mark.nightly
