@@ -11,6 +11,7 @@ EnvbuildError  exit 2
     NeedsIdRange(reason)  bases.debian
     NoCrateRegistry(reason)  packages.cargo_servers
     NoGit  git.program
+    NoGoProxy  packages.go_servers
     NoLauncher  sandbox.launcher
     NoMmdebstrap  bases.debian
     NoNetworkTool  instances.network.private
@@ -138,6 +139,7 @@ EnvbuildError  exit 2
     OtherDigest(reference, name, actual)  images.find
     OtherLock(path, manager)  packages.npm
     OtherWorkTree(folder, worktree)  git.repository
+    ProjectTooLarge(folder)  build.project_files
     RecipeCycle(paths)  build.loader
     RecipeErrors(diagnostics)  text.diagnostics
     RecipeInTheWay(path)  drift.recipe_text
@@ -153,7 +155,7 @@ EnvbuildError  exit 2
     UnequalRanges(mapping, outside, inside)  instances.network.ports
     UnreadableFile(path, reason)  build.recipe_files
     UnusableLockFile(path, reason, hint)  packages.python_locks.document
-    UnusableProject(path, reason)  packages.python_project
+    UnusableProject(path, reason, hint)  packages.python_project
     WasCommitted(reference, instance)  build.verify
     WhichRecipe(folder, paths, command)  cli.recipe_operand
   WorkFailed  exit 1
@@ -164,6 +166,7 @@ EnvbuildError  exit 2
     BadCargoLock(path, line, reason, hint)  packages.cargo_lock
     BadCrate(crate, reason)  packages.cargo_tasks
     BadDocument(what, reason)  packages.documents
+    BadGoSum(path, line, reason)  packages.go_sum
     BadProjectLock(path, line, reason, hint)  packages.node_locks.indented_text
     BadProxy(address)  build.step_network.machine
     BadSubmodule(url, path, reason)  git.submodules
@@ -199,6 +202,7 @@ EnvbuildError  exit 2
     NotRunning(name)  instances.control_client
     NotToBeHad(package, reasons, locked)  packages.errors
     OtherArchive(name, version, reason)  packages.node_locks.yarn_archive
+    OtherModule(name, reason)  packages.go_sum
     OwnersLost(base, locked)  build.bases
     PathTooLong  build.sandbox_actions
     PortTaken(port, error)  instances.network.ports

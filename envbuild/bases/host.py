@@ -15,6 +15,7 @@ from envbuild.debian.file_plan import BaseFiles
 from envbuild.debian.host_dpkg import Diversion, DpkgDatabase, InstalledPackage, NoSuchPackage
 from envbuild.debian.maintainer_scripts import generate
 from envbuild.linux.os_release import MAX_RELEASE, release_fields
+from envbuild.text.enumeration import first_of
 from envbuild.tree.target import PreparedBase, TreeTarget
 
 ALWAYS = ("apt",)
@@ -151,8 +152,7 @@ def _notes(plan: BaseFiles, changed: list[str]) -> tuple[str, ...]:
         ("taken as they are on this machine, though changed since their package was installed", changed),
     ):
         if paths:
-            more = f" and {len(paths) - MAX_NOTES} more" if len(paths) > MAX_NOTES else ""
-            notes.append(f"{what}: {', '.join(paths[:MAX_NOTES])}{more}")
+            notes.append(f"{what}: {first_of(paths, MAX_NOTES)}")
     return tuple(notes)
 
 

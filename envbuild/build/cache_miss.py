@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from envbuild.build.context_scan import Found
 from envbuild.build.inputs import Inputs
 from envbuild.build.walk import PendingStep
+from envbuild.packages.manager import shown_path
+from envbuild.packages.registry import manager_of
 from envbuild.plan.key_parts import Input, Parts, dump, own_differences, parts_of
 from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Render, Step
 from envbuild.store.step_cache import Source
@@ -49,8 +51,9 @@ def named_inputs(step: Step, inputs: Inputs) -> tuple[Input, ...]:
             names += [source for source, _ in mounts]
             return tuple(Input(name, "", digest) for name, digest in zip(names, inputs.digests, strict=True))
         case InstallPackages():
+            installed = manager_of(step.action.manager).installed_files(inputs.contents)
             packages = [f"{package.name} {package.version}" for package in inputs.packages]
-            named_too = [*packages, *(path for path, _ in inputs.contents)]
+            named_too = [*packages, *(shown_path(path) for path, _ in installed)]
             return tuple(Input(name, "", digest) for name, digest in zip(named_too, inputs.digests, strict=False))
         case _:
             return ()

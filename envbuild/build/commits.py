@@ -30,6 +30,8 @@ def commits_of(store: Store, lock: Lock | None, fetched: Mapping[str, Digest], k
 
 def commit_of(store: Store, lock: Lock | None, url: str, digest: Digest) -> str:
     """Return the commit that an archive of this sha256 is made of, "" where nobody knows any more."""
+    if not is_git(url):
+        return ""
     comment = comment_of(content_of(store, digest)) if has_content(store, digest) else ""
     if is_commit(comment):
         return comment

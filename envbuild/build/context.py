@@ -6,7 +6,14 @@ import os
 import stat
 import time
 
-from envbuild.build.context_ignore import LOCKS, ContextError, ContextUnreadable, is_left_out_everywhere, read_ignored
+from envbuild.build.context_ignore import (
+    LOCKS,
+    ContextError,
+    ContextUnreadable,
+    Ignored,
+    is_left_out_everywhere,
+    read_ignored,
+)
 from envbuild.build.context_scan import Choice, Found, Scan, mode_of
 from envbuild.errors import fields
 from envbuild.linux.nofollow import RealFiles, inside, open_real
@@ -175,29 +182,39 @@ class Context:
 
         The time of a file follows from its content, other times are the epoch, and of modes only the right to execute
         counts, so that two clones give one digest whatever the umask. Without `keep` it is not among what is kept
-        beside the image; with `whole`, all is named. Raises ContextError.
+        beside the image, and the folder's patterns don't count; with `whole`, all is named. Raises ContextError.
         """
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            try:
-                items = tuple(self._select(source, choice, epoch, whole))
-                self.named.add(os.path.normpath(os.path.join(self.folder, source)))
-                if keep:
-                    self.taken |= {f"{item.path}\0{source}\0{choice.patterns}": item for item in items}
-                else:
-                    self.archives.update(item.path for item in items)
-                return items
-            except ContentChanged:
-                if attempt == MAX_ATTEMPTS:
-                    raise
-                time.sleep(WAIT * attempt)
-        raise AssertionError("the last attempt raises or returns")
+        items = self._found(source, choice, epoch, self.ignored if keep else Ignored(), whole)
+        self.named.add(os.path.normpath(os.path.join(self.folder, source)))
+        if keep:
+            self.taken |= {f"{item.path}\0{source}\0{choice.patterns}": item for item in items}
+        else:
+            self.archives.update(item.path for item in items)
+        return items
+
+    def shown_by(self, source: str, epoch: int) -> Found:
+        """Return what a mount of `source` shows, which is all that is there: a step depends on what the folder's
+        patterns leave out, too. Only what they leave is kept beside the image. Raises ContextError."""
+        self.select(source, Choice(optional=True), epoch, whole=True)
+        (item,) = self._found(source, Choice(), epoch, Ignored(), True)
+        return item
 
     def check(self, source: str, *, optional: bool) -> dict[str, str]:
         """Look for what `source` means, and read none of it: return its paths by what they are called. Raises
         ContextError."""
         return self._expand(source, optional)
 
-    def _select(self, source: str, choice: Choice, epoch: int, whole: bool) -> Iterator[Found]:
+    def _found(self, source: str, choice: Choice, epoch: int, ignored: Ignored, whole: bool) -> tuple[Found, ...]:
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return tuple(self._select(source, choice, epoch, ignored, whole))
+            except ContentChanged:
+                if attempt == MAX_ATTEMPTS:
+                    raise
+                time.sleep(WAIT * attempt)
+        raise AssertionError("the last attempt raises or returns")
+
+    def _select(self, source: str, choice: Choice, epoch: int, ignored: Ignored, whole: bool) -> Iterator[Found]:
         paths = self._expand(source, choice.optional)
         matched = source not in paths
         if len(paths) > 1 or any(
@@ -208,9 +225,7 @@ class Context:
         for called, path in paths.items():
             name = os.fsencode(os.path.basename(path))
             named = whole or any(map(is_left_out_everywhere, os.path.relpath(path, self.folder).split("/")))
-            scan = Scan(
-                choice, self.ignored, self.folder, self._hidden, self._stats, epoch * 1_000_000_000, named=named
-            )
+            scan = Scan(choice, ignored, self.folder, self._hidden, self._stats, epoch * 1_000_000_000, named=named)
             item = scan.take(path, name, self._shown(path))
             self.left_out.update(scan.left_out)
             if item is not None:

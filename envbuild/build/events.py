@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from _collections_abc import Callable  # what collections.abc has, without collections
 
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 
 class BuildStarted(Record):
@@ -123,7 +123,7 @@ class BuildFinished(Record):
     lock: str
     """Path of the lock, and whether it was written or was as it is ("written", "unchanged", "none")."""
     lock_state: str
-    others: tuple[tuple[str, str], ...] = ()
+    others: Pairs = ()
     """More images of the recipe: the names of each with commas between them, and its digest."""
 
 

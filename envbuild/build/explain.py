@@ -12,6 +12,7 @@ from envbuild.plan import key_parts
 from envbuild.plan.key_parts import Parts
 from envbuild.store.step_cache import Source
 from envbuild.store.store import Store
+from envbuild.text.enumeration import first_of
 from envbuild.text.pattern import Pattern
 
 _NAME = Pattern(r"@?[^=<>!~\[:;@\s]+")
@@ -88,8 +89,7 @@ def packages_changed(before: Parts, after: Parts) -> str:
     if dropped:
         parts.append(f"{dropped} no longer needed")
     if moved:
-        more = f" and {len(moved) - _MAX_SHOWN} more" if len(moved) > _MAX_SHOWN else ""
-        parts.append(f"{', '.join(moved[:_MAX_SHOWN])}{more}")
+        parts.append(first_of(moved, _MAX_SHOWN))
     return f"packages: {', '.join(parts)}" if parts else ""
 
 

@@ -13,7 +13,7 @@ from envbuild.build.fetch import FetchFailed, WrongDigest, hash_file, keep_fetch
 from envbuild.build.file_sources import FileSources, NeedsNetwork
 from envbuild.git.commit_archive import write_archive_of
 from envbuild.git.network_program import Allowed
-from envbuild.git.remote import answers, resolve
+from envbuild.git.remote import gives, resolve
 from envbuild.language.git_address import PREFIX, git_address
 from envbuild.packages.addresses import without_user
 from envbuild.packages.reach import Level, level_of, level_of_name
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _ASKED = "/info/refs?service=git-upload-pack"
 _SECONDS = 30.0
+_ENOUGH_TO_TELL = 16 << 20
+"""Bytes of a commit that a server sends without being asked for them, where only its presence is asked for."""
 
 
 class FetchedCommit(Record):
@@ -79,15 +81,17 @@ def make_archive(
     return FetchedCommit("", kind, look.redirected)
 
 
-def ask_git(url: str, commit: str) -> None:
-    """Ask whether there is a repository, and in it the branch or tag if no commit is known. Raises FetchFailed and what
-    `resolve` does."""
-    address, allowed = git_address(url), Allowed(1 << 20)
+def ask_git(store: Store, url: str, commit: str) -> None:
+    """Ask whether a repository has the commit that is known, or else the branch or tag. Raises FetchFailed and what
+    `resolve` and `gives` do."""
+    address, allowed = git_address(url), Allowed(_ENOUGH_TO_TELL)
     repository = _Look()(address.repository, "")
-    if address.commit or commit:
-        answers(repository, allowed)
-    else:
+    known = address.commit or commit
+    if not known:
         resolve(repository, address.ref, allowed)
+        return
+    with store.work.workspace() as space:
+        gives(repository, known, f"{space.path}/git", allowed)
 
 
 class _Look:

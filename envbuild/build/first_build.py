@@ -8,6 +8,7 @@ from envbuild.build.context_ignore import IGNORE_FILES, without_effect
 from envbuild.build.events import Notice
 from envbuild.build.graph import PlannedRecipe
 from envbuild.build.job import BuildJob
+from envbuild.text.enumeration import first_of
 
 MAX_TOLD = 3
 """Notes of one kind."""
@@ -23,8 +24,7 @@ def _tell_left_out(job: BuildJob, recipe: PlannedRecipe) -> None:
     """Say what a `copy` of a folder leaves out everywhere."""
     left_out = sorted(os.path.normpath(path) for context in job.sources.contexts(recipe) for path in context.left_out)
     if left_out:
-        more = f" and {len(left_out) - 3} more" if len(left_out) > 3 else ""
-        text = f"{recipe.path}: copy leaves out {', '.join(left_out[:3])}{more}"
+        text = f"{recipe.path}: copy leaves out {first_of(left_out, MAX_TOLD)}"
         hint = "version control and locks of recipes change with every commit; a copy that names them takes them"
         job.reporter.emit(Notice("note", text, hint))
 

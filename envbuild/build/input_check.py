@@ -89,6 +89,6 @@ def _check_address(job: BuildJob, stage: Stage, action: FetchFile, files: FileSo
     if is_git(action.url):
         from envbuild.build.fetch_git import ask_git  # git, only where a commit is fetched
 
-        ask_git(action.url, job.sources.pinned_commit(job.graph.recipe_of(stage), action.url))
+        ask_git(job.store, action.url, job.sources.pinned_commit(job.graph.recipe_of(stage), action.url))
     else:
         ask(action.url)

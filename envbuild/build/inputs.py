@@ -8,8 +8,9 @@ from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
 from envbuild.errors import UsageError, fields
 from envbuild.lockfile.lock import Package
+from envbuild.packages.manager import IN_PROJECT
 from envbuild.packages.registry import manager_of
-from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Origin, Render, Step
+from envbuild.plan.step import PROJECT, CopyIn, Execute, FetchFile, InstallPackages, Origin, Render, Step
 from envbuild.record import Pairs, Record, values
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry, encode
@@ -125,7 +126,18 @@ class Gatherer:
         def read(path: str, option: str) -> bytes:
             return context.read(path, option, lambda content: manager.clean(action, path, content))[0]
 
-        return manager.files_of(action, read)
+        projects = [word for option, word in action.files if option == PROJECT]
+        if not projects:
+            return manager.files_of(action, read)
+        from envbuild.build.project_files import files_of  # only where a project is built
+        from envbuild.packages.python_project import folder_and_extras, takes_sources
+
+        for word in projects:
+            context.real_path(folder_and_extras(word)[0])
+        contents = manager.files_of(action, read)
+        if not takes_sources(action, contents):
+            return contents
+        return (*contents, *(file for word in dict.fromkeys(projects) for file in files_of(context, word)))
 
     def tree_of(self, stage: Stage, origin: Origin) -> Digest:
         """Return the tree that `copy(from=)` of a stage means. Raises NotKnownYet and NoSuchImage."""
@@ -205,12 +217,9 @@ class Gatherer:
             entries.append((mount.target.encode(), entry))
         if not action.mounts:
             return Inputs(tuple(digests), entries=tuple(entries))
-        from envbuild.build.context_scan import Choice
-
         context = self._context(stage, action.folder)
         for source, target in action.mounts:
-            (item,) = context.select(source, Choice(), epoch, whole=True)
-            digests.append(_line(item.entry))
+            digests.append(_line(context.shown_by(source, epoch).entry))
             binds.append((context.real_path(source), target))
         return Inputs(tuple(digests), binds=tuple(binds), entries=tuple(entries))
 
@@ -230,8 +239,14 @@ def declared_inputs(action: InstallPackages, contents: Contents, packages: tuple
     packages = tuple(sorted(packages, key=values))
     digests = [sha256_of("\0".join(values(package)).encode()) for package in packages]
     # They say more than which packages there are.
-    digests += [sha256_of(content) for _, content in manager_of(action.manager).installed_files(contents)]
+    digests += [_digest_of(*file) for file in manager_of(action.manager).installed_files(contents)]
     return Inputs(tuple(digests), contents=contents, packages=packages)
+
+
+def _digest_of(path: str, content: bytes) -> str:
+    # Where a project's file lies, and whether it can be executed, counts as much as what it says.
+    head = f"{path}\0".encode("utf-8", "surrogateescape") if path.startswith(IN_PROJECT) else b""
+    return sha256_of(head + content)
 
 
 def patterns_of(action: CopyIn) -> tuple[Matcher | None, Matcher | None]:

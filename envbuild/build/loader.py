@@ -20,7 +20,7 @@ STEP_STATEMENTS = (
     model.Apt,
     model.Pip,
     model.Npm,
-    model.Cargo,
+    model.OfLock,
     model.Copy,
     model.Render,
     model.File,

@@ -37,10 +37,10 @@ def tell_beyond(job: BuildJob, results: list[StepResult], locked: Lock, path: st
             continue
         hosts = beyond(_kept(locked, result), own)
         if hosts:
-            more = f" and {len(hosts) - _MAX_SHOWN} more" if len(hosts) > _MAX_SHOWN else ""
-            message = (
-                f"'{first_line(result.step.text)}' also asked {', '.join(hosts[:_MAX_SHOWN])}{more}, which {path} lacks"
-            )
+            from envbuild.text.enumeration import first_of
+
+            named = first_of(hosts, _MAX_SHOWN)
+            message = f"'{first_line(result.step.text)}' also asked {named}, which {path} lacks"
             job.reporter.emit(Notice("note", message, "build without --locked to write that into the lock"))
 
 

@@ -44,6 +44,7 @@ _MANAGERS = (
     (re.compile(r"\b(?:pip3?|uv pip)\b[^;&|\n]*?\binstall\b([^;&|]*)"), "pip(into=DIR) {}"),
     (re.compile(r"\b(?:npm|pnpm|yarn)\b[^;&|\n]*?\b(?:install|i|add|ci)\b([^;&|]*)"), "npm(into=DIR) {}"),
     (re.compile(r"\bcargo\b[^;&|\n]*?\b(?:build|fetch|run|test|vendor)\b"), "cargo(into=DIR) -r DIR"),
+    (re.compile(r"\bgo\s+(?:build|install|mod|run|test|vet)\b"), "go(into=/root/go/pkg/mod) -r DIR"),
 )
 _ADDRESS = re.compile(r"\b(?:curl|wget)\b[^;&|\n]*?(https?://[^\s'\";&|]+)")
 

@@ -11,8 +11,9 @@ from envbuild.build.fetch import has_content
 from envbuild.build.file_sources import FileSources, NeedsNetwork, file_line
 from envbuild.build.graph import Stage
 from envbuild.build.job import BuildJob
+from envbuild.build.statement_pins import pins_of
 from envbuild.language.base_kinds import Debian
-from envbuild.language.model import Apt, Cargo, Fetch, Npm, Pip, Run, Statement, Test
+from envbuild.language.model import Apt, Fetch, Npm, OfLock, Pip, Run, Statement, Test
 from envbuild.language.statement_parts import Place
 from envbuild.lockfile.lock import Package, first_line
 from envbuild.packages.cache import Cache
@@ -103,7 +104,7 @@ class _Search:
                     yield Need(text, "neither the recipe nor the lock has its sha256")
                 elif not has_content(self._store, digest):
                     yield Need(text, f"sha256:{digest}", f"sha256:{digest}")
-            case Apt() | Pip() | Npm() | Cargo():
+            case Apt() | Pip() | Npm() | OfLock():
                 packages = self._locked(stage, statement)
                 if packages is None:
                     yield Need(text, "the lock does not say which packages it means")
@@ -113,13 +114,15 @@ class _Search:
                 pass
 
     def _locked(self, stage: Stage, statement: Statement) -> tuple[Package, ...] | None:
-        before = (candidate for candidate in stage.written.statements if isinstance(candidate, (Apt, Pip, Npm, Cargo)))
-        number = next(number for number, candidate in enumerate(before) if candidate is statement)
-        installs = stage.locked.installs if stage.locked is not None else ()
-        if number < len(installs) and installs[number].manager == type(statement).__name__.lower():
-            manager = manager_of(installs[number].manager)
-            return tuple(package for package in installs[number].packages if not manager.is_in_tree(package))
-        return None
+        installs = pins_of(stage.locked, stage, statement)
+        if installs is None:
+            return None
+        return tuple(
+            package
+            for install in installs
+            for package in install.packages
+            if not manager_of(install.manager).is_in_tree(package)
+        )
 
     def _missing(self, text: str, packages: Sequence[Package]) -> Iterator[Need]:
         for package in packages:

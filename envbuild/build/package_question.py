@@ -11,6 +11,7 @@ from __future__ import annotations
 from envbuild.digest import sha256_of
 from envbuild.lockfile.lock import Package
 from envbuild.lockfile.results import Sight
+from envbuild.packages.manager import IN_PROJECT
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Record, values
@@ -52,6 +53,7 @@ def question_of(action: InstallPackages, contents: Contents, arch: str) -> Quest
     Where it is installed decides nothing about which packages are meant.
     """
     options = [list(pair) for pair in action.options if pair[0] != "into"]
+    contents = tuple(file for file in contents if not file[0].startswith(IN_PROJECT))
     files = [[path, sha256_of(content)] for path, content in contents]
     named = list(map(list, action.files))
     form = [action.manager, list(action.wanted), named, files, options]

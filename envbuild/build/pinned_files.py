@@ -12,10 +12,11 @@ from envbuild.build.progress import Progress
 from envbuild.build.recipe_files import lock_text, project_of
 from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
+from envbuild.build.statement_pins import pins_of
 from envbuild.errors import EnvbuildError, UsageError, fields
 from envbuild.language.base_kinds import Debian, Host, RecipeBase, StageBase, base_text
 from envbuild.language.git_address import git_address, is_git
-from envbuild.language.model import Apt, Cargo, Fetch, Npm, Pip, Run, Test
+from envbuild.language.model import Apt, Fetch, Npm, OfLock, Pip, Run, Test
 from envbuild.language.values import InvalidValue
 from envbuild.lockfile.lock import Lock, LockedInstall, LockedStage, Package, Section, commit_id, first_line, path_of
 from envbuild.lockfile.lock_file import read_lock
@@ -215,7 +216,7 @@ class _Reader:
                 match statement:
                     case Run() | Test() if statement.options.network:
                         yield Unpinned(f"{text}: no lock says what it takes from the network", lost=False)
-                    case Apt() | Pip() | Npm() | Cargo() if not _is_answered(locked, stage, statement):
+                    case Apt() | Pip() | Npm() | OfLock() if pins_of(locked, stage, statement) is None:
                         yield Unpinned(f"{text}: the lock does not say which packages it means: build it", lost=True)
                     case Fetch() if files is not None and not (statement.sha256 or files.get(statement.url)):
                         yield Unpinned(f"{text}: the lock does not have its sha256: build it", lost=True)
@@ -268,14 +269,6 @@ def _statement_for(
 def _statement_of(manager: str) -> InstallPackages:
     """Return a statement that asks for nothing in particular: its packages come from the user's own sources."""
     return InstallPackages(manager, (), (), (), (), "")
-
-
-def _is_answered(locked: LockedStage | None, stage: Stage, statement: Apt | Pip | Npm | Cargo) -> bool:
-    """Return whether a lock says which packages a statement means, as far as its place among such statements tells."""
-    before = [written for written in stage.written.statements if isinstance(written, (Apt, Pip, Npm, Cargo))]
-    number = next(number for number, written in enumerate(before) if written is statement)
-    installs = locked.installs if locked is not None else ()
-    return number < len(installs) and installs[number].manager == type(statement).__name__.lower()
 
 
 def _fetched_by(recipe: PlannedRecipe) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,8 @@ from envbuild.images.reference import LATEST
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import Lock
 from envbuild.plan import image_config
-from envbuild.plan.step import Action, CopyIn, Execute, InstallPackages, Render
+from envbuild.plan.step import Action, CopyIn, Execute, FetchFile, InstallPackages, Render
+from envbuild.record import Pairs
 from envbuild.store.images import Image
 from envbuild.store.tags import BUILD
 from envbuild.text import json
@@ -45,6 +46,7 @@ def image_of(
     target = job.progress[stage or recipe.target]
     digest = image_config.image_digest(target.tree, target.facts)
     stages = []
+    commits = _commits(job, recipe)
     for at in map(job.progress.__getitem__, recipe.stages_of(target.stage)):
         stages.append(
             {
@@ -52,7 +54,7 @@ def image_of(
                 "base": at.stage.base_text,
                 "origin": at.base.origin,
                 "tree": at.base.tree,
-                "steps": [_step_detail(result, at.answers.get(result.number)) for result in at.all_results],
+                "steps": [_step_detail(result, at.answers.get(result.number), commits) for result in at.all_results],
             }
         )
     detail = {
@@ -66,7 +68,17 @@ def image_of(
     return Image(digest, target.tree, image_config.dump(target.facts), text, time.time())
 
 
-def _step_detail(result: StepResult, answer: Answer | None) -> dict[str, object]:
+def _commits(job: BuildJob, recipe: PlannedRecipe) -> dict[str, str]:
+    """Return the commits of the git repositories that a recipe fetches, by address."""
+    fetched = job.sources.fetched(recipe)
+    if not any(url.startswith("git+") for url in fetched):
+        return {}
+    from envbuild.build.commits import commit_of  # few recipes fetch any
+
+    return {url: commit_of(job.store, recipe.lock, url, digest) for url, digest in fetched.items()}
+
+
+def _step_detail(result: StepResult, answer: Answer | None, commits: dict[str, str]) -> dict[str, object]:
     step = result.step
     detail: dict[str, object] = {
         "text": step.text,
@@ -82,6 +94,8 @@ def _step_detail(result: StepResult, answer: Answer | None) -> dict[str, object]
     takes = _taken(step.action)
     if takes:
         detail["takes"] = takes
+    if isinstance(step.action, FetchFile) and commits.get(step.action.url):
+        detail["commit"] = [step.action.url, commits[step.action.url]]
     if answer is not None:
         action = step.action
         assert isinstance(action, InstallPackages)
@@ -152,9 +166,7 @@ def _publish(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock]) -> Bui
     return BuildResult(image, target.tree, tags, reporter.ran, reporter.cached)
 
 
-def _publish_others(
-    job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock], place: Place
-) -> tuple[tuple[str, str], ...]:
+def _publish_others(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock], place: Place) -> Pairs:
     """Record the images that a recipe names beside its own, and move their tags; return (names, digest) of each."""
     if recipe is job.graph.top and job.request.tag is not None:
         return ()  # that name is for one image
@@ -182,9 +194,10 @@ def _provenance(job: BuildJob, recipe: PlannedRecipe) -> dict[str, Any]:
     read = [path for other in needed for path in job.sources.files_read(other)]
     position = provenance(recipe.path, read, folders)
     if position.converted:
-        paths = ", ".join(path for path, _ in position.converted[:3])
-        more = f" and {len(position.converted) - 3} more" if len(position.converted) > 3 else ""
-        text = f"{paths}{more} may be as committed: git's own conversions ({position.converted[0][1]}) are not run"
+        from envbuild.text.enumeration import first_of
+
+        paths = first_of([path for path, _ in position.converted], 3)
+        text = f"{paths} may be as committed: git's own conversions ({position.converted[0][1]}) are not run"
         job.reporter.emit(Notice("note", text, "the build is on record as made from changed files"))
     return position.known
 

@@ -155,6 +155,7 @@ class Executor:
                 secrets=secrets,
                 timeout=step.timeout,
                 tmp=OF_TREE if has_tmp(self._store.trees, parent) else "",
+                doors=() if proxy is None else proxy.doors,
             )
 
         with ExitStack() as held:
@@ -276,7 +277,7 @@ class Executor:
                 return Execution(outcome, parent, digest, output.tail, 0, 0, seconds)
             discard = compile_patterns(step.discard) if step.discard else None
             if asked.names:
-                restore_hosts(space.upper, lambda: self._own_hosts(parent), asked.hostname)
+                restore_hosts(space.upper, lambda: self._own_hosts(parent), asked.hosts)
             deadline = None
             if step.timeout is not None:
                 now = time.monotonic()
@@ -323,9 +324,7 @@ class Executor:
         except (TooLargeToRead, LinkCircle):
             return None
 
-    def _environment(
-        self, action: Execute, tree: Digest, epoch: int, settings: NetworkSettings
-    ) -> tuple[tuple[str, str], ...]:
+    def _environment(self, action: Execute, tree: Digest, epoch: int, settings: NetworkSettings) -> Pairs:
         return tuple(
             {
                 **dict(settings.environment),

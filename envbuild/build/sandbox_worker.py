@@ -17,6 +17,7 @@ from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.spec import Outcome, Request
 from envbuild.sandbox.step_client import StepRunner
 from envbuild.sandbox.user_namespace import IdMap, enter_user_namespace
+from envbuild.sandbox.wire import close_all
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 
@@ -65,12 +66,12 @@ class Worker:
         self,
         request: Request,
         sink: Callable[[bytes], None],
-        listener: Callable[[int, Callable[[], None]], None] | None = None,
+        listener: Callable[[tuple[int, ...], Callable[[], None]], None] | None = None,
     ) -> Outcome:
         """Run one command without input; `sink` gets its output and errors as they come, from another thread where the
         command has a network.
 
-        `listener` gets the socket that listens inside, if the request is `proxied`, and what ends the command. Returns
+        `listener` gets the sockets that listen inside, if the request is `proxied`, and what ends the command. Returns
         when the command has ended and all its output is in the sink.
         """
         if self._steps.takes(request):
@@ -83,12 +84,12 @@ class Worker:
         def end() -> None:
             self._helper.signal(numbers[0], signal.SIGKILL)
 
-        def listen(descriptor: int) -> None:
+        def listen(descriptors: tuple[int, ...]) -> None:
             if listener is None:
-                os.close(descriptor)
+                close_all(descriptors)
                 return
             try:
-                listener(descriptor, end)
+                listener(descriptors, end)
             except BaseException as failure:
                 failures.append(failure)
                 end()

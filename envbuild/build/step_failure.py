@@ -132,8 +132,8 @@ def _of_network(action: Action, done: Execution) -> Iterator[str]:
     elif done.refused:
         yield 'hint: what lies on this machine has to be named by its address: network="ADDRESS:PORT"; or network=host'
     elif any(word in done.tail for word in _UNREACHED):
-        yield "hint: only HTTP and HTTPS pass, through the proxy that http_proxy and https_proxy name; one that looks"
-        yield "up names or connects by itself needs to be told of it, or network=host"
+        yield "hint: only HTTP and HTTPS pass, through the proxy that http_proxy and https_proxy name; for what looks"
+        yield 'up names or connects by itself, as ssh does, name the server: network="HOST:PORT"; or network=host'
 
 
 def report_failure(

@@ -75,7 +75,7 @@ class _Checking:
         if place:
             return Found(file, PLACE, place)
         if is_commit_file(file):
-            return _ask_git(file)
+            return self._ask_git(file)
         origins = self._origins.find(file)
         reasons = [*origins.problems]
         try:
@@ -99,6 +99,17 @@ class _Checking:
                     return Found(file, ARCHIVE, where, tuple(reasons))
         return Found(file, NOWHERE, reasons=tuple(reasons))
 
+    def _ask_git(self, file: PinnedFile) -> Found:
+        """Return whether a repository still has a commit."""
+        from envbuild.build.fetch_git import ask_git  # git, only where a commit is fetched
+
+        package = file.package
+        try:
+            ask_git(self._store, package.origin, package.version if is_commit(package.version) else "")
+        except EnvbuildError as error:
+            return Found(file, NOWHERE, reasons=(error.message,))
+        return Found(file, ORIGIN, without_user(package.origin))
+
     def _is_in_store(self, file: PinnedFile) -> bool:
         if file.kind == FETCH:
             return has_content(self._store, file.package.hash.partition(":")[2])
@@ -110,18 +121,6 @@ class _Checking:
             # Two threads may make it: the first one's is for both.
             self._connections.setdefault(group, Connections(self._origins.transport(file)))
         return self._connections[group]
-
-
-def _ask_git(file: PinnedFile) -> Found:
-    """Return whether a repository answers; whether it still gives the commit, only a fetch shows."""
-    from envbuild.build.fetch_git import ask_git  # git, only where a commit is fetched
-
-    package = file.package
-    try:
-        ask_git(package.origin, package.version if is_commit(package.version) else "")
-    except EnvbuildError as error:
-        return Found(file, NOWHERE, reasons=(error.message,))
-    return Found(file, ORIGIN, without_user(package.origin))
 
 
 def _first(connections: Connections, addresses: Sequence[Address], reasons: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from envbuild.errors import BadOption
+from envbuild.record import Pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _MAX_DIGITS = 11
 """Of seconds since 1970 that a file system can keep as a time: up to the year 2242 and some (archive.LATEST)."""
 NETWORK_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
-PACKAGE_VARIABLES = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_")
+PACKAGE_VARIABLES = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_", "GOPROXY")
 
 
 class Environment:
@@ -114,7 +115,7 @@ class Environment:
 
         return tuple(place(word, "ENVBUILD_PLACES") for word in text.split())
 
-    def network(self) -> tuple[tuple[str, str], ...]:
+    def network(self) -> Pairs:
         """Return what the user has set about proxies and package indexes, for commands with a network."""
         return tuple(
             sorted(

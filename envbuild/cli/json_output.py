@@ -47,6 +47,7 @@ def describe(store: Store, image: Image, *, sizes: bool = False) -> dict[str, An
             "seconds": step.known["seconds"],
             "owners_kept": step.known["owners_kept"],
             **(_sizes(store, step) if sizes else {}),
+            **({"commit": step.known["commit"][1]} if "commit" in step.known else {}),
             **({"network": networks[step.known["key"]].plain} if step.known["key"] in networks else {}),
         }
         for step in build_steps(image)

@@ -22,8 +22,9 @@ def tell_of_left_behind(store: Store, full: str, environment: Environment) -> No
     outdated = left_behind(store, full)
     if not outdated:
         return
+    from envbuild.text.enumeration import first_of
+
     names = [instance.name for instance in outdated]
-    more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
     shown = store.projects.shown(full, place_of(".").id)
     verb = "runs" if len(names) == 1 else "run"
-    environment.warn([f"{', '.join(names[:_MAX_SHOWN])}{more} still {verb} another image than {shown} now is"], "note")
+    environment.warn([f"{first_of(names, _MAX_SHOWN)} still {verb} another image than {shown} now is"], "note")

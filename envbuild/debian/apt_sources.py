@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from envbuild.debian.deb822 import checked_stanzas
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 FOLDER = "/etc/apt"
 DEBIAN_COMPONENTS = ("main", "contrib", "non-free", "non-free-firmware")
@@ -20,7 +20,7 @@ class AptSource(Record):
     uri: str
     suite: str
     components: tuple[str, ...]
-    options: tuple[tuple[str, str], ...]
+    options: Pairs
 
     @property
     def is_debian(self) -> bool:

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from envbuild.debian.deb822 import Stanza, checked_stanzas, conffiles_of
 from envbuild.errors import UsageError, fields
+from envbuild.record import Pairs
 from envbuild.text.suggestion import did_you_mean
 
 ADMIN = "/var/lib/dpkg"
@@ -31,7 +32,7 @@ class InstalledPackage:
     stanza: str
     provides: tuple[str, ...]
     needs: tuple[tuple[str, ...], ...]
-    conffiles: tuple[tuple[str, str], ...]
+    conffiles: Pairs
 
     @property
     def info_name(self) -> str:
@@ -57,7 +58,7 @@ class Alternative:
 
     name: str
     link: str
-    slaves: tuple[tuple[str, str], ...]
+    slaves: Pairs
     choices: tuple[tuple[str, int, tuple[str, ...]], ...]
 
 

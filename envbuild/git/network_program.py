@@ -60,8 +60,13 @@ MAX_SILENCE = 120.0
 """Seconds in which something has to come."""
 MAX_WORDS = 16 << 20
 """Bytes that git may print, and what a server has it print."""
-_LIMITED = 'ulimit -S -d "$1" 2>/dev/null; ulimit -S -f "$2" 2>/dev/null; shift 2; exec "$@"'
+# A program that comes to the limit of a file's size says so, where the signal would end it without a word.
+_LIMITED = (
+    f'trap "" {signal.SIGXFSZ:d}; ulimit -S -d "$1" 2>/dev/null; ulimit -S -f "$2" 2>/dev/null; shift 2; exec "$@"'
+)
 _MAX_SHOWN = 300
+_TOO_LARGE = b"File too large"
+"""What git says at the limit of a file's size."""
 
 
 @fields
@@ -141,7 +146,7 @@ def ask(url: str, words: tuple[str, ...], allowed: Allowed, folder: str = "") ->
         errors.seek(0)
         if child.returncode:
             said = errors.read(MAX_WORDS)
-            if child.returncode == -signal.SIGXFSZ or f"signal {signal.SIGXFSZ:d}".encode() in said:
+            if _TOO_LARGE in said:
                 raise TooMuchOfGit(url, allowed.size)
             raise ServerRefused(url, _reason(said, child.returncode))
         output.seek(0)
@@ -209,6 +214,8 @@ def _reason(errors: bytes, status: int) -> str:
     lines = [line.strip() for line in errors.decode("utf-8", "replace").replace("\r", "\n").splitlines()]
     said = [line for line in lines if line.startswith(("fatal: ", "error: ", "ssh: ", "Host key ")) or "denied" in line]
     words = [line.removeprefix("fatal: ").removeprefix("error: ") for line in said or lines[-1:] if line]
-    # Of two, the first is nearer to the cause: an object that git refuses, a host that ssh does not know.
+    if words and any(word.startswith("fsck error") for word in words):
+        words = [f"fsck: {words[0]}"]
+    # Of two, the first is nearer to the cause, such as a host that ssh does not know.
     shown = "; ".join(dict.fromkeys([*words[:1], *words[-1:]])) or f"git ended with {status}"
     return "".join(letter if letter.isprintable() else " " for letter in shown)[:_MAX_SHOWN]

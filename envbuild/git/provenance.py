@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from envbuild.git.git_dir import branch_of, git_dir_of
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Provenance(Record):
     """
 
     known: dict[str, Any]
-    converted: tuple[tuple[str, str], ...] = ()
+    converted: Pairs = ()
 
 
 def provenance(path: str, read: Iterable[str], folders: Sequence[str]) -> Provenance:
@@ -34,7 +34,7 @@ def provenance(path: str, read: Iterable[str], folders: Sequence[str]) -> Proven
     from envbuild.git.repository import NoSuchRevision, Repository  # subprocess: only where something is put on record
     from envbuild.git.working_files import changed_files
 
-    converted: tuple[tuple[str, str], ...] = ()
+    converted: Pairs = ()
     try:
         repository = Repository(folder)
         known: dict[str, Any] = {"file": repository.path_of(path), "root": repository.root, "dirty": True}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 from envbuild.errors import UsageError, WorkFailed, fields
-from envbuild.git.network_program import Allowed, ServerRefused, ask
+from envbuild.git.network_program import Allowed, ServerRefused, TooMuchOfGit, ask
 from envbuild.git.program import GitFailed, output
 from envbuild.language.git_address import is_commit
 from envbuild.record import Record
 
 BRANCH, TAG, DEFAULT = "branch", "tag", "default branch"
+_FETCH = ("fetch", "--progress", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head")
 _NOT_BY_ID = ("not our ref", "unadvertised object", "shallow", "expected old/new/ref", "remote ref")
 """What git says where a server gives no commit by its id alone: an old one, and one that serves plain files."""
 
@@ -89,25 +90,38 @@ def resolve(url: str, ref: str, allowed: Allowed) -> Resolved:
     return Resolved(commits[name], kind)
 
 
-def answers(url: str, allowed: Allowed) -> None:
-    """Ask whether there is a repository. Raises what `ask` does."""
-    ask(url, ("ls-remote", "--quiet", "--end-of-options", url, "HEAD"), allowed)
+def gives(url: str, commit: str, folder: str, allowed: Allowed) -> None:
+    """Ask whether a server gives a commit, and take as little of it as it lets us; `folder` does not exist yet. Raises
+    NoSuchCommit and what `ask` does. What only its whole history would tell counts as there."""
+    _make(folder, commit)
+    try:
+        ask(url, (*_FETCH, "--depth=1", "--filter=tree:0", "--end-of-options", url, commit), allowed, folder)
+    except TooMuchOfGit:
+        return  # a server that sends all of it
+    except ServerRefused as error:
+        if "not our ref" in error.reason:
+            raise NoSuchCommit(url, commit) from None
+        if not any(words in error.reason for words in _NOT_BY_ID):
+            raise
+
+
+def _make(folder: str, commit: str) -> None:
+    os.makedirs(folder)
+    kind = "sha256" if len(commit) == 64 else "sha1"
+    output(folder, "init", "--quiet", "--template=", f"--object-format={kind}")
 
 
 def bring(url: str, commit: str, folder: str, allowed: Allowed) -> None:
     """Make a repository in `folder` with the objects of one commit, and with its history only where the server gives
     no commit alone. Raises NoSuchCommit and what `ask` does."""
-    kind = "sha256" if len(commit) == 64 else "sha1"
-    os.makedirs(folder)
-    output(folder, "init", "--quiet", "--template=", f"--object-format={kind}")
-    fetch = ("fetch", "--progress", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head")
+    _make(folder, commit)
     try:
-        ask(url, (*fetch, "--depth=1", "--end-of-options", url, commit), allowed, folder)
+        ask(url, (*_FETCH, "--depth=1", "--end-of-options", url, commit), allowed, folder)
     except ServerRefused as error:
         if not any(words in error.reason for words in _NOT_BY_ID):
             raise
         everything = ("+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*")
-        ask(url, (*fetch, "--end-of-options", url, *everything), allowed, folder)
+        ask(url, (*_FETCH, "--end-of-options", url, *everything), allowed, folder)
     try:
         output(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{commit}^{{commit}}")
     except GitFailed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from envbuild.history.account_names import AccountNames
-from envbuild.history.network_changes import NetworkChange, network_changes
+from envbuild.history.network_changes import NetworkChange, commit_changes, network_changes
 from envbuild.history.notices import Notice, Origins, notices_of, program_folders
 from envbuild.history.operand import Declared, Operand, first_lines
 from envbuild.history.package_changes import Attribution, Package, PackageChange, package_changes
@@ -108,7 +108,7 @@ class FolderCount(Record):
 
 def compare(store: Store, old: Operand, new: Operand) -> Comparison:
     """Compare two environments. Raises StoreDamaged if the store lacks a part of them."""
-    network = network_changes(old.network, new.network)
+    network = (*commit_changes(old.commits, new.commits), *network_changes(old.network, new.network))
     if old.tree is None or new.tree is None:
         declared = _declared(old.packages, new.packages)
         asked = _asked_for(store, old, new, declared)

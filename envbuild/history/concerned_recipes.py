@@ -157,10 +157,12 @@ def _named(stage: model.Stage) -> Iterator[tuple[str, str]]:
                 names = tuple(mount.source for mount in options.mounts if mount.origin is None)
             case model.Apt(key=str(key)):
                 names = (key,)
-            case model.Npm(project=str(project)) | model.Cargo(project=project):
+            case model.Npm(project=str(project)) | model.OfLock(project=project):
                 names = (project,)
             case model.Pip() as pip if pip.requirement_files or pip.constraint_files:
                 names = (".",)  # a file of requirements may name others
+            case model.Pip(projects=projects) if projects:
+                names = tuple(project.partition("[")[0] or "." for project in projects)
             case _:
                 continue
         for name in names:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.store.network_record import MACHINE, NetworkRecord
 
 MODE, HOST, MORE, REFUSED, ANSWER = "mode", "host", "more", "refused", "answer"
+COMMIT = "commit"
 """What differs: how far the network reaches, a host that was asked or refused, an answer over plain HTTP, and that
-there was more than is listed."""
+there was more than is listed; or the commit of a git repository."""
 
 
 class NetworkChange(Record):
@@ -33,6 +34,15 @@ def network_changes(old: Iterable[NetworkRecord], new: Iterable[NetworkRecord]) 
         *_members(REFUSED, _refused(before), _refused(after)),
         *_answers(before, after),
     )
+
+
+def commit_changes(old: Pairs, new: Pairs) -> Iterator[NetworkChange]:
+    """Yield the addresses of git repositories at which two builds had other commits, or that only one of them has."""
+    before, after = dict(old), dict(new)
+    for url in sorted(before.keys() | after.keys()):
+        was, now = before.get(url, ""), after.get(url, "")
+        if was != now:
+            yield NetworkChange(COMMIT, "changed" if was and now else "added" if now else "removed", url, was, now)
 
 
 def _members(kind: str, before: set[str], after: set[str]) -> Iterator[NetworkChange]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from envbuild.errors import EnvbuildError
 from envbuild.history.compare import Comparison, PackageDifference, compare
+from envbuild.history.network_changes import COMMIT
 from envbuild.history.operand import operand_of_image
 from envbuild.history.packages_in_brief import FOLDED, packages_in_brief
 from envbuild.store.database import StoreDamaged
 from envbuild.store.store import Store
+from envbuild.text.enumeration import first_of
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import Digest
 
@@ -45,6 +47,11 @@ def _line(comparison: Comparison) -> str:
     )
     # What the recipe asks for comes first; all else follows from it, or is to be looked at.
     parts = [brief] if brief else []
+    moved = [change for change in comparison.network if change.kind == COMMIT and change.verb == "changed"]
+    if moved:
+        named = [f"{change.name.split('/', 3)[-1]} {change.new[:12]}" for change in moved[:_MAX_SHOWN]]
+        more = f" and {len(moved) - _MAX_SHOWN} more" if len(moved) > _MAX_SHOWN else ""
+        parts.append(f"fetched {', '.join(named)}{more}")
     if comparison.notices:
         # The first of each kind, so that many of one kind never hide another.
         by_kind = {notice.kind: notice for notice in reversed(comparison.notices)}
@@ -66,17 +73,13 @@ def _line(comparison: Comparison) -> str:
     for verb in ("upgraded", "downgraded", "added", "removed", "rebuilt"):
         names = by_verb.get(verb, [])
         if names:
-            more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
-            parts.append(f"{verb} {', '.join(names[:_MAX_SHOWN])}{more}")
+            parts.append(f"{verb} {first_of(names, _MAX_SHOWN)}")
     if comparison.facts:
-        names = [fact.name for fact in comparison.facts]
-        more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
-        parts.append(f"facts {', '.join(names[:_MAX_SHOWN])}{more}")
+        parts.append(f"facts {first_of([fact.name for fact in comparison.facts], _MAX_SHOWN)}")
     others = [_path(change) for change in comparison.others]
     if others:
         word = f"{'other ' if comparison.notices else ''}path{'s' if len(others) > 1 else ''}"
-        more = f" and {len(others) - _MAX_SHOWN} more" if len(others) > _MAX_SHOWN else ""
-        parts.append(f"{len(others)} {word}: {', '.join(others[:_MAX_SHOWN])}{more}")
+        parts.append(f"{len(others)} {word}: {first_of(others, _MAX_SHOWN)}")
     if not parts:
         count = len(comparison.times) + len(comparison.records)
         files = f"{count} file{'s' * (count > 1)}"

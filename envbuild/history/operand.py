@@ -13,9 +13,9 @@ from envbuild.images.find import InCommit, facts_of
 from envbuild.images.lock_attestation import Texts, attested_image, kept_recipe
 from envbuild.images.names import repository_of
 from envbuild.images.reference import GIT, FileReference, RevisionReference, parse
-from envbuild.lockfile.lock import Lock, first_line
+from envbuild.lockfile.lock import Lock, commit_id, first_line
 from envbuild.plan.image_config import to_plain
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.store.images import Image
 from envbuild.store.network_record import NetworkRecord, records_of
 from envbuild.store.store import Store
@@ -59,7 +59,8 @@ class Declared(Record):
 class Operand(Record):
     """An environment that the user named as `label`. `tree` and `facts` (as `show` has them) are None if the store does
     not have the image and only its lock is known. `image` is "" for an instance, and for a merged lock, whose image
-    nobody knows before a build. `network` is what its steps asked, as far as a lock or this store has it."""
+    nobody knows before a build. `network` is what its steps asked, as far as a lock or this store has it. `commits` are
+    those of git repositories that it fetched, by address."""
 
     label: str
     image: Digest
@@ -70,6 +71,7 @@ class Operand(Record):
     size: int | None = None
     recipe: Texts = ()
     network: tuple[NetworkRecord, ...] = ()
+    commits: Pairs = ()
 
 
 @fields
@@ -136,6 +138,8 @@ def operand_of_image(store: Store, label: str, image: Image, lock: Lock | None =
             place = f"{step['file']}:{step['line']}"
             statements.append(Statement(stage["stage"], step["text"], place, step["kind"] == "test"))
             packages += [Declared(*package[:3]) for package in step.get("packages", [])]
+    steps = [step for stage in detail.get("stages", []) for step in stage["steps"]]
+    commits = tuple((url, commit) for url, commit in (step["commit"] for step in steps if "commit" in step))
     facts = to_plain(facts_of(image))
     recipe = kept_recipe(store, image)
     network = records_of(store.database, detail)
@@ -150,6 +154,7 @@ def operand_of_image(store: Store, label: str, image: Image, lock: Lock | None =
         tuple(packages),
         recipe=recipe,
         network=tuple(network.values()),
+        commits=commits,
     )
 
 
@@ -191,7 +196,10 @@ def _said(label: str, lock: Lock, image: Digest) -> Operand:
             statements.append(Statement(stage.name, f"{install.manager} {' '.join(install.wants)}"))
             packages += [Declared(install.manager, package.name, package.version) for package in install.packages]
     network = tuple(lock.results.network.values())
-    return Operand(label, image, None, None, tuple(statements), tuple(packages), lock.size, network=network)
+    commits = tuple((url, commit_id(pin)) for url, pin in lock.own.commits)
+    return Operand(
+        label, image, None, None, tuple(statements), tuple(packages), lock.size, network=network, commits=commits
+    )
 
 
 def _of_revision(store: Store, label: str, locked: LockedRecipe, folder: str) -> Operand:

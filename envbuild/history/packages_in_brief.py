@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from envbuild.text.enumeration import first_of
+
 MAX_SHOWN = 8
 """Packages that are named."""
 FOLDED = ("added", "removed")
@@ -18,8 +20,7 @@ def packages_in_brief(packages: Iterable[tuple[str, str, bool]]) -> str:
     named += [f"-{name}" for verb, name, asked in listed if asked and verb == "removed"]
     if not named:
         return ""
-    more = f" and {len(named) - MAX_SHOWN} more" if len(named) > MAX_SHOWN else ""
-    text = " ".join(named[:MAX_SHOWN]) + more
+    text = first_of(named, MAX_SHOWN, " ")
     needed, dropped = (sum(verb == folded_verb and not asked for verb, _, asked in listed) for folded_verb in FOLDED)
     if needed:
         text += f", and {needed} that {'they need' if len(named) > 1 else 'it needs'}"

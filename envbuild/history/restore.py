@@ -16,7 +16,7 @@ from envbuild.git.tracked_files import LINK, SUBMODULE, TrackedFile
 from envbuild.git.working_files import as_committed
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import BadLock, path_of
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.store.tags import BUILD
@@ -52,7 +52,7 @@ class Restoration(Record):
     missing: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
     uncommitted: tuple[str, ...] = ()
-    settings: tuple[tuple[str, str], ...] = ()
+    settings: Pairs = ()
 
 
 class _Sources(Record):

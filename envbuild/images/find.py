@@ -17,7 +17,7 @@ from envbuild.images.reference import (
     parse,
     parse_tag,
 )
-from envbuild.record import Record, assert_never
+from envbuild.record import Pairs, Record, assert_never
 from envbuild.store.database import NOT_ITSELF, PartDamaged
 from envbuild.store.images import Image
 from envbuild.store.store import Store
@@ -52,7 +52,7 @@ class NoSuchImage(UsageError):
     reference: str
     near: str | None
     any_image: bool
-    elsewhere: tuple[tuple[str, str], ...] = ()
+    elsewhere: Pairs = ()
 
     def text(self) -> tuple[str, str]:
         hint = f"did you mean '{self.near}'?" if self.near else "`envbuild images` lists what there is"

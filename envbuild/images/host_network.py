@@ -162,6 +162,13 @@ def npm_registry(variables: Mapping[str, str], home: str) -> str:
     return ""
 
 
+def go_proxies(variables: Mapping[str, str]) -> list[str]:
+    """Return the proxies that Go's modules come from (The Go Modules Reference, "GOPROXY"): those of the user, else
+    those that this machine's go names. What has no address, such as `direct`, is left out."""
+    text = variables.get("GOPROXY") or _said(["go", "env", "GOPROXY"])
+    return [word.rstrip("/") for word in text.replace("|", ",").split(",") if word.startswith(_WEB)]
+
+
 def default_index() -> str:
     """Return the index that this machine's pip uses where nothing else is set, "" without a pip."""
     script = "from pip._internal.models.index import PyPI; print(PyPI.simple_url)"

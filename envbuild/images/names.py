@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from envbuild.errors import UsageError, fields
 from envbuild.images.reference import LATEST, RevisionReference, TagReference, parse_new_name, parse_tag
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.store.branch_tags import DETACHED, PREFIX, branch_tag
 from envbuild.store.project import Project, project_at
 from envbuild.store.tags import NoSuchTag
@@ -194,7 +194,7 @@ def kept_tag(text: str) -> Name | None:
     return kept_name(reference.project, reference.name), reference.tag or LATEST
 
 
-def in_other_projects(store: Store, reference: TagReference) -> tuple[tuple[str, str], ...]:
+def in_other_projects(store: Store, reference: TagReference) -> Pairs:
     """Return (PROJECT/NAME, path) for each project that has a name that was used without one."""
     if reference.project:
         return ()

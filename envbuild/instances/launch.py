@@ -18,7 +18,7 @@ from envbuild.instances.records import Instance, Instances, hold
 from envbuild.instances.sandbox_request import check_workdir, prepare
 from envbuild.instances.supervisor import Task
 from envbuild.plan.image_config import Facts, dump, load
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 from envbuild.sandbox.user_namespace import enter_user_namespace
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -38,7 +38,7 @@ class Machine(Record):
     """The host's settings that an instance sees if its network leads out: the user's variables for proxies and package
     indexes, and the user's home directory."""
 
-    variables: tuple[tuple[str, str], ...] = ()
+    variables: Pairs = ()
     home: str = ""
 
 

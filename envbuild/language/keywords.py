@@ -26,6 +26,7 @@ from envbuild.record import Record
     NODE_MANAGER,
     AGENT,
     DEVICE,
+    SOURCE,
 ) = (
     "flag",
     "text",
@@ -48,6 +49,7 @@ from envbuild.record import Record
     "manager",
     "agent",
     "device",
+    "source",
 )
 
 
@@ -121,12 +123,13 @@ KEYWORDS: dict[str, Keyword] = {
     "param": Keyword(in_stage=False, anywhere=True),
     "from": Keyword(in_stage=False, anywhere=True),
     "include": Keyword(block=True, anywhere=True),
-    "apt": Keyword({"recommends": OptionKind(FLAG), "source": OptionKind(TEXT), "key": OptionKind(TEXT)}, block=True),
+    "apt": Keyword({"recommends": OptionKind(FLAG), "source": OptionKind(SOURCE), "key": OptionKind(TEXT)}, block=True),
     "pip": Keyword(_PIP, block=True),
     "npm": Keyword(
         {"into": OptionKind(DIRECTORY), "scripts": OptionKind(FLAG), "manager": OptionKind(NODE_MANAGER)}, block=True
     ),
     "cargo": Keyword({"into": OptionKind(DIRECTORY)}),
+    "go": Keyword({"into": OptionKind(DIRECTORY)}),
     "copy": Keyword(_COPY),
     "render": Keyword(_OWNED),
     "file": Keyword(_OWNED, block=True),

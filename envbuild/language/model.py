@@ -6,7 +6,7 @@ stages start from in base_kinds.py.
 
 from __future__ import annotations
 
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,10 +28,13 @@ class Statement(Record):
 
 
 class Apt(Statement):
+    """With a `destination`, the packages are source packages that are unpacked there."""
+
     packages: tuple[str, ...]
     recommends: bool = False
     source: str | None = None
     key: str | None = None
+    destination: str | None = None
 
 
 _LOCK_FILES = ("uv.lock", "poetry.lock", "Pipfile.lock", "pylock.toml")
@@ -45,6 +48,8 @@ def is_lock_file(path: str) -> bool:
 
 
 class Pip(Statement):
+    """`projects` are directories of the context, each with the extras in brackets that are wanted of it."""
+
     into: str
     requirements: tuple[str, ...] = ()
     requirement_files: tuple[str, ...] = ()
@@ -53,6 +58,7 @@ class Pip(Statement):
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
 
 
 class Npm(Statement):
@@ -65,11 +71,19 @@ class Npm(Statement):
     manager: str = ""
 
 
-class Cargo(Statement):
-    """`project` is a folder with the lock that says which packages there are."""
+class OfLock(Statement):
+    """The base of statements whose packages all stand in the lock of a folder, `project`."""
 
     into: str
     project: str
+
+
+class Cargo(OfLock):
+    """The crates of a Cargo.lock."""
+
+
+class Go(OfLock):
+    """The modules of a go.sum."""
 
 
 class Copy(Statement):
@@ -93,7 +107,7 @@ class Render(Statement):
 
     template: str
     destination: str
-    parameters: tuple[tuple[str, str], ...]
+    parameters: Pairs
     owner: str | None = None
     mode: Mode | None = None
 
@@ -173,7 +187,7 @@ class Volume(Statement):
 
 
 class Label(Statement):
-    values: tuple[tuple[str, str], ...]
+    values: Pairs
 
 
 class Unset(Statement):
@@ -243,8 +257,8 @@ class Recipe(Record):
     name: str
     path: str
     stages: tuple[Stage, ...]
-    parameters: tuple[tuple[str, str], ...]
-    files: tuple[tuple[str, str], ...]
+    parameters: Pairs
+    files: Pairs
     images: tuple[tuple[str, int], ...] = ()
 
     @property

@@ -167,7 +167,7 @@ def _value(kind: str, option: Option, reader: Reader) -> object:
         if option.value is not None:
             reader.error(option.value.span, f"option '{option.name}' takes no value", f"write just {option.name}")
         return True
-    if option.value is None and kind == keywords.NETWORK:
+    if option.value is None and kind in (keywords.NETWORK, keywords.SOURCE):
         return True
     if option.value is None and kind == keywords.AGENT:
         return DEFAULT_AGENT
@@ -238,6 +238,7 @@ def _condition(option: Option, reader: Reader) -> bool:
 
 _CHECKS = {
     keywords.TEXT: values.text,
+    keywords.SOURCE: values.text,
     keywords.DIRECTORY: values.absolute,
     keywords.DURATION: values.duration,
     keywords.COUNT: values.count,

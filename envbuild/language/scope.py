@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from envbuild.record import Pairs
 from envbuild.text.diagnostics import Diagnostic
 from envbuild.text.pattern import Pattern
 
@@ -37,17 +38,17 @@ class Scope:
         self.first_uses.setdefault(name, where)
         return self.values.get(name)
 
-    def mentioned(self, text: str, where: str) -> tuple[tuple[str, str], ...]:
+    def mentioned(self, text: str, where: str) -> Pairs:
         """Return the parameters that a command mentions as `$name` or `${name...}`, sorted, with their values."""
         names = sorted({mention[1] for mention in _MENTION.finditer(text)})
         for name in names:
             self.first_uses.setdefault(name, where)
         return tuple((name, self.values[name]) for name in names if name in self.values)
 
-    def parameters(self) -> tuple[tuple[str, str], ...]:
+    def parameters(self) -> Pairs:
         """Return all parameters defined so far, sorted by name."""
         return tuple(sorted(self.values.items()))
 
-    def own(self) -> tuple[tuple[str, str], ...]:
+    def own(self) -> Pairs:
         """Return the parameters that the recipe declares, in that order."""
         return tuple((name, self.values[name]) for name in self.declared)

@@ -6,7 +6,7 @@ depends on the base, which the language does not know).
 
 from __future__ import annotations
 
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Command(Record):
     """
 
     text: str
-    parameters: tuple[tuple[str, str], ...] = ()
+    parameters: Pairs = ()
 
 
 class BindMount(Record):

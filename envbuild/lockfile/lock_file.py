@@ -46,6 +46,8 @@ MAX_VALUES = 250_000
 """Texts, lists and maps of a lock: nine for each package."""
 _MAX_KEY = 1024
 """Characters of a key that a colon may follow on its line, with quotes."""
+_LINE_ENDS = (0x2028, 0x2029)
+"""Characters that YAML allows, and takes for the end of a line."""
 _MERGE = "envbuild git install; git checkout --merge -- {path}"
 _MEMO = "lock 3"
 """The kind of what the store's memo keeps of locks."""
@@ -313,4 +315,4 @@ def _quote(text: str) -> str:
 def _escaped(character: str) -> str:
     code = ord(character)
     is_plain = code < 0x7F or 0x9F < code < 0xD800 or 0xDFFF < code < 0xFFFE or code > 0xFFFF
-    return character if is_plain else f"\\u{code:04x}"
+    return character if is_plain and code not in _LINE_ENDS else f"\\u{code:04x}"

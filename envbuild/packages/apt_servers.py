@@ -172,7 +172,9 @@ class AptServers:
         proxies = apt_proxies(dict(self._machine.variables))
         return Transport(proxies, headers=headers_of(self._machine_sites, files), most=self._machine.max_file)
 
-    def _statement_source(self, action: InstallPackages, contents: Contents) -> tuple[bytes, tuple[str, ...]]:
+    def _statement_source(
+        self, action: InstallPackages, contents: Contents, types: str = "deb"
+    ) -> tuple[bytes, tuple[str, ...]]:
         """Return the text of the statement's own source (deb822), b"" without one, and the addresses that all sources
         begin with. Raises BadSource."""
         text = action.option("source")
@@ -187,7 +189,7 @@ class AptServers:
                 source.replace(options=(*(pair for pair in source.options if pair[0].lower() != "signed-by"), key))
                 for source in sources
             ]
-        return to_deb822(sources).encode(), (*(source.uri for source in sources), *self._machine_sites)
+        return to_deb822(sources, types).encode(), (*(source.uri for source in sources), *self._machine_sites)
 
     @cached_property
     def _machine_sites(self) -> tuple[str, ...]:

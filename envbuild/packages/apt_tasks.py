@@ -177,7 +177,7 @@ class Held(Record):
 def resolve_task(action: InstallPackages, held: Held, source: bytes, key: bytes, *, explain: bool = False) -> Task:
     """Return what asks the tree's apt what a statement means, with what is `held`. `source` is the text of the
     statement's own source (deb822), and `key` that source's key. With `explain` the answer has control data, too."""
-    files = [(CONFIGURATION, _configuration(action, f'Dir::State::Lists "{OUT}/lists";\n{_KEEP_INDEX}'))]
+    files = [(CONFIGURATION, configuration_of(action, f'Dir::State::Lists "{OUT}/lists";\n{_KEEP_INDEX}'))]
     stanzas = [_pin(name, version, EXACT_PRIORITY) for name, version in sorted(held.exact.items())]
     stanzas += [
         _pin(name, DebianVersion(pin.version), PIN_PRIORITY)
@@ -242,7 +242,7 @@ def read_answer(uris: str, native: str, sites: Sequence[str]) -> tuple[tuple[Pac
         if match["hash"] is None:
             raise Unresolved("apt", f"the index gives no SHA256 for {name} {version}")
         digest = "sha256:" + match["hash"].partition(":")[2]
-        packages.append((Package(name, version, digest, _origin(match["uri"], sites)), match["uri"]))
+        packages.append((Package(name, version, digest, DebianOrigin(origin_of(match["uri"], sites))), match["uri"]))
     return tuple(sorted(packages, key=lambda pair: pair[0].name))
 
 
@@ -313,7 +313,7 @@ def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]
     own += 'Dir::State::Lists "/tmp/lists";\nDir::Etc::PreferencesParts "/dev/null";\nAcquire::http::Proxy "";\n'
     own += f'Dir::Etc::Preferences "{_LOCAL_PREFERENCES}";\n'
     files = (
-        (CONFIGURATION, _configuration(action, own)),
+        (CONFIGURATION, configuration_of(action, own)),
         (f"{FOLDER}/sources.list", source.encode()),
         # What is locked is installed, also where the tree has a newer version.
         (_LOCAL_PREFERENCES, f'Package: *\nPin: origin ""\nPin-Priority: {EXACT_PRIORITY}\n'.encode()),
@@ -327,7 +327,7 @@ def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]
 
 def file_name(package: Package) -> DebianFile:
     """Return the name of a package's file in the folder that is mounted. Raises UnsafeName."""
-    return DebianOrigin(package.origin).file
+    return DebianFile(DebianOrigin(package.origin).file)
 
 
 def _environment(action: InstallPackages) -> Pairs:
@@ -341,15 +341,16 @@ def _environment(action: InstallPackages) -> Pairs:
     )
 
 
-def _configuration(action: InstallPackages, own: str) -> bytes:
+def configuration_of(action: InstallPackages, own: str) -> bytes:
+    """Return apt's configuration for a statement, with what of it is the phase's own."""
     recommends = "true" if ("recommends", "") in action.options else "false"
     return (_CONFIGURATION % {"recommends": recommends} + own).encode()
 
 
-def _origin(uri: str, sites: Sequence[str]) -> DebianOrigin:
-    """Return where a file lies below its source: the last part of the source's own path, and the path below it. Raises
-    UnsafeName."""
+def origin_of(uri: str, sites: Sequence[str]) -> str:
+    """Return where a file lies below its source: the last part of the source's own path, and the path below
+    it."""
     above = [site.rstrip("/") for site in sites if uri.startswith(site.rstrip("/") + "/")]
     site = max(above, key=len, default=uri.split("/pool/")[0])
     below = [part for part in unquote(uri.removeprefix(site)).split("/") if part not in ("", ".")]
-    return DebianOrigin("/".join((unquote(site.rpartition("/")[2]), *below)))
+    return "/".join((unquote(site.rpartition("/")[2]), *below))

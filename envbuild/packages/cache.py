@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from envbuild.lockfile.lock import Package
 from envbuild.packages.reach import Level
+from envbuild.record import Pairs
 
 _CHUNK = 1 << 18
 NOT_THERE = (403, 404, 410)
@@ -49,7 +50,7 @@ class Transport:
     """How this machine reaches servers: `proxies` by scheme, `bundle` a file of certificates ("" for the usual ones),
     `headers` by the beginning of addresses (such as those that name a user), `most` the bytes of one file."""
 
-    proxies: tuple[tuple[str, str], ...] = ()
+    proxies: Pairs = ()
     bundle: str = ""
     headers: tuple[tuple[str, str, str], ...] = ()
     most: int = 1 << 40

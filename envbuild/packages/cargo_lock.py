@@ -36,15 +36,15 @@ class BadCargoLock(WorkFailed):
 def crates_of(contents: Contents) -> list[Package]:
     """Return the crates of registries that a project's lock names, in the order of our locks. What is part of the
     project itself has no source there. Raises BadCargoLock and UnsafeName."""
-    found: dict[tuple[str, str], Package] = {}
+    by_name: dict[tuple[str, str], Package] = {}
     for path, content in contents:
         lock = _Lock(path, content)
         for name, version, source, digest in lock.crates():
             origin = CrateOrigin(CRATES if _CRATES_INDEX.fullmatch(source) else source)
             package = Package(f"{name}@{version}", version, f"sha256:{digest}", origin)
-            if found.setdefault((name, version), package) != package:
+            if by_name.setdefault((name, version), package) != package:
                 raise lock.bad(name, f"{name} {version} comes from two registries", "rename one of them")
-    return [package for _, package in sorted(found.items(), key=lambda item: item[1].name)]
+    return [package for _, package in sorted(by_name.items(), key=lambda item: item[1].name)]
 
 
 class _Lock:
@@ -67,7 +67,7 @@ class _Lock:
             raise self.bad("", f"it has the version {version!r:.20}, and known are 1 to 4", "")
         if not isinstance(packages, list) or len(packages) > MAX_CRATES or not isinstance(metadata, dict):
             raise self.bad("", f"it has no list of packages, or more than {MAX_CRATES:,}", "")
-        found = []
+        listed = []
         for item in packages:
             values = [item.get(name) if isinstance(item, dict) else None for name in ("name", "version", "source")]
             name, number, source = values
@@ -84,8 +84,8 @@ class _Lock:
             digest = item.get("checksum") or metadata.get(f"checksum {name} {number} ({source})")
             if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
                 raise self.bad(name, f"the lock has no checksum of {name[:_MAX_SHOWN]}", "")
-            found.append((CrateName(name), CrateVersion(number), source, digest))
-        return found
+            listed.append((CrateName(name), CrateVersion(number), source, digest))
+        return listed
 
     def bad(self, name: str, reason: str, hint: str) -> BadCargoLock:
         """Return the error of a package of this name, "" for all of the lock."""

@@ -87,7 +87,7 @@ def _settings(packages: Sequence[Package]) -> bytes:
 
 def _hashes(folder: str, path: str) -> dict[str, str]:
     """Return the sha256 of each file of a crate, by its path there; all of it lies in `folder`. Raises BadCrate."""
-    found: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     left = MAX_UNPACKED
     try:
         with gzip.open(path) as stream:
@@ -107,9 +107,9 @@ def _hashes(folder: str, path: str) -> dict[str, str]:
                 file = archive.extractfile(member)
                 content = file.read() if file is not None else b""
                 if inside not in _LEFT_OUT:
-                    found[inside] = hashlib.sha256(content).hexdigest()
+                    hashes[inside] = hashlib.sha256(content).hexdigest()
     except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
         raise BadCrate(folder, str(error)) from error
-    if "Cargo.toml" not in found:
+    if "Cargo.toml" not in hashes:
         raise BadCrate(folder, "it has no Cargo.toml")
-    return dict(sorted(found.items()))
+    return dict(sorted(hashes.items()))

@@ -7,6 +7,8 @@ a manager, write a module with both and name it in registry.py.
 
 from __future__ import annotations
 
+from posixpath import normpath
+
 from envbuild.language.model import is_lock_file
 from envbuild.linux.nofollow import Component
 from envbuild.lockfile.lock import Package
@@ -36,6 +38,9 @@ BUILD = "build/"
 """How the origin of a package begins that only an installation needs, such as what builds another one."""
 INSTALLED = "installed/"
 """How the origin of a package begins that a statement asks for and the tree has already: it is not fetched."""
+IN_PROJECT = "\0project\0"
+"""How the names of a project's sources begin among the files of a statement: no path of the context has a zero byte.
+They are installed, and say nothing of what else is."""
 FOLDER = "/run/envbuild"
 """Where a task's files are mounted, in the sandbox alone."""
 OUT = f"{FOLDER}/out"
@@ -249,8 +254,13 @@ class Servers(Protocol):
 def texts_of(action: InstallPackages, contents: Contents) -> list[str]:
     """Return the texts in which a statement says what it wants: its words, and its files. Lock files of other tools are
     full of addresses that nobody is asked for."""
-    said = (content for path, content in contents if not is_lock_file(path))
+    said = (content for path, content in contents if not is_lock_file(path) and not path.startswith(IN_PROJECT))
     return [*action.wanted, *(content.decode("utf-8", "replace") for content in said)]
+
+
+def shown_path(path: str) -> str:
+    """Return the path of a statement's file as messages show it."""
+    return normpath(path[len(IN_PROJECT) + 1 :]) if path.startswith(IN_PROJECT) else path
 
 
 def fewer_pins(pinned: tuple[Package, ...], freed: set[str], attempt: int) -> tuple[Package, ...]:

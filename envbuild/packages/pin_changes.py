@@ -84,7 +84,7 @@ def elsewhere(manager: str, package: Package, statement: str) -> str:
     origin = _place(package)
     if "://" in origin:
         return f"from {without_user(origin)}, not this machine's index"
-    if manager != "apt":
+    if manager not in ("apt", "aptsource"):
         return ""
     site = origin.partition("/")[0]
     ours = {source.uri.rstrip("/") for source in machine_sources()}

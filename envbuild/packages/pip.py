@@ -9,7 +9,7 @@ from envbuild.errors import UsageError, fields
 from envbuild.lockfile.checked_name import UnsafeName
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress, names_address, without_user
-from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Seen, Servers, Task, texts_of
+from envbuild.packages.manager import BUILD, IN_PROJECT, Contents, ManagerSettings, Seen, Servers, Task, texts_of
 from envbuild.packages.python_names import (
     INDEX,
     PROJECT_FILE,
@@ -22,7 +22,7 @@ from envbuild.packages.python_names import (
     file_of_address,
     lock_kind,
 )
-from envbuild.plan.step import InstallPackages
+from envbuild.plan.step import PROJECT, InstallPackages
 from envbuild.record import Pairs
 
 TYPE_CHECKING = False
@@ -106,6 +106,11 @@ class PipManager:
         """Return the requirement files, with those that they name in turn. Raises LocalRequirement."""
         contents: dict[str, bytes] = {}
         for option, path in action.files:
+            if option == PROJECT:
+                from envbuild.packages.python_project import files_of_project  # tomllib
+
+                contents.update(files_of_project(path, f"{self.name} {path}", read))
+                continue
             if lock_kind(path):
                 contents.update(_read_lock_file(path, f"{self.name} {option}", read))
                 continue
@@ -117,8 +122,8 @@ class PipManager:
         return content
 
     def installed_files(self, contents: Contents) -> Contents:
-        """Return nothing: requirement files only say what is wanted."""
-        return ()
+        """Return the sources of projects: other files only say what is wanted."""
+        return tuple(file for file in contents if file[0].startswith(IN_PROJECT))
 
     def variables_of(self, action: InstallPackages) -> Pairs:
         """Return pip's own variables (pip's documentation, "Configuration")."""
@@ -157,7 +162,7 @@ class PipManager:
         """Return what installs the locked packages from their files."""
         from envbuild.packages.pip_tasks import install_task  # only where something is installed
 
-        return install_task(action, packages)
+        return install_task(action, contents, packages)
 
     def parts_of(
         self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]

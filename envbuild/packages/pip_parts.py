@@ -10,7 +10,7 @@ from envbuild.lockfile.lock import Package
 from envbuild.packages.manager import BUILD, Task
 from envbuild.packages.pip_tasks import file_name, install_task, requested_names
 from envbuild.packages.python_names import normal_name
-from envbuild.plan.step import InstallPackages
+from envbuild.plan.step import BUILD_PROJECT, InstallPackages
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, Digest
@@ -35,11 +35,11 @@ class PipParts:
     def prepare(self) -> Task:
         """Return what makes the environment without any distribution."""
         # Without the words of the statement: it is the same whatever that asks for.
-        return install_task(self._action.replace(wanted=()), (), apart=True)
+        return install_task(self._action.replace(wanted=()), (), (), apart=True)
 
     def unpack(self, packages: Sequence[Package]) -> Task:
         """Return what installs some of the wheels."""
-        return install_task(self._action, [(package, self._paths[package]) for package in packages], apart=True)
+        return install_task(self._action, (), [(package, self._paths[package]) for package in packages], apart=True)
 
     def finish(self) -> None:
         """Return nothing: a wheel is whole when it is installed."""
@@ -91,7 +91,9 @@ class PipParts:
 
 def parts_of(action: InstallPackages, packages: Sequence[tuple[Package, str]]) -> PipParts | None:
     """Return the parts of an installation; None if it builds sources, whose code may do anything to the others."""
-    if any(package.origin.startswith(BUILD) or not file_name(package).endswith(".whl") for package, _ in packages):
+    if action.option(BUILD_PROJECT) is not None or any(
+        package.origin.startswith(BUILD) or not file_name(package).endswith(".whl") for package, _ in packages
+    ):
         return None
     return PipParts(action, dict(packages))
 

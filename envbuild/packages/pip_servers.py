@@ -34,9 +34,10 @@ from envbuild.packages.python_locks.files import files_of
 from envbuild.packages.python_locks.formats import addresses_in_lock_files, choice_of, read_lock_file
 from envbuild.packages.python_locks.pinned import TargetPython
 from envbuild.packages.python_names import INDEX, WheelName, lock_kind, normal_name
+from envbuild.packages.python_project import build_requirements_of, requirements_of
 from envbuild.packages.reach import Level
 from envbuild.packages.simple_index import files_on
-from envbuild.plan.step import InstallPackages
+from envbuild.plan.step import BUILD_PROJECT, PROJECT, InstallPackages
 
 MAX_PAGES = 8
 """Pages of projects that are looked at to see which servers an index has its files on."""
@@ -81,7 +82,9 @@ class PipServers:
         if not all(package.origin.startswith(INDEX) and package.origin.endswith(".whl") for package in have):
             return None
         action, contents = resolution.action, resolution.contents
-        if any(b"--hash=" in content for _, content in contents):
+        if any(b"--hash=" in content for _, content in contents) or any(
+            option == PROJECT for option, _ in action.files
+        ):
             return None
         try:
             files = [(package, resolution.download(Wanted(package, ()))) for package in have]
@@ -103,7 +106,7 @@ class PipServers:
         action = resolution.action
         pip, target = self._target(resolution)
         contents = {normpath(path): content for path, content in resolution.contents}
-        locked = read_lock_file(normpath(path), contents, choice_of(action), target)
+        locked = read_lock_file(normpath(path), contents, choice_of(action, path), target)
         files, lines = files_of(path, locked, target)
         for package, index in files:
             self._locked_at[package.hash] = f"{path} has it from {without_user(index)}" if index else ""
@@ -132,7 +135,8 @@ class PipServers:
         return package, resolution.download(Wanted(package, (address,)))
 
     def _resolve(self, resolution: Resolution, pinned: tuple[Package, ...]) -> Sequence[tuple[Package, str]]:
-        return self._ask_pip(resolution, resolution.action, resolution.contents, pinned)
+        alone = resolution.action.option(BUILD_PROJECT) is not None
+        return self._ask_pip(resolution, resolution.action, resolution.contents, pinned, alone=alone)
 
     def _ask_pip(
         self,
@@ -195,7 +199,11 @@ class PipServers:
         """Return the user's indexes, what the statement and its files name by an address, and the servers that the
         files of these indexes lie on, as far as a look at their pages tells."""
         action, contents = self._built.get(action.replace(environment=()), (action, contents))
-        said = texts_of(action, contents)
+        said = [
+            *texts_of(action, contents),
+            *requirements_of(action, contents),
+            *build_requirements_of(action, contents),
+        ]
         links = addresses_in(value for _, value in action.options)
         projects = list(dict.fromkeys(normal_name(name) for text in said for name in _PROJECT.findall(text)))[
             :MAX_PAGES

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
@@ -21,7 +22,7 @@ from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress, names_address
 from envbuild.packages.documents import BadDocument, fields_of
 from envbuild.packages.errors import NoManager, Unresolved
-from envbuild.packages.manager import BUILD, FOLDER, OUT, PACKAGES, Contents, Task, texts_of
+from envbuild.packages.manager import BUILD, FOLDER, IN_PROJECT, OUT, PACKAGES, Contents, Task, texts_of
 from envbuild.packages.python_names import (
     INDEX,
     PYTHONS,
@@ -35,7 +36,8 @@ from envbuild.packages.python_names import (
     file_of_address,
     normal_name,
 )
-from envbuild.plan.step import InstallPackages
+from envbuild.packages.python_project import folder_and_extras, needs_sources, requirements_of, sources_in
+from envbuild.plan.step import BUILD_PROJECT, PROJECT, InstallPackages
 from envbuild.record import Pairs
 
 FILES = f"{FOLDER}/files"
@@ -44,6 +46,11 @@ NEEDS_PIP, NEEDS_VENV, NO_PYTHON = 64, 65, 66
 _ORDER = f"{FOLDER}/order.json"
 _SCRIPT = f"{FOLDER}/pip_task.py"
 _HOOKS = f"{FOLDER}/hooks"
+_PROJECTS = f"{FOLDER}/projects.tar"
+UNPACKED = "/tmp/envbuild-projects"
+"""Where the sources of projects lie in the sandbox."""
+_EPOCH_OF_ZIP = 315_532_800
+"""1980: the archives that wheels are know no earlier time."""
 _INSTALLER = f"{FOLDER}/installer.zip"
 _START = f"""\
 for name in {" ".join(PYTHONS)}; do
@@ -84,7 +91,7 @@ def resolve_task(
     for them, and answers what is to be added. `alone` means the distributions without what they need."""
     words = ["--no-deps"] if alone else []
     for option, path in action.files:
-        words += [option, f"{FILES}/{path}"]
+        words += [option, f"{FILES}/{path}"] if option != PROJECT else []
     for option, value in action.options:
         if option == "find-links":
             words += ["--find-links", value]
@@ -97,8 +104,9 @@ def resolve_task(
         words += ["-c", CONSTRAINTS]
     if kept:
         words += ["--find-links", PACKAGES]
-    words += ["--", *action.wanted]
+    words += ["--", *action.wanted, *_of_projects(action, contents)]
     order = {
+        "projects": _PROJECTS if sources_in(contents) else None,
         "into": action.option("into"),
         "pip": f"{PACKAGES}/{file_name(pip[0])}" if pip else None,
         "words": words,
@@ -113,7 +121,8 @@ def resolve_task(
         (f"{_HOOKS}/sitecustomize.py", _inside("hooks/sitecustomize.py")),
         (CONSTRAINTS, held.encode()),
         (f"{FILES}/.keep", b""),
-        *((f"{FILES}/{path}", content) for path, content in contents),
+        *((f"{FILES}/{path}", content) for path, content in contents if not path.startswith(IN_PROJECT)),
+        *_projects_file(contents),
     ]
     packages = tuple((file_name(package), path) for package, path in (*((pip,) if pip else ()), *kept, *have))
     return Task(("/bin/sh", "-c", _START), _environment(action), tuple(files), packages)
@@ -186,6 +195,8 @@ def read_answer(text: bytes, action: InstallPackages, contents: Contents) -> tup
     for item in fields_of(text, ANSWER).objects("found"):
         name, version = normal_name(DistributionName(item.text("name"))), PythonVersion(item.text("version"))
         url, digest = item.text("url"), item.text("sha256")
+        if f"{url}/".startswith(f"file://{UNPACKED}/"):
+            continue  # the project itself, which the step builds
         if not digest:
             raise Unresolved(
                 "pip",
@@ -234,7 +245,37 @@ def needs_pip(text: bytes) -> bool:
     return sources and mounted
 
 
-def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]], *, apart: bool = False) -> Task:
+def _of_projects(action: InstallPackages, contents: Contents) -> list[str]:
+    """Return what pip is asked about the projects of a statement: what they need, where they say it themselves."""
+    projects = [folder_and_extras(word) for option, word in action.files if option == PROJECT]
+    if action.option(BUILD_PROJECT) is None and not needs_sources(action, contents):
+        return requirements_of(action, contents)
+    return [f"{UNPACKED}/{folder}" + (f"[{','.join(extras)}]" if extras else "") for folder, extras in projects]
+
+
+def _projects_file(contents: Contents) -> list[tuple[str, bytes]]:
+    """Return the sources of a statement's projects as one archive, which is the same for the same files."""
+    sources = sources_in(contents)
+    if not sources:
+        return []
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in sources:
+            member = tarfile.TarInfo(name[1:])
+            member.mtime = _EPOCH_OF_ZIP
+            member.mode = 0o644 if name[0] == "f" else 0o755
+            if name[0] == "l":
+                member.type, member.linkname = tarfile.SYMTYPE, content.decode("utf-8", "surrogateescape")
+                archive.addfile(member)
+            else:
+                member.size = len(content)
+                archive.addfile(member, io.BytesIO(content))
+    return [(_PROJECTS, packed.getvalue())]
+
+
+def install_task(
+    action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]], *, apart: bool = False
+) -> Task:
     """Return what installs from files. `packages` are the locked ones with the paths of their files (those that lie in
     the tree are found there). If they are to stay `apart`, it fails where one brings a file that is there."""
     install: list[str] = []
@@ -257,6 +298,8 @@ def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]
     order = {
         "into": action.option("into"),
         "install": install,
+        "projects": _PROJECTS if action.option(BUILD_PROJECT) is not None else None,
+        "folders": [] if action.option(BUILD_PROJECT) is None else _of_projects(action, contents),
         "hashes": hashes,
         "packages": PACKAGES,
         "installer": _INSTALLER,
@@ -270,6 +313,7 @@ def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]
         (_SCRIPT, _inside("pip_install.py")),
         (f"{FOLDER}/pip_resolve.py", _inside("pip_resolve.py")),
         (_INSTALLER, _installer()),
+        *(_projects_file(contents) if action.option(BUILD_PROJECT) is not None else ()),
     ]
     return Task(("/bin/sh", "-c", _START), _environment(action), tuple(files), tuple(dict.fromkeys(mounted)))
 

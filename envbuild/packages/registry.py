@@ -17,6 +17,10 @@ def manager_of(name: str) -> PackageManager:
             from envbuild.packages.apt import AptManager
 
             return AptManager()
+        case "aptsource":
+            from envbuild.packages.debian_source import SourceManager
+
+            return SourceManager()
         case "pip":
             from envbuild.packages.pip import PipManager
 
@@ -29,11 +33,15 @@ def manager_of(name: str) -> PackageManager:
             from envbuild.packages.cargo import CargoManager
 
             return CargoManager()
+        case "go":
+            from envbuild.packages.go import GoManager
+
+            return GoManager()
     raise AssertionError(f"no package manager is called {name!r}")
 
 
 def plain_name(name: str) -> str:
     """Return a package's name as a user gives it: without an architecture, the folders of npm, and the version that is
-    part of a crate's name."""
+    part of the name of a crate or a module of Go."""
     name = name.rpartition("node_modules/")[2].partition(":")[0]
     return name[:1] + name[1:].partition("@")[0]

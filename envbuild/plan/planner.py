@@ -16,7 +16,7 @@ from envbuild.language.statement_parts import (
 )
 from envbuild.plan import step as actions
 from envbuild.plan.image_config import Facts, HealthCheck, Program
-from envbuild.plan.step import Step
+from envbuild.plan.step import BUILD_PROJECT, PROJECT, Step
 from envbuild.record import Pairs, Record
 
 STEP_SHELL = ("/bin/sh", "-eu")
@@ -163,7 +163,16 @@ class _Planner:
                         statement.groups,
                     ),
                 )
-            case model.Apt() | model.Pip() | model.Npm() | model.Cargo():
+            case model.Pip(projects=projects) if projects:
+                # Two steps: an edit of a project's sources leaves what it needs as it is.
+                needs = _packages(statement, facts)
+                self._add(statement, needs)
+                self._add(statement, _project(needs), f"pip(into={statement.into}) {' '.join(projects)}: the project")
+            case model.Apt(destination=str(destination)):
+                sources = _packages(statement, facts)
+                into = (("into", self._absolute(destination)), *sources.options)
+                self._add(statement, sources.replace(manager="aptsource", options=into))
+            case model.Apt() | model.Pip() | model.Npm() | model.OfLock():
                 self._add(statement, _packages(statement, facts))
             case model.Discard():
                 self.discard += statement.patterns
@@ -181,9 +190,9 @@ class _Planner:
             case _:
                 self.facts = _state(statement, facts)
 
-    def _add(self, statement: model.Statement, action: actions.Action) -> None:
+    def _add(self, statement: model.Statement, action: actions.Action, text: str = "") -> None:
         timeout = statement.options.timeout if isinstance(statement, model.Run) else None
-        self.steps.append(Step(action, statement.place, statement.text, self.discard, False, timeout))
+        self.steps.append(Step(action, statement.place, text or statement.text, self.discard, False, timeout))
 
     def _absolute(self, path: str) -> str:
         absolute = join(self.facts.workdir, path)
@@ -326,7 +335,7 @@ def _unset(name: str, facts: Facts, place: Place) -> Facts:
     return facts.replace(**{field: kept})
 
 
-def _packages(statement: model.Apt | model.Pip | model.Npm | model.Cargo, facts: Facts) -> actions.InstallPackages:
+def _packages(statement: model.Apt | model.Pip | model.Npm | model.OfLock, facts: Facts) -> actions.InstallPackages:
     # apt's packages are installed with a clean environment; what builds a package of pip or npm may look at it.
     environment = tuple(sorted(facts.environment_of_commands().items()))
     match statement:
@@ -342,7 +351,8 @@ def _packages(statement: model.Apt | model.Pip | model.Npm | model.Cargo, facts:
             into = (("into", statement.into), *links)
             named = (("extra", statement.extras), ("group", statement.groups), ("without", statement.without))
             into += tuple((option, name) for option, names in named for name in sorted(set(names)))
-            files = (*requirements, *constraints)
+            projects = tuple((PROJECT, word) for word in statement.projects)
+            files = (*requirements, *constraints, *projects)
             return actions.InstallPackages("pip", statement.requirements, files, into, environment, statement.folder)
         case model.Npm():
             project = (("-r", statement.project),) if statement.project else ()
@@ -350,10 +360,33 @@ def _packages(statement: model.Apt | model.Pip | model.Npm | model.Cargo, facts:
             manager = (("manager", statement.manager),) if statement.manager else ()
             into = (("into", statement.into), *scripts, *manager)
             return actions.InstallPackages("npm", statement.packages, project, into, environment, statement.folder)
-        case model.Cargo():
+        case model.OfLock():
+            manager_name = "go" if isinstance(statement, model.Go) else "cargo"
             files, into = (("-r", statement.project),), (("into", statement.into),)
             # No program looks at the environment.
-            return actions.InstallPackages("cargo", (), files, into, (), statement.folder)
+            return actions.InstallPackages(manager_name, (), files, into, (), statement.folder)
+
+
+def managers_of(statement: model.Apt | model.Pip | model.Npm | model.OfLock) -> tuple[str, ...]:
+    """Return the package managers of the steps that a statement becomes."""
+    match statement:
+        case model.Apt(destination=str()):
+            return ("aptsource",)
+        case model.Apt():
+            return ("apt",)
+        case model.Pip(projects=projects):
+            return ("pip", "pip") if projects else ("pip",)
+        case model.Npm():
+            return ("npm",)
+        case model.OfLock():
+            return (type(statement).__name__.lower(),)
+
+
+def _project(needs: actions.InstallPackages) -> actions.InstallPackages:
+    """Return what builds and installs the projects of a statement themselves."""
+    options = tuple(pair for pair in needs.options if pair[0] in ("into", "find-links"))
+    files = tuple(pair for pair in needs.files if pair[0] == PROJECT)
+    return needs.replace(wanted=(), files=files, options=(*options, (BUILD_PROJECT, "")))
 
 
 def _sorted(values: dict[str, str]) -> Pairs:

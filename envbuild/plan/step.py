@@ -128,6 +128,12 @@ class DiscardPaths(Record):
     patterns: tuple[str, ...]
 
 
+PROJECT = "project"
+"""The option of a step's file that is a project's directory, with the extras that are wanted of it."""
+BUILD_PROJECT = "build-project"
+"""The option of a step that builds and installs projects themselves, and nothing that they need."""
+
+
 class InstallPackages(Record):
     """Declared packages: `manager` is apt, pip or npm, `wanted` what the statement names, in its order.
 

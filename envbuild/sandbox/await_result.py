@@ -50,13 +50,13 @@ def await_result(
     session: Session | None,
     running: Callable[[], None] | None,
     end: Callable[[], None] = lambda: None,
-    listener: Callable[[int], None] | None = None,
+    listener: Callable[[tuple[int, ...]], None] | None = None,
 ) -> Outcome:
     """Take all that a sandbox answers on `link`, and return how its command ended.
 
     `failure` is what is known to be wrong already, `began` when it was asked for (time.monotonic); `terminal` gets the
     master side of its terminal, `session` what belongs to commands beside, `running` is called when the command was
-    executed. `end` ends the sandbox: it is called if an answer makes no sense. `listener` gets the socket of a proxied
+    executed. `end` ends the sandbox: it is called if an answer makes no sense. `listener` gets the sockets of a proxied
     one. Raises SandboxFailure.
     """
     outcome: Outcome | None = None
@@ -72,11 +72,12 @@ def await_result(
                     take_terminal, terminal = terminal, None  # once
                     take_terminal(descriptors[0])
                 case Listener():
-                    if listener is None or not descriptors or socket_family(descriptors[0], SOCK_STREAM) != AF_INET:
+                    families = {socket_family(descriptor, SOCK_STREAM) for descriptor in descriptors}
+                    if listener is None or families != {AF_INET}:
                         close_all(descriptors)
                         continue
                     take_listener, listener = listener, None  # once
-                    take_listener(descriptors[0])
+                    take_listener(descriptors)
                 case Ended(status, number, made):
                     outcome = Outcome(status, number, made=made)
                 case Failed(reason, hint, code):

@@ -12,7 +12,7 @@ import struct
 
 from envbuild.errors import fields
 from envbuild.record import Record, values
-from envbuild.sandbox.spec import Bind, ExecCommand, Request, SandboxFailure, Scratch, Secret
+from envbuild.sandbox.spec import Bind, Door, ExecCommand, Request, SandboxFailure, Scratch, Secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -222,7 +222,7 @@ def field_type(name: str, is_valid: Callable[[Any], bool]) -> None:
 _READERS: dict[str, Reader] = {}
 """How each type of a field is read, by the text of its annotation."""
 _RECORD_READERS: dict[type[Record], Reader] = {}
-_RECORDS = {record.__name__: record for record in (Bind, ExecCommand, Request, Scratch, Secret)}
+_RECORDS = {record.__name__: record for record in (Bind, Door, ExecCommand, Request, Scratch, Secret)}
 """The records that fields may hold beside plain values."""
 _EXACT = {"int": int, "str": str, "bytes": bytes, "bool": bool}
 """Types that are checked as they are: True is no number here."""

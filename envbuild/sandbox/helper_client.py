@@ -125,7 +125,7 @@ class Helper:
         session: Session | None = None,
         made: Callable[[int], None] | None = None,
         running: Callable[[], None] | None = None,
-        listener: Callable[[int], None] | None = None,
+        listener: Callable[[tuple[int, ...]], None] | None = None,
     ) -> Outcome:
         """Run one command and return when it and all that it started is gone. Several threads may call it.
 
@@ -133,7 +133,7 @@ class Helper:
         master side of the command's terminal, `started` with the number of the run for `signal`.
         `session` starts commands beside it, if the request says `serve`. `made` is called with the pid of the sandbox's
         process 1, before anything is run in it, `running` when the command of a request with `serve` was executed,
-        `listener` with the socket that listens inside, if the request is `proxied`.
+        `listener` with the sockets that listen inside, if the request is `proxied`.
         Raises SandboxFailure where the command could not be started.
         """
         began = time.monotonic()

@@ -173,7 +173,7 @@ def _run(
     identity, made = enter_tree(request, sources, prepared)
     terminal = _open_terminal(link) if request.terminal else None
     if request.proxied:
-        _send_listener(link)
+        _send_listeners(link, request)
     if request.attached:
         exec_server.wait_for_network(namespaces)
     start(command, request, identity, streams, terminal, unfiltered=request.unfiltered)
@@ -211,7 +211,7 @@ def enter_tree(
     syscalls.umount(".", syscalls.MNT_DETACH)
     os.chdir("/")
     if request.names:
-        ensure_hosts(request.hostname)  # before a bind is attached, which a link of the tree could lead to
+        ensure_hosts(request.hosts)  # before a bind is attached, which a link of the tree could lead to
     identity = identity_of(request.user)
     made = mounts.attach(held, request.secrets, (identity.uid, identity.gid))
     _set_hostname(request.hostname)
@@ -223,7 +223,7 @@ def _mount_tree(request: Request, root: str, points: tuple[tuple[str, bool], ...
     skeleton = f"{STAGE}/skeleton"
     mounts.make_skeleton(skeleton, points)
     if request.names:
-        put_hosts(skeleton, request.hostname)
+        put_hosts(skeleton, request.hosts)
     parts = FixedParts(request, STAGE, points)
     if request.upper is None and parts.has_checkout:
         parts.mount_root(root)
@@ -274,12 +274,19 @@ def _raise_loopback() -> None:
         fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | _IFF_UP))
 
 
-def _send_listener(link: socket) -> None:
-    """Give whoever asked for the run a socket that listens here: it belongs to this network wherever it is used."""
-    with socket(AF_INET, SOCK_STREAM) as listening:
-        listening.bind(PROXY_ADDRESS)
-        listening.listen(128)
-        send(link, Listener(), (listening.fileno(),))
+def _send_listeners(link: socket, request: Request) -> None:
+    """Give whoever asked for the run the sockets that listen here: they belong to this network wherever they are
+    used."""
+    listening = []
+    try:
+        for address in (PROXY_ADDRESS, *((door.address, door.port) for door in request.doors)):
+            listening.append(socket(AF_INET, SOCK_STREAM))
+            listening[-1].bind(address)
+            listening[-1].listen(128)
+        send(link, Listener(), tuple(end.fileno() for end in listening))
+    finally:
+        for end in listening:
+            end.close()
 
 
 def _open_terminal(link: socket) -> str:

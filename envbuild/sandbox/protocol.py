@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from envbuild.linux import signals as signal
 from envbuild.sandbox.codec import Message, family, field_type
-from envbuild.sandbox.spec import STREAMS
+from envbuild.sandbox.spec import MAX_DOORS, STREAMS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -149,10 +149,10 @@ class Terminal(Message):
 
 
 class Listener(Message):
-    """The socket that listens at PROXY_ADDRESS inside, for a request that is `proxied`. Sent before the command is
-    started."""
+    """The sockets that listen inside for a request that is `proxied`: at PROXY_ADDRESS, and those of its doors. Sent
+    before the command is started."""
 
-    max_descriptors = 1
+    max_descriptors = 1 + MAX_DOORS
 
 
 class Running(Message):

@@ -9,7 +9,8 @@ OF_TREE, OVER_TREE = "tree", "over"
 """What /tmp is where the tree has something in it: the tree's own, or that with all changes on a tmpfs."""
 STREAMS = 3
 """Standard input, output and errors."""
-PROXY_ADDRESS = ("127.0.0.1", 31280)
+LOCAL_ADDRESS = "127.0.0.1"
+PROXY_ADDRESS = (LOCAL_ADDRESS, 31280)
 """Where a `proxied` sandbox finds its proxy: below the ports that the kernel gives out, and nobody's by custom."""
 
 
@@ -72,6 +73,19 @@ class Scratch(Record):
     mode: int = 0o1777
 
 
+class Door(Record):
+    """A server outside that the programs of a `proxied` sandbox connect to by its name: inside, that is the name of
+    `address`, where a socket listens at the server's own port."""
+
+    name: str
+    address: str
+    port: int
+
+
+MAX_DOORS = 16
+"""Of one sandbox."""
+
+
 class Secret(Record):
     """A file /run/secrets/NAME on a tmpfs that ends with the sandbox."""
 
@@ -88,9 +102,9 @@ class Request(Record):
     read-only root are shown without overlayfs. `user` is "" for root, or `NAME[:GROUP]` or numbers, looked up in
     /etc/passwd and /etc/group of the mounted tree. `directory` must exist inside. `timeout` is in seconds.
     `network` shares the network of the caller; else there is a loopback only. A `proxied` one has a socket there that
-    listens at PROXY_ADDRESS, which whoever asked for the run gets (Helper.run). With `names` the tree, which has a
-    directory /etc, is shown with an /etc/hosts that has the host name (hosts.py). With `terminal` the command gets a
-    terminal of its own.
+    listens at PROXY_ADDRESS, and one for each of its `doors`, which whoever asked for the run gets (Helper.run). With
+    `names` the tree, which has a directory /etc, is shown with an /etc/hosts that has the host name and the names of
+    the doors (hosts.py). With `terminal` the command gets a terminal of its own.
     `attached` means that its own network is connected to something before the command starts, by whoever asked for
     the run (Session.connect).
     With `serve` process 1 starts other commands beside it when it is asked to (exec_server.py).
@@ -125,6 +139,12 @@ class Request(Record):
     as_init: bool = False
     group: str = ""
     tmp: str = ""
+    doors: tuple[Door, ...] = ()
+
+    @property
+    def hosts(self) -> tuple[tuple[str, str], ...]:
+        """The addresses of the sandbox's own with their names, each once."""
+        return (LOCAL_ADDRESS, self.hostname), *dict.fromkeys((door.address, door.name) for door in self.doors)
 
 
 class ExecCommand(Record):

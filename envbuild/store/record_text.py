@@ -33,6 +33,7 @@ _STEP = {
     "seconds": float,
     "owners_kept": bool,
     "packages?": [(str, str, str, str)],
+    "commit?": (str, str),
 }
 _SOURCES = {
     "tree?": str,

@@ -91,8 +91,8 @@ def test_a_bad_record_is_listed_as_bad_and_the_rest_is_shown(project: Project, i
     _build(project, "web", _whole(files))
 
     listed = json.loads(project.command("packages", "web", "--format", "json").out)
-    assert {one["name"] for one in listed if not one["bad"]} == {"good", "fine", "well"}
-    assert sorted(one["path"] for one in listed if one["bad"]) == paths
+    assert {record["name"] for record in listed if not record["bad"]} == {"good", "fine", "well"}
+    assert sorted(record["path"] for record in listed if record["bad"]) == paths
     shown = project.command("packages", "web")
     assert shown.code == 0
     head, _, listed = shown.out.partition("BAD RECORD")
@@ -102,15 +102,15 @@ def test_a_bad_record_is_listed_as_bad_and_the_rest_is_shown(project: Project, i
     assert "\x1b" not in shown.out
 
     plain = json.loads(project.command("sbom", "web").out)
-    assert {one["name"] for one in plain["components"]} == {"good", "fine", "well"}
-    told = plain["metadata"]["component"]["properties"]
-    assert {one["name"] for one in told} == {"envbuild:bad-record"}
-    assert sorted(one["value"].partition(" (")[0] for one in told) == paths
+    assert {record["name"] for record in plain["components"]} == {"good", "fine", "well"}
+    notes = plain["metadata"]["component"]["properties"]
+    assert {record["name"] for record in notes} == {"envbuild:bad-record"}
+    assert sorted(record["value"].partition(" (")[0] for record in notes) == paths
 
     plain = json.loads(project.command("sbom", "web", "--format", "spdx").out)
-    assert {one["name"] for one in plain["packages"]} == {"web", "good", "fine", "well"}
-    told = next(one for one in plain["packages"] if one["SPDXID"] == "SPDXRef-Image")["annotations"]
-    assert sorted(one["comment"].partition(" (")[0] for one in told) == [
+    assert {record["name"] for record in plain["packages"]} == {"web", "good", "fine", "well"}
+    notes = next(record for record in plain["packages"] if record["SPDXID"] == "SPDXRef-Image")["annotations"]
+    assert sorted(record["comment"].partition(" (")[0] for record in notes) == [
         f"envbuild:bad-record: {path}" for path in paths
     ]
 
@@ -123,9 +123,9 @@ def test_diff_notes_a_bad_record_and_compares_the_rest(project: Project, image: 
     _build(project, "old", {"a": "1"})
     _build(project, "new", _whole(files))
     report = json.loads(project.command("diff", "old", "new", "--format", "json").out)
-    names = {one["name"].removesuffix(":amd64") for one in report["packages"]}
+    names = {record["name"].removesuffix(":amd64") for record in report["packages"]}
     assert names == {"good", "fine", "well", *(["bad"] if named else [])}
-    assert sorted(one["path"] for one in report["bad_records"]) == noted
+    assert sorted(record["path"] for record in report["bad_records"]) == noted
     for form in ("text", "markdown", "html"):
         done = project.command("diff", "old", "new", "--format", form)
         assert done.code == 1, done.err
@@ -161,12 +161,12 @@ def test_a_record_of_files_that_is_no_csv_explains_nothing(project: Project):
     _build(project, "old", files("1"))
     _build(project, "new", files("2"))
     report = json.loads(project.command("diff", "old", "new", "--format", "json").out)
-    assert [(one["name"], one["verb"]) for one in report["packages"]] == [("thing", "upgraded")]
-    assert {one["path"] for one in report["bad_records"]} == {
+    assert [(record["name"], record["verb"]) for record in report["packages"]] == [("thing", "upgraded")]
+    assert {record["path"] for record in report["bad_records"]} == {
         f"/{SITE}/thing-1.dist-info/RECORD",
         f"/{SITE}/thing-2.dist-info/RECORD",
     }
-    assert f"/{SITE}/thing.py" in {one["path"] for one in report["unexplained"]}
+    assert f"/{SITE}/thing.py" in {record["path"] for record in report["unexplained"]}
 
 
 def test_licences_and_addresses_of_others_are_no_bombs(project: Project):

@@ -21,6 +21,7 @@ from envbuild.build.step_network.proxy import MAX_CONNECTIONS, Proxy
 from envbuild.build.step_network.step_proxy import ProxyFailed, StepProxy
 from envbuild.build.step_network.traffic import MAX_ANSWERS, MAX_ASKED, Traffic
 from envbuild.language.network_hosts import read_rules
+from envbuild.sandbox.spec import MAX_DOORS
 from envbuild.store.network_record import ANY, LISTED, Answer, NetworkRecord, dump, load
 from tests.attacks.servers import Server
 from tests.conftest import wait_for
@@ -81,14 +82,14 @@ class Behind:
         access = Access(read_rules(rules) if rules else None, frozenset(servers))
         self.proxy = StepProxy(access, machine, self.traffic)
         self.ended: list[str] = []
-        listening = socket.create_server(("127.0.0.1", 0), backlog=256)
-        self.port = listening.getsockname()[1]
-        self.proxy.serve(listening.detach(), lambda: self.ended.append("ended"))
+        listening = [socket.create_server(("127.0.0.1", 0), backlog=256) for _ in (None, *self.proxy.doors)]
+        self.port, *self.doors = (place.getsockname()[1] for place in listening)
+        self.proxy.serve(tuple(place.detach() for place in listening), lambda: self.ended.append("ended"))
 
-    def connect(self) -> socket.socket:
+    def connect(self, port: int = 0) -> socket.socket:
         made = socket.socket()
         made.settimeout(60)
-        made.connect(("127.0.0.1", self.port))
+        made.connect(("127.0.0.1", port or self.port))
         return made
 
     def ask(self, request: bytes | str) -> bytes:
@@ -339,6 +340,39 @@ class TestTheList:
         assert answer.startswith(b"HTTP/1.1 403 evil.example:443 is refused: the step's list of hosts does not have it")
         assert client.record.refused == ("evil.example:443",)
         assert client.record.asked == ()
+
+
+class TestDoors:
+    """Servers of a list that programs connect to by themselves."""
+
+    def test_names_with_a_port_have_one_but_for_those_of_the_web(self):
+        rules = "b.example:22, a.example:5432, a.example:22, c.example, d.example:443, *.e.example:22, 192.0.2.1:22"
+        doors = Access(read_rules(f"{rules}, localhost:22, [2001:db8::1]:22")).doors
+        assert [(door.name, door.address, door.port) for door in doors] == [
+            ("a.example", "127.0.0.2", 22),
+            ("a.example", "127.0.0.2", 5432),
+            ("b.example", "127.0.0.3", 22),
+        ]
+        assert Access(None).doors == ()
+        assert len(Access(read_rules(", ".join(f"n{number}.example:22" for number in range(100)))).doors) == MAX_DOORS
+
+    def test_one_leads_to_its_server_and_is_on_record(self, behind, raw):
+        upstream = raw(b"HTTP/1.1 200 Connected\r\n\r\nSSH-2.0-server")
+        machine = Machine(proxies=(("https", f"http://127.0.0.1:{upstream.port}"),))
+        client = behind("b.example:22, a.example:22", machine=machine)
+        with client.connect(client.doors[1]) as link:
+            assert rest_of(link) == b"SSH-2.0-server"
+        assert upstream.asked[0].startswith(b"CONNECT b.example:22 HTTP/1.1\r\n")
+        assert (client.record.asked, client.record.refused) == (("b.example:22",), ())
+
+    def test_one_that_leads_to_this_machine_is_refused(self, behind, raw, monkeypatch):
+        server = raw()
+        row = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))
+        monkeypatch.setattr(connect.socket, "getaddrinfo", lambda *_: [row])
+        client = behind(f"rebound.example:{server.port}")
+        with client.connect(client.doors[0]) as link:
+            assert rest_of(link) == b""
+        assert (server.asked, client.record.refused) == ([], (f"rebound.example:{server.port}",))
 
 
 class TestAddresses:

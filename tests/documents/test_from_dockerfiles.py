@@ -3,6 +3,7 @@ Dockerfile beside it is one that `build -f Dockerfile` has a word for."""
 
 from __future__ import annotations
 
+import gzip
 import http.server
 import io
 import json
@@ -103,13 +104,13 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def archive() -> bytes:
-    """Return an archive with a program."""
+    """Return an archive with a program, the same each time."""
     written = io.BytesIO()
-    with tarfile.open(fileobj=written, mode="w:gz") as made:
+    with tarfile.open(fileobj=written, mode="w") as made:
         info = tarfile.TarInfo("tool/bin/tool")
         info.mode, info.size = 0o755, 3
         made.addfile(info, io.BytesIO(b"#!\n"))
-    return written.getvalue()
+    return gzip.compress(written.getvalue(), mtime=0)
 
 
 def build(row: Row, folder: Path, store: Path, busybox: Path, server: str) -> None:

@@ -72,7 +72,7 @@ def test_users_and_owners(hands, keeps_owners):
     assert "adduser app uid=1234 home=/srv/home" in lines
     assert "copy(owner=app) web-one.files/srv/home/in/ -> /srv/home/in/" in lines
     assert "copy(owner=7:staff) web-one.files/etc/app/secretive -> /etc/app/secretive" in lines
-    assert [one["path"] for one in done["not_expressed"]] == ["/etc/shadow"]
+    assert [row["path"] for row in done["not_expressed"]] == ["/etc/shadow"]
     assert set(hands.rebuilt(done)) == {"/etc/shadow"}
 
 
@@ -96,7 +96,7 @@ def test_without_a_shell_links_and_modes_are_copied_too(hands):
     hands.start("bare")
     hands.change("chmod 600 /file; busybox ln -s file /link; busybox rm /two; mkdir /empty")
     done = hands.commit()
-    assert {one["path"]: one["why"] for one in done["not_expressed"]} == {"/two": "other", "/empty": "other"}
+    assert {row["path"]: row["why"] for row in done["not_expressed"]} == {"/two": "other", "/empty": "other"}
     assert set(hands.rebuilt(done, "bare-one")) == {"/two", "/empty"}
 
 
@@ -104,8 +104,8 @@ def test_noise_and_what_cant_be_copied_is_told(hands):
     hands.start("web", "one", "--rm")
     hands.change("echo 1 > /var/log/x.log; mkfifo /srv/pipe; echo row > /data/rows; echo 1 > /etc/x")
     done = hands.commit()
-    assert {one["rule"]: one["paths"] for one in done["noise"]} == {"logs": 1, "data": 1}
-    assert [(one["path"], one["why"]) for one in done["not_expressed"]] == [("/srv/pipe", "kind")]
+    assert {row["rule"]: row["paths"] for row in done["noise"]} == {"logs": 1, "data": 1}
+    assert [(row["path"], row["why"]) for row in done["not_expressed"]] == [("/srv/pipe", "kind")]
     assert set(hands.rebuilt(done)) == {"/var/log/x.log", "/data/rows", "/srv/pipe"}
     text = (hands.project.folder / "web-one.env").read_text()
     assert "# discard /var/log/*" in text
@@ -120,7 +120,7 @@ def test_secrets_stay_out_of_the_folder(hands):
     )
     done = hands.commit()
     kept_out = {"/root/.ssh/id_rsa", "/etc/tls", "/etc/token"}
-    assert {one["path"] for one in done["not_expressed"] if one["why"] == "secret"} == kept_out
+    assert {row["path"] for row in done["not_expressed"] if row["why"] == "secret"} == kept_out
     assert set(done["secrets"]) == kept_out
     assert set(hands.rebuilt(done)) == kept_out
     assert not (hands.project.folder / "web-one.files/etc").exists()
@@ -144,7 +144,7 @@ def test_nothing_is_overwritten_unless_asked_for(hands):
     assert list(read_only.iterdir()) == []
     hands.commit("--force")
     assert "copy" in mine.read_text()
-    assert sorted(one for one in os.listdir(hands.project.folder) if one.startswith((".env", "web-one"))) == [
+    assert sorted(name for name in os.listdir(hands.project.folder) if name.startswith((".env", "web-one"))) == [
         "web-one.env",
         "web-one.files",
     ]
@@ -174,11 +174,11 @@ class TestStart:
 
     @pytest.fixture
     def git(self, hands):
-        one = Git(hands.project)
-        one("init", "--quiet", "--initial-branch=main")
+        git = Git(hands.project)
+        git("init", "--quiet", "--initial-branch=main")
         hands.project.build()
-        one.commit("as built")
-        return one
+        git.commit("as built")
+        return git
 
     def colleague(self, hands, git, tmp_path, monkeypatch) -> None:
         """Goes on in a clone, with an empty store."""
@@ -261,7 +261,7 @@ def test_a_repository_in_it_and_patterns_of_the_folder(hands):
         "mkdir -p /srv/code/.git; echo ref > /srv/code/.git/HEAD; echo 1 > /srv/code/main.c; echo 2 > /etc/x.o"
     )
     done = hands.commit()
-    assert {one["path"] for one in done["not_expressed"]} == {"/srv/code/.git", "/srv/code/.git/HEAD"}
+    assert {row["path"] for row in done["not_expressed"]} == {"/srv/code/.git", "/srv/code/.git/HEAD"}
     assert set(hands.rebuilt(done)) == {"/srv/code/.git", "/srv/code/.git/HEAD"}
     hands.project.write(".envignore", "*.o")
     assert ".envignore" in hands.refused("commit", "one", "--force").err
@@ -271,7 +271,7 @@ def test_without_a_build_nothing_is_promised(hands):
     hands.start()
     hands.change("echo 1 > /etc/x; echo 2 > /var/log/x")
     done = hands.commit("--no-build")
-    assert (done["checked"], [one["rule"] for one in done["noise"]]) == (False, ["logs"])
+    assert (done["checked"], [row["rule"] for row in done["noise"]]) == (False, ["logs"])
     assert "were not built" in (hands.project.folder / "web-one.env").read_text()
     # A file has the time of its content in a build; only then could the image take it.
     assert set(hands.rebuilt(done)) - {"/", "/etc", "/etc/x", "/var/log"} == {"/var/log/x"}
@@ -322,7 +322,7 @@ def test_packages_that_cant_be_installed_are_copied(hands):
         'echo \'{"name": "y", "version": "1.2.3"}\' > node_modules/y/package.json'
     )
     done = hands.commit("--fetch")
-    assert [one["line"] for one in done["dropped"]] == [
+    assert [row["line"] for row in done["dropped"]] == [
         "apt mine=1.0",
         "pip(into=/opt/venv) x==1",
         "npm(into=/srv/js) y@1.2.3",
@@ -344,7 +344,7 @@ def test_what_others_wrote_does_no_harm_in_the_recipe(hands):
     )
     done = hands.commit()
     assert "\nrun echo" not in hands.read()
-    assert set(hands.rebuilt(done)) == {one["path"] for one in done["not_expressed"]}
+    assert set(hands.rebuilt(done)) == {row["path"] for row in done["not_expressed"]}
 
 
 def test_many_folders_of_one_kind_are_one_line(hands):
@@ -375,8 +375,8 @@ def test_an_instance_whose_image_is_gone(hands):
     database.close()
     assert "is no longer in the store" in hands.refused("commit", "one").err
     assert "is no longer in the store" in hands.refused("diff", "one", "one").err
-    code, (one,) = hands.drift()
-    assert (code, one["problem"]) == (1, "its image is no longer in the store")
+    code, (report,) = hands.drift()
+    assert (code, report["problem"]) == (1, "its image is no longer in the store")
     assert "no longer in the store" in hands.project.command("drift").out
 
 
@@ -399,8 +399,8 @@ def test_noise_patterns():
         "etc/machine-id": "machine identity",
         "var/lib/apt/lists/x": "package lists",
     }
-    found = {path: noise.rule(path.encode(), False) for path in expected}
-    assert {path: rule.name if rule else None for path, rule in found.items()} == expected
+    rules = {path: noise.rule(path.encode(), False) for path in expected}
+    assert {path: rule.name if rule else None for path, rule in rules.items()} == expected
     for path in ("etc/passwd", "srv/tmp/x", "srv/data", "oddx/1", "usr/lib/a.py", "var/logs/x", "tmp"):
         assert noise.rule(path.encode(), path in ("srv/data", "tmp")) is None, path
 

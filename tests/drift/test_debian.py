@@ -20,18 +20,18 @@ PIP = "/opt/venv/bin/pip install --quiet --disable-pip-version-check"
 
 @pytest.fixture
 def index(server_of_wheels: Server) -> Index:
-    one = Index(server_of_wheels)
-    one.add("alpha", "1.0", ("beta",))
-    one.add("beta", "2.0")
-    one.add("gamma", "1.0")
-    return one
+    index = Index(server_of_wheels)
+    index.add("alpha", "1.0", ("beta",))
+    index.add("beta", "2.0")
+    index.add("gamma", "1.0")
+    return index
 
 
 @pytest.fixture
 def server_of_wheels():
-    one = Server()
-    yield one
-    one.close()
+    server = Server()
+    yield server
+    server.close()
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def hands(debian, index):
     """Instances of Debian; whatever runs in the end is ended."""
     debian.environment |= {"PIP_INDEX_URL": index.url, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
     assert debian.build(*PYTHON, "expose 80").code == 0
-    one = Hands(debian)
-    one.start("web", "one", "--network", "host")
-    yield one
-    one.end()
+    hands = Hands(debian)
+    hands.start("web", "one", "--network", "host")
+    yield hands
+    hands.end()
 
 
 def test_packages_users_and_files_become_lines_that_give_the_same(hands, index):
@@ -54,8 +54,8 @@ def test_packages_users_and_files_become_lines_that_give_the_same(hands, index):
         "echo '# by hand' >> /etc/bash.bashrc; rm /etc/motd; mkdir /etc/app; echo a=1 > /etc/app/conf;"
         "chown -R app:app /etc/app; chmod 600 /etc/app/conf; echo line > /var/log/app.log; /opt/venv/bin/alpha"
     )
-    (found,) = hands.drift("web")[1]
-    assert {one["name"].partition(":")[0] for one in found["diff"]["packages"]} == {
+    (report,) = hands.drift("web")[1]
+    assert {row["name"].partition(":")[0] for row in report["diff"]["packages"]} == {
         *("hello", "jq", "libjq1", "libonig5", "tzdata", "alpha", "beta", "pip", "setuptools")
     }
     done = hands.commit("--fetch")
@@ -73,10 +73,10 @@ def test_packages_users_and_files_become_lines_that_give_the_same(hands, index):
     assert "    rm -rf -- /etc/motd" in lines
     assert not any("/etc/passwd" in line for line in lines)
     assert done["dropped"] == []
-    assert {one["path"] for one in done["not_expressed"] if one["why"] == "secret"} == {"/etc/shadow"}
-    assert {one["why"] for one in done["not_expressed"]} <= {"secret", "record", "script", "accounts"}
-    said = {one["path"] for one in done["not_expressed"]}
-    left = {path for path, one in hands.rebuilt(done).items() if path not in said and one["what"] != ["time"]}
+    assert {row["path"] for row in done["not_expressed"] if row["why"] == "secret"} == {"/etc/shadow"}
+    assert {row["why"] for row in done["not_expressed"]} <= {"secret", "record", "script", "accounts"}
+    said = {row["path"] for row in done["not_expressed"]}
+    left = {path for path, row in hands.rebuilt(done).items() if path not in said and row["what"] != ["time"]}
     kinds = ("/var/log/", "/var/cache/", "/var/lib/apt/lists", "/var/lib/dpkg/", "/run/", "/root/.cache")
     assert [path for path in left if not path.startswith(kinds) and "__pycache__" not in path and path[-1] != "-"] == []
     run = hands.project.command(
@@ -102,9 +102,9 @@ def test_what_no_mirror_has_is_copied(hands):
     )
     assert done.code == 0, done.err
     committed = hands.commit("--fetch")
-    assert [one["line"] for one in committed["dropped"]] == ["apt mine=1.0"]
+    assert [row["line"] for row in committed["dropped"]] == ["apt mine=1.0"]
     assert "copy web-one.files/usr/share/mine/ -> /usr/share/mine/" in hands.recipe()
-    said = {one["path"] for one in committed["not_expressed"]}
+    said = {row["path"] for row in committed["not_expressed"]}
     assert not {path for path in hands.rebuilt(committed) if "mine" in path} - said
     assert "mine" in hands.project.command("packages", "web-one").out
 

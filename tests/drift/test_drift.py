@@ -7,8 +7,8 @@ pytestmark = pytest.mark.namespaces
 
 def test_an_image_without_drift(hands):
     hands.start()
-    code, (one,) = hands.drift("web")
-    assert (code, one["drifted"], one["instance"], one["state"]) == (0, False, "one", "running")
+    code, (report,) = hands.drift("web")
+    assert (code, report["drifted"], report["instance"], report["state"]) == (0, False, "one", "running")
     assert "one (running): as its image web:latest" in hands.project.command("drift", "web").out
 
 
@@ -19,9 +19,9 @@ def test_running_leaves_noise_which_is_counted(hands):
         "echo 1 > /var/log/x.log; mkdir -p /var/cache/x /run/x /root/__pycache__; touch /var/cache/x/y /run/x/a.pid;"
         "echo ls > /root/.ash_history; echo row > /data/rows; touch /root/__pycache__/a.pyc; touch /var/tmp/1"
     )
-    code, (one,) = hands.drift("web")
-    assert (code, one["drifted"]) == (0, False)
-    counted = {rule["rule"]: rule["paths"] for rule in one["noise"]}
+    code, (report,) = hands.drift("web")
+    assert (code, report["drifted"]) == (0, False)
+    counted = {rule["rule"]: rule["paths"] for rule in report["noise"]}
     assert counted["data"] == 1
     assert {"logs", "caches", "temporary", "compiled Python", "histories"} < counted.keys()
     text = hands.project.command("drift", "web").out
@@ -34,9 +34,9 @@ def test_running_leaves_noise_which_is_counted(hands):
 def test_what_is_in_a_volume_is_in_no_comparison_and_no_commit_and_that_is_told(hands):
     hands.start()
     hands.change("echo row > /data/rows; chmod 700 /data; echo 1 > /other")
-    code, (one,) = hands.drift("web")
-    assert (code, [row["path"] for row in one["diff"]["unexplained"]], one["noise"]) == (1, ["/other"], [])
-    ((path, volume),) = [tuple(row.values()) for row in one["volumes"]]
+    code, (report,) = hands.drift("web")
+    assert (code, [row["path"] for row in report["diff"]["unexplained"]], report["noise"]) == (1, ["/other"], [])
+    ((path, volume),) = [tuple(row.values()) for row in report["volumes"]]
     assert path == "/data"
     line = f"left out: /data, which is the volume {volume}"
     assert line in hands.project.command("drift", "web").out
@@ -52,11 +52,11 @@ def test_each_instance_of_the_name_and_no_other(hands):
     hands.start("web", "two")
     hands.start("other", "three")
     hands.change("echo 1 > /by-hand", "two")
-    code, found = hands.drift("web")
+    code, reports = hands.drift("web")
     assert code == 1
-    assert {one["instance"]: one["drifted"] for one in found} == {"one": False, "two": True}
-    assert [path["path"] for path in found[0]["diff"]["unexplained"]] == ["/by-hand"]
-    assert {one["instance"] for one in hands.drift()[1]} == {"one", "two", "three"}
+    assert {report["instance"]: report["drifted"] for report in reports} == {"one": False, "two": True}
+    assert [path["path"] for path in reports[0]["diff"]["unexplained"]] == ["/by-hand"]
+    assert {report["instance"] for report in hands.drift()[1]} == {"one", "two", "three"}
     assert hands.drift("other")[0] == 0
     assert "there is no image 'weg'" in hands.refused("drift", "weg").err
     assert "A /by-hand" in hands.project.command("drift", "web", "--files").out
@@ -66,11 +66,11 @@ def test_an_instance_of_an_earlier_image_is_told_of(hands):
     hands.start()
     assert hands.project.build("run echo newer > /file").code == 0
     hands.start("web", "two")
-    found = {one["instance"]: one for one in hands.drift("web")[1]}
-    assert (found["one"]["moved_on"], found["two"]["moved_on"]) == ("web:latest", "")
-    assert not found["one"]["drifted"]
+    reports = {report["instance"]: report for report in hands.drift("web")[1]}
+    assert (reports["one"]["moved_on"], reports["two"]["moved_on"]) == ("web:latest", "")
+    assert not reports["one"]["drifted"]
     assert "web:latest names another image by now" in hands.project.command("drift", "web").out
-    assert [one["instance"] for one in hands.drift("web@{1}")[1]] == ["one"]
+    assert [report["instance"] for report in hands.drift("web@{1}")[1]] == ["one"]
 
 
 def test_an_image_without_instances(hands):
@@ -96,10 +96,10 @@ def test_an_instance_by_its_name_and_by_its_id(hands):
     hands.start("web", "one")
     hands.start("web", "two")
     hands.change("echo 1 > /by-hand", "two")
-    identity = next(one["id"] for one in hands.drift("web")[1] if one["instance"] == "two")
+    identity = next(report["id"] for report in hands.drift("web")[1] if report["instance"] == "two")
     for name in ("two", identity, identity[:4]):
-        code, found = hands.drift(name)
-        assert (code, [one["instance"] for one in found]) == (1, ["two"])
+        code, reports = hands.drift(name)
+        assert (code, [report["instance"] for report in reports]) == (1, ["two"])
         assert "A /by-hand" in hands.project.command("drift", name).out
     assert hands.drift("one")[0] == 0
     # As it is with `diff`, whether it runs or not.
@@ -114,5 +114,5 @@ def test_an_instance_that_is_called_as_an_image(hands):
     hands.start("other", "web")
     hands.start("web", "two")
     hands.change("echo 1 > /by-hand", "web")
-    assert [one["instance"] for one in hands.drift("web")[1]] == ["web", "two"]
-    assert [one["instance"] for one in hands.drift("web:latest")[1]] == ["two"]
+    assert [report["instance"] for report in hands.drift("web")[1]] == ["web", "two"]
+    assert [report["instance"] for report in hands.drift("web:latest")[1]] == ["two"]

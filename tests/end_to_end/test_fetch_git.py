@@ -64,6 +64,8 @@ def test_a_branch_and_a_tag_are_asked_for_once_and_the_lock_pins_their_commits(p
     vendored = project.command("vendor", "web.env", "-o", "vendored", ENVBUILD_STORE=str(tmp_path / "none"))
     assert (vendored.code, vendored.out) == (0, vendored.out), vendored.err
     assert "2 fetched" in vendored.out
+    checked = project.command("vendor", "web.env", "--check", ENVBUILD_STORE=str(tmp_path / "none"))
+    assert (checked.code, checked.out) == (0, "web.env.lock: can be rebuilt: 2 files (2 origin)\n"), checked.err
     text = lock.read_text()
     for words in (("--dry-run",), ()):
         moved = project.command("update", "web.env", *words)
@@ -75,6 +77,13 @@ def test_a_branch_and_a_tag_are_asked_for_once_and_the_lock_pins_their_commits(p
             ["web", "1", "fetch", branch, first[:12], second[:12]],
         ]
     assert project.cat("/src/a") == "two"
+    assert [step.get("commit") for step in project.show()["steps"]] == [second, second]
+    assert f"commit of step #2: {second}" in project.command("show", "web").out
+    difference = project.command("diff", "web@{1}", "web").out
+    assert ["another", "commit", f"{branch}", f"{first[:19]}", "->", f"{second[:19]}"] in [
+        line.split() for line in difference.splitlines()
+    ], difference
+    assert f"fetched app@main {second[:12]}, app@v1#submodules {second[:12]}" in project.command("log", "web").out
     assert pins_of(lock)["commits"][branch] == second
     lock.write_text(text)
     server.close()
@@ -128,6 +137,7 @@ def test_what_is_not_there_is_told_with_its_place_before_anything_runs(project, 
     assert "both a branch and a tag 'v1'" in done.err
     done = project.build(f"fetch {server.url}/app@refs/heads/v1 -> /x")
     assert (done.code, project.cat("/x/a")) == (0, "two"), done.err
-    done = project.build(f"fetch {server.url}/app@{'1' * 40} -> /y")
-    assert done.code == 1
-    assert f"does not give the commit {'1' * 40}" in done.err
+    for lines in ([], ["run false"]):  # told by the step, and before the first one
+        done = project.build(*lines, f"fetch {server.url}/app@{'1' * 40} -> /y")
+        assert (done.code, done.ran) == (1, [])
+        assert f"does not give the commit {'1' * 40}" in done.err

@@ -474,6 +474,19 @@ class TestOptionsOfRun:
         assert project.build(*recipe).ran != []
         assert project.cat("/got") == "2\n"
 
+    def test_mount_depends_on_what_it_shows_though_it_is_never_copied(self, project):
+        project.write(".dockerignore", "**/*.key", "**/*.tar")  # the base counts for no copy, either
+        project.write("src/a", "1")
+        project.write("src/own.key", "first")
+        recipe = ("run(mount=src:/src, mount=src/own.key:/key) cat /src/own.key /key > /got",)
+        assert project.build(*recipe).code == 0
+        project.write("src/own.key", "second")
+        assert project.build(*recipe).ran != []
+        assert project.cat("/got") == "second\nsecond\n"
+        for path in project.store.rglob("*"):
+            # Neither is it kept among what the image was built of: the step alone has written it down.
+            assert not path.is_file() or path.read_bytes() not in (b"first\n", b"second\n"), path
+
     def test_user_workdir_and_shell(self, project):
         done = project.build("adduser app uid=77", "run(user=app, workdir=/var/tmp, shell=/bin/ash) id -u; pwd")
         assert done.printed == "77\n/var/tmp\n" or "0\n/var/tmp\n" in done.printed

@@ -99,11 +99,42 @@ def test_without_a_list_this_machine_is_out_of_reach_by_any_way(project, server)
     assert network_of(project)["refused"] == [server.place, "169.254.169.254:80"]
 
 
+def test_a_server_of_the_list_is_connected_to_by_its_name(project):
+    """As ssh does, which knows of no proxy. The machine's own proxy plays the server here."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            for _ in range(2):
+                link, _ = listening.accept()
+                with link:
+                    while not link.recv(1 << 16).endswith(b"\r\n\r\n"):
+                        pass
+                    link.sendall(b"HTTP/1.1 200 Connected\r\n\r\nof the server\n")
+
+        listening.settimeout(120)
+        thread = threading.Thread(target=answer)
+        thread.start()
+        proxy = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        own = "    10.0.0.1 db"
+        done = project.build(
+            'run(network="git.example:2222") nc git.example 2222; nc git.example 22 2> /dev/null || echo refused',
+            "file /etc/hosts",
+            own,
+            'run(network="git.example:2222") nc git.example 2222; echo 10.0.0.2 queue >> /etc/hosts',
+            https_proxy=proxy,
+        )
+        thread.join()
+    assert (done.code, done.printed) == (0, "of the server\nrefused\nof the server\n")
+    assert (network_of(project)["asked"], network_of(project)["refused"]) == (["git.example:2222"], [])
+    assert project.cat("/etc/hosts") == "10.0.0.1 db\n10.0.0.2 queue\n"
+
+
 def test_what_can_not_be_looked_up_is_explained(project):
     done = project.build("run(network) ping -c 1 example.org || nc example.org 80")
     assert done.code == 1
     message = done.of("step-failed")[0]["message"]
     assert "only HTTP and HTTPS pass" in message
+    assert 'network="HOST:PORT"' in message
     assert "network=host" in message
 
 

@@ -67,8 +67,8 @@ def changed(project, git):
 
 
 def pins(project) -> list[dict]:
-    (found,) = json.loads(project.command("git", "check", "HEAD~1..HEAD", "--format", "json").out)
-    return found["pins"]
+    (change,) = json.loads(project.command("git", "check", "HEAD~1..HEAD", "--format", "json").out)
+    return change["pins"]
 
 
 def test_other_content_of_the_same_version_is_first_and_red(changed, git):
@@ -91,8 +91,8 @@ def test_other_content_of_the_same_version_is_first_and_red(changed, git):
     logged = git("log", "-p", "-1")
     assert "+      apt nginx 1.22 (99999999999999999999" in logged
     assert SAME in git("log", "-p", "--ext-diff", "-1")
-    (found,) = pins(project)
-    assert (found["kind"], found["name"], found["alarming"], found["text"]) == ("content", "nginx", True, text)
+    (change,) = pins(project)
+    assert (change["kind"], change["name"], change["alarming"], change["text"]) == ("content", "nginx", True, text)
     comment = project.command("git", "check", "HEAD~1..HEAD").out
     assert comment.splitlines()[2:5] == ["> [!CAUTION]", "> **`web.env`**", f"> - `{text}`"]
 
@@ -147,7 +147,7 @@ def test_other_content_of_the_same_version_is_first_and_red(changed, git):
     ],
 )
 def test_what_else_no_version_tells(after, text, alarming):
-    assert (text, alarming) in [(found.text, found.alarming) for found in pin_changes.pin_changes(BEFORE, after)]
+    assert (text, alarming) in [(change.text, change.alarming) for change in pin_changes.pin_changes(BEFORE, after)]
 
 
 def test_sources_that_are_not_this_machines_are_named(monkeypatch):
@@ -156,23 +156,23 @@ def test_sources_that_are_not_this_machines_are_named(monkeypatch):
 
     monkeypatch.setattr(pin_changes, "machine_sources", lambda: [Source])
     after = lock(NGINX, package("tool", "1", "c", "extra/pool/tool_1_all.deb"), sources=("http://other.test/extra",))
-    (found,) = pin_changes.pin_changes(lock(NGINX), after)
-    assert found.text == "apt tool 1: from http://other.test/extra, not this machine's mirror"
+    (change,) = pin_changes.pin_changes(lock(NGINX), after)
+    assert change.text == "apt tool 1: from http://other.test/extra, not this machine's mirror"
     after = lock(NGINX, package("tool", "1", "c", "vendor/pool/tool_1_all.deb"))
-    (found,) = pin_changes.pin_changes(None, after)
-    assert found.text == "apt tool 1: from a source that ends in /vendor, which is none of this machine's"
+    (change,) = pin_changes.pin_changes(None, after)
+    assert change.text == "apt tool 1: from a source that ends in /vendor, which is none of this machine's"
     direct = FLASK.replace(origin="build/https://x.test/flask-3.0.tar.gz")
-    (found,) = pin_changes.pin_changes(lock(manager="pip"), lock(direct, manager="pip"))
-    assert found.text == "pip flask 3.0: from https://x.test/flask-3.0.tar.gz, not this machine's index"
+    (change,) = pin_changes.pin_changes(lock(manager="pip"), lock(direct, manager="pip"))
+    assert change.text == "pip flask 3.0: from https://x.test/flask-3.0.tar.gz, not this machine's index"
     assert pin_changes.pin_changes(None, lock(FLASK, manager="pip")) == []
 
 
 def test_the_pins_for_another_architecture_are_compared_too():
     other = lock(NGINX, arch="m68k").own
     after = other.replace(stages=lock(NGINX.replace(hash=f"sha256:{'9' * 64}")).stages)
-    (found,) = pin_changes.pin_changes(BEFORE.replace(others=(other,)), BEFORE.replace(others=(after,)))
-    assert found.alarming
-    assert found.text == f"{SAME}: apt nginx 1.22 (sha256:aaaaaaaaaaaa -> sha256:999999999999) on m68k"
+    (change,) = pin_changes.pin_changes(BEFORE.replace(others=(other,)), BEFORE.replace(others=(after,)))
+    assert change.alarming
+    assert change.text == f"{SAME}: apt nginx 1.22 (sha256:aaaaaaaaaaaa -> sha256:999999999999) on m68k"
 
 
 def test_what_a_terminal_would_act_on_is_escaped(changed, git):

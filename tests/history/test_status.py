@@ -10,8 +10,8 @@ pytestmark = pytest.mark.namespaces
 def status(project, *words: str, **variables: str) -> dict:
     done = project.command("status", *words, "--format", "json", **variables)
     assert done.code in (0, 1), done.err
-    found = json.loads(done.out)
-    return found[0] if len(found) == 1 else {one["recipe"]: one for one in found}
+    report = json.loads(done.out)
+    return report[0] if len(report) == 1 else {item["recipe"]: item for item in report}
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def built(project):
 
 
 def test_a_recipe_that_was_just_built_is_well(built):
-    found = status(built)
-    assert (found["lock"], found["in_store"], found["well"]) == ("up to date", True, True)
+    report = status(built)
+    assert (report["lock"], report["in_store"], report["well"]) == ("up to date", True, True)
     assert built.command("status", "--exit-code").code == 0
 
 
@@ -33,9 +33,9 @@ def test_every_file_that_changed_is_named_also_behind_the_first(built):
     built.write("src/x", "2")
     built.write("src/new", "1")
     built.write("conf", "2")
-    found = status(built)
-    assert (found["lock"], found["well"], found["image"]) == ("incomplete", False, None)
-    assert sorted(found["changed"]) == [
+    report = status(built)
+    assert (report["lock"], report["well"], report["image"]) == ("incomplete", False, None)
+    assert sorted(report["changed"]) == [
         "copied file conf changed",
         "copied file src/new is new",
         "copied file src/x changed",
@@ -63,9 +63,9 @@ def test_every_file_that_changed_is_named_also_behind_the_first(built):
 )
 def test_what_of_the_recipe_changed_is_said(built, lines, reason):
     built.write("web.env", "from tar:busybox.tar", *lines)
-    found = status(built)
-    assert found["lock"] == "incomplete"
-    assert any(reason in one for one in found["reasons"]), found["reasons"]
+    report = status(built)
+    assert report["lock"] == "incomplete"
+    assert any(reason in item for item in report["reasons"]), report["reasons"]
 
 
 def test_a_result_that_this_store_has_itself_needs_no_lock(built):
@@ -76,15 +76,15 @@ def test_a_result_that_this_store_has_itself_needs_no_lock(built):
     lock = built.folder / "web.env.lock"
     after = lock.read_text()
     built.write("src/x", "1")
-    found = status(built)
-    assert (found["lock"], found["image"], found["in_store"]) == ("incomplete", image, True)
+    report = status(built)
+    assert (report["lock"], report["image"], report["in_store"]) == ("incomplete", image, True)
     assert lock.read_text() == after
 
 
 def test_a_fresh_clone_without_images_knows_whether_the_lock_fits(built, tmp_path):
     elsewhere = {"ENVBUILD_STORE": str(tmp_path / "other")}
-    found = status(built, **elsewhere)
-    assert (found["lock"], found["in_store"], found["tagged"]) == ("up to date", False, None)
+    report = status(built, **elsewhere)
+    assert (report["lock"], report["in_store"], report["tagged"]) == ("up to date", False, None)
     built.write("src/x", "2")
     assert status(built, **elsewhere)["lock"] == "incomplete"
     built.write("web.env", "param x = 1", "from tar:busybox.tar", "copy src -> /app")
@@ -94,18 +94,18 @@ def test_a_fresh_clone_without_images_knows_whether_the_lock_fits(built, tmp_pat
 def test_a_tag_that_was_moved_is_noticed(built):
     built.build("run true", name="other.env")
     built.command("tag", "other", "web")
-    found = status(built, "web.env")
-    assert (found["lock"], found["well"]) == ("up to date", False)
+    report = status(built, "web.env")
+    assert (report["lock"], report["well"]) == ("up to date", False)
     assert "names another image" in built.command("status", "web.env").out
 
 
 def test_recipes_without_a_lock_and_with_mistakes_are_told(built):
     built.write("new.env", "from scratch", "run true")
     built.write("bad.env", "from scratch", "rnu true")
-    found = status(built)
-    assert found["new.env"]["lock"] == "missing"
-    assert found["bad.env"]["lock"] == "unreadable"
-    assert found["web.env"]["lock"] == "up to date"
+    report = status(built)
+    assert report["new.env"]["lock"] == "missing"
+    assert report["bad.env"]["lock"] == "unreadable"
+    assert report["web.env"]["lock"] == "up to date"
 
 
 def test_a_recipe_that_is_not_there_is_a_mistake(built):
@@ -118,17 +118,17 @@ def test_a_recipe_that_is_not_there_is_a_mistake(built):
 def test_a_new_fetch_is_a_difference(built):
     text = (built.folder / "web.env").read_text()
     (built.folder / "web.env").write_text(f"{text}fetch http://127.0.0.1:9/conf -> /fetched\n")
-    found = status(built)
-    assert found["lock"] == "out of date"
-    assert "asks for something that the lock does not have" in found["reasons"][0]
+    report = status(built)
+    assert report["lock"] == "out of date"
+    assert "asks for something that the lock does not have" in report["reasons"][0]
 
 
 def test_a_copy_from_a_stage_that_is_not_here_is_unknown(project, tmp_path):
     project.build("from tar:busybox.tar as one", "run echo 1 > /a", "from tar:busybox.tar", "copy(from=one) /a -> /b")
     assert status(project)["lock"] == "up to date"
-    found = status(project, ENVBUILD_STORE=str(tmp_path / "other"))
-    assert found["lock"] == "unknown"
-    assert "is not in the store" in found["reasons"][0]
+    report = status(project, ENVBUILD_STORE=str(tmp_path / "other"))
+    assert report["lock"] == "unknown"
+    assert "is not in the store" in report["reasons"][0]
 
 
 def test_nothing_runs_and_nothing_is_written(built):

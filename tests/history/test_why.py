@@ -71,17 +71,17 @@ def team(project, git):
     ):
         project.write(name, text)
     project.write("parts/settings.env", "param flavour=sweet", "param colour=red")
-    one = Team(project, git)
-    one.builds(*RECIPE)
-    one.commits("Ada", "begin")
-    return one
+    developers = Team(project, git)
+    developers.builds(*RECIPE)
+    developers.commits("Ada", "begin")
+    return developers
 
 
 def test_any_line_of_a_block(team):
     team.builds(*edited("two", "TWO"))
     team.commits("Bob", "the third line")
-    found = team.why("/etc/motd")
-    assert (found["author"]["name"], found["credit"]["what"]) == ("Bob", "the statement")
+    answer = team.why("/etc/motd")
+    assert (answer["author"]["name"], answer["credit"]["what"]) == ("Bob", "the statement")
     team.builds(*(line.replace("two", "TWO").replace("echo 2", "echo zwei") for line in RECIPE))
     team.commits("Cem")
     assert (team.author("/etc/motd"), team.author("/second"), team.author("/all")) == ("Bob", "Cem", "Ada")
@@ -91,9 +91,9 @@ def test_the_copied_file_has_a_history_of_its_own(team):
     team.project.write("app/lib/util.py", "3")
     team.builds()
     team.commits("Bob", "util")
-    found = team.why("/app/lib/util.py")
-    assert (found["author"]["name"], found["credit"]["what"]) == ("Bob", "the file app/lib/util.py")
-    assert "(the file app/lib/util.py)" in found["text"]
+    answer = team.why("/app/lib/util.py")
+    assert (answer["author"]["name"], answer["credit"]["what"]) == ("Bob", "the file app/lib/util.py")
+    assert "(the file app/lib/util.py)" in answer["text"]
     assert (team.author("/app/main.py"), team.author("/app/lib/copy.py")) == ("Ada", "Ada")
     # The statement is newer than the file.
     team.builds(*edited("copy app -> /app", "copy(owner=root) app -> /app"))
@@ -110,24 +110,24 @@ def test_a_template_and_the_value_of_a_parameter(team):
     team.builds()
     team.commits("Cem", "sour")
     for path in ("/hi", "/all"):
-        found = team.why(path)
-        assert (found["author"]["name"], found["credit"]["what"]) == ("Cem", "the parameter flavour")
+        answer = team.why(path)
+        assert (answer["author"]["name"], answer["credit"]["what"]) == ("Cem", "the parameter flavour")
     team.builds(*edited("colour=blue", "colour=green"))
     team.commits("Dan", "green, in the include")
     assert (team.author("/all"), team.author("/hi")) == ("Dan", "Cem")
     team.builds(*edited("colour=blue", "colour=green"), options=("--set", "flavour=bitter"))
-    found = team.why("/all")
-    assert (found["author"], found["credit"]["set"]) == (None, True)
-    assert "set on the command line" in found["text"]
+    answer = team.why("/all")
+    assert (answer["author"], answer["credit"]["set"]) == (None, True)
+    assert "set on the command line" in answer["text"]
 
 
 def test_what_is_in_no_commit_is_said(team):
     team.project.write("app/main.py", "uncommitted")
     team.builds(*edited("two", "uncommitted"))
     for path in ("/app/main.py", "/etc/motd"):
-        found = team.why(path)
-        assert (found["author"], found["credit"]["uncommitted"]) == (None, True)
-        assert "in no commit" in found["text"]
+        answer = team.why(path)
+        assert (answer["author"], answer["credit"]["uncommitted"]) == (None, True)
+        assert "in no commit" in answer["text"]
     assert team.author("/app/lib/util.py") == "Ada"
     team.commits("Bob", "now it is")
     assert (team.author("/app/main.py"), team.author("/etc/motd")) == ("Bob", "Bob")
@@ -142,9 +142,9 @@ def test_a_shallow_clone_blames_nobody_for_what_is_older(team, tmp_path):
     team.project.folder = tmp_path / "clone"
     team.git.environment["HOME"] = str(tmp_path)
     team.builds()
-    found = team.why("/first")
-    assert (found["author"], found["credit"]["shallow"]) == (None, True)
-    assert "git fetch --unshallow" in found["text"]
+    answer = team.why("/first")
+    assert (answer["author"], answer["credit"]["shallow"]) == (None, True)
+    assert "git fetch --unshallow" in answer["text"]
     team.builds(*(line.replace("two", "TWO").replace("echo 1", "echo eins") for line in RECIPE))
     team.commits("Cem")
     assert (team.author("/first"), team.author("/all")) == ("Cem", None)
@@ -154,10 +154,10 @@ def test_a_step_that_removed_it(team):
     team.builds(*RECIPE, "run rm -r /app/lib")
     team.commits("Bob", "no lib")
     for path in ("/app/lib/util.py", "/app/lib"):
-        found = team.why(path)
-        assert (found["exists"], [touch["verb"] for touch in found["touches"]]) == (False, ["made", "removed"])
-        assert found["author"]["name"] == "Bob"
-        assert f"{path} is not in web" in found["text"]
+        answer = team.why(path)
+        assert (answer["exists"], [touch["verb"] for touch in answer["touches"]]) == (False, ["made", "removed"])
+        assert answer["author"]["name"] == "Bob"
+        assert f"{path} is not in web" in answer["text"]
     # What an earlier move of the name had is known there.
     assert team.why("/app/lib/util.py", "web@{1}")["exists"]
     assert team.project.command("why", "web", "/never").code == 2
@@ -167,15 +167,15 @@ def test_a_commit_that_removed_it(team):
     (team.project.folder / "app/lib/copy.py").unlink()
     team.builds()
     removed = team.commits("Bob", "no copy")
-    found = team.why("/app/lib/copy.py")
-    assert (found["exists"], found["touches"]) == (False, [])
-    assert [touch["text"] for touch in found["removal"]["touches"]] == ["copy app -> /app"]
-    assert found["removal"]["author"]["commit"] == removed
-    assert "removed   with project/web:branch/main@{0}" in found["text"]
+    answer = team.why("/app/lib/copy.py")
+    assert (answer["exists"], answer["touches"]) == (False, [])
+    assert [touch["text"] for touch in answer["removal"]["touches"]] == ["copy app -> /app"]
+    assert answer["removal"]["author"]["commit"] == removed
+    assert "removed   with project/web:branch/main@{0}" in answer["text"]
     team.builds(*RECIPE[:-3])
     removed = team.commits("Cem", "no statement")
     team.project.write("app/main.py", "later")
     team.builds()
     team.commits("Dan", "later")
-    found = team.why("/second")
-    assert (found["removal"]["back"], found["removal"]["author"]["commit"]) == (1, removed)
+    answer = team.why("/second")
+    assert (answer["removal"]["back"], answer["removal"]["author"]["commit"]) == (1, removed)

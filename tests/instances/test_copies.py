@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 @pytest.fixture(params=["running", "over"])
-def one(request, image):
+def holder(request, image):
     """An instance called `one`, with files of its own."""
     script = "mkdir -p /d/e; echo a > /d/a; echo b > /d/e/b; ln -s a /d/link; ln /d/a /d/hard; touch /ready"
     run(image, "web", "--", "sh", "-c", f"{script}; {WAITING}")
@@ -44,32 +44,32 @@ def inside(project, *paths: str) -> list[str]:
 
 
 class TestOut:
-    def test_a_file_to_a_name_and_into_a_folder(self, one):
-        cp(one, "one:/d/a", "new")
-        cp(one, "one:d/e/b", ".")
-        assert [(one.folder / name).read_text() for name in ("new", "b")] == ["a\n", "b\n"]
-        assert (one.folder / "new").stat().st_uid == os.getuid()
-        assert [name for name in os.listdir(one.folder) if name.startswith(".envbuild")] == []
+    def test_a_file_to_a_name_and_into_a_folder(self, holder):
+        cp(holder, "one:/d/a", "new")
+        cp(holder, "one:d/e/b", ".")
+        assert [(holder.folder / name).read_text() for name in ("new", "b")] == ["a\n", "b\n"]
+        assert (holder.folder / "new").stat().st_uid == os.getuid()
+        assert [name for name in os.listdir(holder.folder) if name.startswith(".envbuild")] == []
 
-    def test_a_folder_by_its_name_its_contents_and_onto_nothing(self, one):
-        (one.folder / "there").mkdir()
-        cp(one, "one:/d", "there")
-        cp(one, "one:/d/.", "there")
-        cp(one, "one:/d", "new")
+    def test_a_folder_by_its_name_its_contents_and_onto_nothing(self, holder):
+        (holder.folder / "there").mkdir()
+        cp(holder, "one:/d", "there")
+        cp(holder, "one:/d/.", "there")
+        cp(holder, "one:/d", "new")
         for where in ("there/d", "there", "new"):
-            assert (one.folder / where / "e" / "b").read_text() == "b\n"
-            assert os.readlink(one.folder / where / "link") == "a"
-            names = [(one.folder / where / name).stat().st_ino for name in ("a", "hard")]
+            assert (holder.folder / where / "e" / "b").read_text() == "b\n"
+            assert os.readlink(holder.folder / where / "link") == "a"
+            names = [(holder.folder / where / name).stat().st_ino for name in ("a", "hard")]
             assert names[0] == names[1]
 
-    def test_a_link_as_such_or_followed(self, one):
-        cp(one, "one:/d/link", "as-such")
-        cp(one, "-L", "one:/d/link", "followed")
-        assert os.readlink(one.folder / "as-such") == "a"
-        assert (one.folder / "followed").read_text() == "a\n"
+    def test_a_link_as_such_or_followed(self, holder):
+        cp(holder, "one:/d/link", "as-such")
+        cp(holder, "-L", "one:/d/link", "followed")
+        assert os.readlink(holder.folder / "as-such") == "a"
+        assert (holder.folder / "followed").read_text() == "a\n"
 
-    def test_what_makes_no_sense_is_told(self, one):
-        one.write("file", "mine")
+    def test_what_makes_no_sense_is_told(self, holder):
+        holder.write("file", "mine")
         for source, target, message in (
             ("one:/none", ".", "there is no one:/none"),
             ("one:/d/a", "none/", "there is no directory none/"),
@@ -80,49 +80,53 @@ class TestOut:
             ("one:/d", "one:/e", "both sides are instances"),
             ("file", "other", "neither side is an instance"),
         ):
-            assert message in cp(one, source, target, code=2).err
-        assert (one.folder / "file").read_text() == "mine\n"
+            assert message in cp(holder, source, target, code=2).err
+        assert (holder.folder / "file").read_text() == "mine\n"
 
-    def test_modes_and_times_are_kept_but_not_the_right_to_be_somebody_else(self, one):
-        path = one.write("program", "x")
+    def test_modes_and_times_are_kept_but_not_the_right_to_be_somebody_else(self, holder):
+        path = holder.write("program", "x")
         path.chmod(0o4755)
         os.utime(path, ns=(5, 1_000_000_000_123_456_789))
-        cp(one, "-a", "program", "one:/program")
-        cp(one, "one:/program", "again")
-        cp(one, "-a", "one:/program", "whole")
-        again, whole = (one.folder / "again").stat(), (one.folder / "whole").stat()
+        cp(holder, "-a", "program", "one:/program")
+        cp(holder, "one:/program", "again")
+        cp(holder, "-a", "one:/program", "whole")
+        again, whole = (holder.folder / "again").stat(), (holder.folder / "whole").stat()
         assert stat.S_IMODE(again.st_mode) == 0o755
         assert stat.S_IMODE(whole.st_mode) == 0o4755
         assert again.st_mtime_ns == 1_000_000_000_123_456_789
 
     @pytest.mark.root
-    def test_access_lists_name_the_same_users(self, one):
+    def test_access_lists_name_the_same_users(self, holder):
         """Whose numbers an instance of root has under others outside (linux/posix_acl_xattr.h has the form)."""
         entries = ((0x01, 6, -1), (0x02, 4, 33), (0x04, 4, -1), (0x08, 6, 44), (0x10, 6, -1), (0x20, 0, -1))
         value = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
-        (one.folder / "listed").write_text("x")
-        os.setxattr(one.folder / "listed", "system.posix_acl_access", value)
-        cp(one, "-a", "listed", "one:/listed")
-        cp(one, "-a", "one:/listed", "back")
-        assert os.getxattr(one.folder / "back", "system.posix_acl_access") == value
-        assert one.command("stop", "one", "--time", "0").code == 0
-        cp(one, "-a", "one:/listed", "again")
-        assert os.getxattr(one.folder / "again", "system.posix_acl_access") == value
+        (holder.folder / "listed").write_text("x")
+        os.setxattr(holder.folder / "listed", "system.posix_acl_access", value)
+        cp(holder, "-a", "listed", "one:/listed")
+        cp(holder, "-a", "one:/listed", "back")
+        assert os.getxattr(holder.folder / "back", "system.posix_acl_access") == value
+        assert holder.command("stop", "one", "--time", "0").code == 0
+        cp(holder, "-a", "one:/listed", "again")
+        assert os.getxattr(holder.folder / "again", "system.posix_acl_access") == value
 
-    def test_holes_stay_holes(self, one):
-        with open(one.folder / "sparse", "wb") as file:
+    def test_holes_stay_holes(self, holder):
+        with open(holder.folder / "sparse", "wb") as file:
             file.seek(50_000_000)
             file.write(b"end")
-        cp(one, "sparse", "one:/sparse")
-        cp(one, "one:/sparse", "back")
-        back = (one.folder / "back").stat()
+        cp(holder, "sparse", "one:/sparse")
+        cp(holder, "one:/sparse", "back")
+        back = (holder.folder / "back").stat()
         assert back.st_size == 50_000_003
         assert back.st_blocks * 512 < 1_000_000
-        assert (one.folder / "back").read_bytes().endswith(b"\0end")
+        assert (holder.folder / "back").read_bytes().endswith(b"\0end")
 
-    def test_as_a_tar_archive(self, one):
+    def test_as_a_tar_archive(self, holder):
         done = subprocess.run(
-            [*one_command(), "cp", "one:/d", "-"], cwd=one.folder, env=one.environment, capture_output=True, check=True
+            [*one_command(), "cp", "one:/d", "-"],
+            cwd=holder.folder,
+            env=holder.environment,
+            capture_output=True,
+            check=True,
         )
         with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
             assert archive.getnames() == ["d", "d/a", "d/e", "d/e/b", "d/hard", "d/link"]
@@ -136,42 +140,42 @@ def one_command() -> list[str]:
 
 
 class TestIn:
-    def test_a_file_and_a_folder_that_belong_to_root_inside(self, one):
-        one.write("mine/x/y", "text")
-        os.chmod(one.folder / "mine", 0o750)
-        cp(one, "mine", "one:/etc")
-        cp(one, "mine/x/y", "one:/etc/passwd-")
-        cp(one, "mine/.", "one:/new")
-        assert inside(one, "/etc/mine/x/y", "/etc/passwd-", "/new/x/y") == ["text\n"] * 3
-        one.command("start", "one")
-        done = one.command("exec", "one", "--", "stat", "-c", "%u:%g %a", "/etc/mine", "/etc/mine/x/y")
+    def test_a_file_and_a_folder_that_belong_to_root_inside(self, holder):
+        holder.write("mine/x/y", "text")
+        os.chmod(holder.folder / "mine", 0o750)
+        cp(holder, "mine", "one:/etc")
+        cp(holder, "mine/x/y", "one:/etc/passwd-")
+        cp(holder, "mine/.", "one:/new")
+        assert inside(holder, "/etc/mine/x/y", "/etc/passwd-", "/new/x/y") == ["text\n"] * 3
+        holder.command("start", "one")
+        done = holder.command("exec", "one", "--", "stat", "-c", "%u:%g %a", "/etc/mine", "/etc/mine/x/y")
         assert done.out == "0:0 750\n0:0 644\n"
 
-    def test_a_link_in_the_instance_leads_within_it(self, one):
-        (one.folder / "secret").write_text("outside\n")
-        one.command("start", "one")
-        one.command("exec", "one", "--", "ln", "-s", f"{one.folder}", "/out")
-        one.command("exec", "one", "--", "ln", "-s", "/../../d/a", "/up")
-        one.command("exec", "one", "--", "ln", "-s", "/proc/1/root/etc/passwd", "/magic")
-        assert "there is no one:/out/secret" in cp(one, "one:/out/secret", ".", code=2).err
-        cp(one, "-L", "one:/up", "up")
-        assert (one.folder / "up").read_text() == "a\n"
-        cp(one, "-L", "one:/magic", "magic", code=2)
-        cp(one, "secret", "one:/up")
-        assert inside(one, "/d/a") == ["outside\n"]
-        cp(one, "secret", "one:/out/secret", code=2)
+    def test_a_link_in_the_instance_leads_within_it(self, holder):
+        (holder.folder / "secret").write_text("outside\n")
+        holder.command("start", "one")
+        holder.command("exec", "one", "--", "ln", "-s", f"{holder.folder}", "/out")
+        holder.command("exec", "one", "--", "ln", "-s", "/../../d/a", "/up")
+        holder.command("exec", "one", "--", "ln", "-s", "/proc/1/root/etc/passwd", "/magic")
+        assert "there is no one:/out/secret" in cp(holder, "one:/out/secret", ".", code=2).err
+        cp(holder, "-L", "one:/up", "up")
+        assert (holder.folder / "up").read_text() == "a\n"
+        cp(holder, "-L", "one:/magic", "magic", code=2)
+        cp(holder, "secret", "one:/up")
+        assert inside(holder, "/d/a") == ["outside\n"]
+        cp(holder, "secret", "one:/out/secret", code=2)
 
-    def test_nothing_goes_through_a_link_of_the_folder_that_it_is_copied_onto(self, one):
-        (one.folder / "elsewhere").mkdir()
-        (one.folder / "there" / "d").mkdir(parents=True)
-        (one.folder / "there" / "d" / "e").symlink_to(one.folder / "elsewhere")
-        (one.folder / "there" / "d" / "a").symlink_to(one.folder / "elsewhere" / "a")
-        done = cp(one, "one:/d", "there", code=1)
+    def test_nothing_goes_through_a_link_of_the_folder_that_it_is_copied_onto(self, holder):
+        (holder.folder / "elsewhere").mkdir()
+        (holder.folder / "there" / "d").mkdir(parents=True)
+        (holder.folder / "there" / "d" / "e").symlink_to(holder.folder / "elsewhere")
+        (holder.folder / "there" / "d" / "a").symlink_to(holder.folder / "elsewhere" / "a")
+        done = cp(holder, "one:/d", "there", code=1)
         assert "is a directory, and a link is in its way" in done.err
-        assert os.listdir(one.folder / "elsewhere") == []
-        assert (one.folder / "there" / "d" / "a").read_text() == "a\n"
+        assert os.listdir(holder.folder / "elsewhere") == []
+        assert (holder.folder / "there" / "d" / "a").read_text() == "a\n"
 
-    def test_a_tar_archive_whose_members_go_through_its_own_links(self, one):
+    def test_a_tar_archive_whose_members_go_through_its_own_links(self, holder):
         def archive(*members: tuple[str, str]) -> bytes:
             made = io.BytesIO()
             with tarfile.open(fileobj=made, mode="w") as file:
@@ -182,20 +186,20 @@ class TestIn:
                     file.addfile(info, None if target else io.BytesIO(b"text"))
             return made.getvalue()
 
-        cp(one, "-", "one:/d", stdin=archive(("x/y", ""), ("x/l", "/etc")))
-        assert inside(one, "/d/x/y") == ["text"]
-        assert "through a link" in cp(one, "-", "one:/d", stdin=archive(("z", "/etc"), ("z/passwd", "")), code=1).err
-        assert ".." in cp(one, "-", "one:/d", stdin=archive(("../up", "")), code=2).err
-        assert "ends in the middle" in cp(one, "-", "one:/d", stdin=archive(("x/y", ""))[:700], code=2).err
-        assert "there is no one:/none" in cp(one, "-", "one:/none", stdin=b"", code=2).err
+        cp(holder, "-", "one:/d", stdin=archive(("x/y", ""), ("x/l", "/etc")))
+        assert inside(holder, "/d/x/y") == ["text"]
+        assert "through a link" in cp(holder, "-", "one:/d", stdin=archive(("z", "/etc"), ("z/passwd", "")), code=1).err
+        assert ".." in cp(holder, "-", "one:/d", stdin=archive(("../up", "")), code=2).err
+        assert "ends in the middle" in cp(holder, "-", "one:/d", stdin=archive(("x/y", ""))[:700], code=2).err
+        assert "there is no one:/none" in cp(holder, "-", "one:/none", stdin=b"", code=2).err
 
-    def test_what_is_no_file_is_left_out_and_told(self, one):
-        os.mkdir(one.folder / "odd")
-        os.mkfifo(one.folder / "odd" / "fifo")
-        one.write("odd/file", "text")
-        done = cp(one, "odd", "one:/")
+    def test_what_is_no_file_is_left_out_and_told(self, holder):
+        os.mkdir(holder.folder / "odd")
+        os.mkfifo(holder.folder / "odd" / "fifo")
+        holder.write("odd/file", "text")
+        done = cp(holder, "odd", "one:/")
         assert "odd/fifo is left out: it is a named pipe" in done.err
-        assert inside(one, "/odd/file") == ["text\n"]
+        assert inside(holder, "/odd/file") == ["text\n"]
 
 
 def test_to_whom_copies_belong(image):

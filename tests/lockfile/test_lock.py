@@ -164,6 +164,12 @@ def test_the_text_is_line_by_line_and_sorted():
     ]
 
 
+@pytest.mark.parametrize("character", ["\u2028", "\u2029", "\x85", "\x7f", "\ufeff", "\ud800"])
+def test_characters_that_yaml_takes_for_others_are_escapes(character):
+    lock = ONE.replace(parameters=((f"a{character}b", f"c{character}d"),))
+    assert lock_file.parse(lock_file.dump(lock), "x.lock") == lock
+
+
 def test_an_address_longer_than_a_key_may_be_has_a_line_of_its_own():
     shortest, longest = f"https://h/{'x' * 1012}", f"https://h/{'x' * 1013}"
     lock = ONE.replace(own=OWN.replace(fetched=((shortest, "6" * 64), (longest, "7" * 64))))

@@ -106,6 +106,7 @@ TOML = ("own-1.0.0/Cargo.toml", b"x", tarfile.REGTYPE)
         (b"no archive", "gzip"),
         (gzip.compress(bytes(5000)), "more than 4,096 bytes"),
     ],
+    ids=["above", "absolute", "beside", "link", "hard link", "device", "no manifest", "no archive", "bomb"],
 )
 def test_an_archive_that_is_not_a_crates_is_not_unpacked(tmp_path, monkeypatch, content, told):
     monkeypatch.setattr(cargo_tasks, "MAX_UNPACKED", 1 << 20)

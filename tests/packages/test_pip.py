@@ -211,6 +211,48 @@ def test_a_lock_of_uv_says_what_is_installed_and_its_edit_moves_the_pins(debian,
     assert "uv.lock: it has 0 packages that are alpha" in refused.out + refused.err
 
 
+PROJECT = """[build-system]
+requires = ["helper_of_builds"]
+build-backend = "backend"
+backend-path = ["."]
+[project]
+name = "sourced"
+version = "1.0"
+dependencies = ["alpha"]
+[project.optional-dependencies]
+more = ["beta"]
+"""
+
+
+def test_a_project_of_the_folder_is_built_and_an_edit_builds_it_alone(debian, build, index, server):
+    for name in ("alpha", "beta"):
+        index.add(name, "1.0")
+    index.add("helper_of_builds", "7.0")
+    server.files["/simple/helper-of-builds/"] = server.files["/simple/helper_of_builds/"]
+    for name in ("backend.py", "wheels_of_own.py"):
+        debian.write(f"app/{name}", *(HERE / "sourced-1.0" / name).read_text().splitlines())
+    debian.write("app/pyproject.toml", *PROJECT.splitlines())
+    done = build(
+        'pip(into=/v) "./app[more]"',
+        "run /v/bin/alpha; /v/bin/beta; /v/bin/python3 -c 'import sourced; print(sourced.BUILT_WITH)'",
+    )
+    assert done.code == 0, done.out
+    assert "alpha 1.0\nbeta 1.0\n7.0\n" in done.printed
+    asked = len(server.asked)
+    debian.write("app/README", "nothing of it is installed")
+    again = build(options=("--locked",))
+    assert (again.code, again.image) == (0, done.image), "the wheel has the same content"
+    assert again.ran == ["pip(into=/v) ./app[more]: the project"], "and nothing else runs"
+    assert len(server.asked) == asked, "nothing is resolved or fetched"
+    debian.write("app/pyproject.toml", *PROJECT.replace('"alpha"', '"alpha<1"').splitlines())
+    refused = build(options=("--locked",))
+    assert refused.code == 1
+    assert "it asks for more than the lock has" in refused.out + refused.err
+    (debian.folder / "app/pyproject.toml").unlink()
+    refused = build()
+    assert "app: not a Python project" in refused.out + refused.err
+
+
 def test_code_that_a_resolution_runs_reaches_the_index_and_nothing_of_this_machine(build, index, server):
     backend = (
         "import socket, urllib.request\n"

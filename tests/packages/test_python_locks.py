@@ -278,10 +278,3 @@ def test_extras_and_groups_that_nobody_has_are_refused_with_those_there_are():
     assert refused.value.hint == "it has: web"
     with pytest.raises(UnusableLockFile, match="no group 'test'"):
         pinned("pylock.toml", PYLOCK, group={"test"})
-
-
-def test_edits_of_a_project_that_decide_nothing_are_not_asked_about():
-    one = b'[project]\nname = "a"\ndependencies = ["b"]\n'
-    same = b'[tool.black]\nx = 1\n[project]\ndependencies = ["b"]\ndescription = "x"\nname = "a"\n'
-    assert what_decides("p", one) == what_decides("p", same)
-    assert what_decides("p", one) != what_decides("p", one.replace(b'"b"', b'"c"'))

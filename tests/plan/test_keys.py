@@ -42,6 +42,7 @@ ACTIONS = {
         "npm", (), (("-r", "app"),), (("into", "/srv"), ("scripts", ""), ("manager", "pnpm")), (), ".",
     ),
     "cargo": actions.InstallPackages("cargo", (), (("-r", "app"),), (("into", "/src"),), (), "."),
+    "go": actions.InstallPackages("go", (), (("-r", "app"),), (("into", "/go"),), (), "."),
     "discard": actions.DiscardPaths(("/log/*",)),
 }  # fmt: skip
 PINNED = {
@@ -61,6 +62,7 @@ PINNED = {
     "npm": "4b07d79e4b89f3dff1d81c4330216efd1fabf69288640d5ad125c5804e479384",
     "npm-locked": "ee203dc8a0294bf3a18073cc829894fe3bece92a62ac2fa9eef599ce2e33f38f",
     "cargo": "e74ffafeb36d86d8617c5d86a3a8fa226209b0e51ec775ba5844ab1dbfd9f265",
+    "go": "93ba1d3c9e16bcaab745575ea6f7c212e5281923d050535c2ec229a08cb6f810",
     "discard": "bb44881a11ef74fcf39158b53a8152f13abd8b76bfd3fbb3e29655c0c8e6fd4b",
 }
 
@@ -79,7 +81,9 @@ def test_a_command_that_can_not_keep_owners_is_another_step_and_nothing_else_is(
     for name, action in ACTIONS.items():
         step = Step(action, Place("web.env", 1), "text")
         single = key_of(step, PARENT, (INPUT,), EPOCH, owners_kept=False)
-        assert (single != PINNED[name]) == (name in ("run", "run-shown", "run-granted", "npm", "npm-locked", "cargo"))
+        assert (single != PINNED[name]) == (
+            name in ("run", "run-shown", "run-granted", "npm", "npm-locked", "cargo", "go")
+        )
 
 
 def test_each_part_of_an_action_counts():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 
-from envbuild.language.network_hosts import HostRule, admits, bracketed
+from envbuild.language.network_hosts import WEB_PORTS, HostRule, admits, bracketed
 from envbuild.packages.reach import Level, is_metadata, level_of, level_of_name
 from envbuild.record import Record
+from envbuild.sandbox.spec import MAX_DOORS, Door
 from envbuild.store.network_record import NOT_LISTED
 
 _ANY_PORT = 9
@@ -39,6 +40,18 @@ class Access(Record):
         if (host, port) in self.servers:
             return True
         return any(rule.literal and rule.admits(host, port) for rule in self.rules or ())
+
+    @property
+    def doors(self) -> tuple[Door, ...]:
+        """The servers that programs of the step connect to by themselves, as ssh does: those whose name and port stand
+        in the list, but for the ports of the web, where programs ask the proxy."""
+        servers = sorted(
+            (rule.host, rule.ports[0])
+            for rule in self.rules or ()
+            if not (rule.below or rule.literal) and not set(rule.ports) & set(WEB_PORTS)
+        )[:MAX_DOORS]
+        addresses = {host: f"127.0.0.{number}" for number, host in enumerate(sorted({host for host, _ in servers}), 2)}
+        return tuple(Door(host, addresses[host], port) for host, port in servers)
 
     @property
     def no_proxy(self) -> str:

@@ -57,6 +57,29 @@ class Proxy:
             self._open -= 1
             client.end()
 
+    async def serve_door(
+        self, host: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Connect one client to a server of the list that it means by its name. Whatever it does is no error of
+        ours."""
+        self._open += 1
+        try:
+            if self._open > MAX_CONNECTIONS:
+                return
+            self._traffic.ask(host, port)
+            server = await self._connector.tunnel(host, port)
+            try:
+                await tunnel((reader, writer), (server.reader, server.writer))
+            finally:
+                server.close()
+        except NotAllowed as error:
+            self._traffic.refuse(host, port, str(error))
+        except (NotReached, *_BROKEN):
+            pass
+        finally:
+            self._open -= 1
+            writer.close()
+
     async def _answer(self, client: _Client) -> bool:
         """Answer one request; return whether there may be another one."""
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from envbuild.build.step_network.access import Access
 from envbuild.build.step_network.connect import BUFFER
@@ -13,6 +14,9 @@ from envbuild.build.step_network.machine import Machine
 from envbuild.build.step_network.proxy import Proxy
 from envbuild.build.step_network.traffic import Traffic
 from envbuild.errors import WorkFailed, fields
+from envbuild.sandbox.spec import Door
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @fields
@@ -47,20 +51,26 @@ class StepProxy:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def serve(self, descriptor: int, end: Callable[[], None]) -> None:
-        """Begin to answer on a socket that listens. `end` ends the step: it is called if the proxy breaks down, after
-        which nothing that the step asks would be answered."""
+    @property
+    def doors(self) -> tuple[Door, ...]:
+        """The servers that the step connects to at addresses of its own."""
+        return self._access.doors
+
+    def serve(self, descriptors: tuple[int, ...], end: Callable[[], None]) -> None:
+        """Begin to answer on sockets that listen: the proxy's own, and one for each door. `end` ends the step: it is
+        called if the proxy breaks down, after which nothing that the step asks would be answered."""
         self._end = end
-        listening = socket.socket(fileno=descriptor)
+        listening = [socket.socket(fileno=descriptor) for descriptor in descriptors]
         try:
-            listening.setblocking(False)
+            for place in listening:
+                place.setblocking(False)
             self._loop = asyncio.new_event_loop()
             self._stop = asyncio.Event()
             thread = threading.Thread(target=self._run, args=(self._loop, listening), name="step proxy", daemon=True)
             thread.start()
             self._thread = thread
         except BaseException:
-            listening.close()
+            _close(listening)
             raise
 
     def close(self) -> None:
@@ -79,38 +89,43 @@ class StepProxy:
         if self._failure is not None:
             raise ProxyFailed(self._failure) from self._failure
 
-    def _run(self, loop: asyncio.AbstractEventLoop, listening: socket.socket) -> None:
+    def _run(self, loop: asyncio.AbstractEventLoop, listening: list[socket.socket]) -> None:
         try:
             loop.run_until_complete(self._serve(listening))
         except BaseException as error:
             self._fail(error)
         finally:
-            listening.close()
+            _close(listening)
             loop.close()
 
-    async def _serve(self, listening: socket.socket) -> None:
+    async def _serve(self, listening: list[socket.socket]) -> None:
         assert self._stop is not None
         loop = asyncio.get_running_loop()
         proxy = Proxy(self._access, self._machine, self.traffic)
         loop.set_exception_handler(lambda loop, context: None)  # of connections that break
         clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def answer(serve: Serve, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             assert task is not None
             clients[task] = writer
             try:
-                await proxy.serve(reader, writer)
+                await serve(reader, writer)
             except Exception as error:
                 self._fail(error)
             finally:
                 del clients[task]
 
-        server = await asyncio.start_server(answer, sock=listening, limit=BUFFER)
+        ways: list[Serve] = [proxy.serve, *(partial(proxy.serve_door, door.name, door.port) for door in self.doors)]
+        servers = [
+            await asyncio.start_server(partial(answer, serve), sock=place, limit=BUFFER)
+            for serve, place in zip(ways, listening, strict=False)
+        ]
         try:
             await self._stop.wait()
         finally:
-            server.close()
+            for server in servers:
+                server.close()
             await _rounds(5)  # until what was just accepted has a task
             left = dict(clients)
             for task, writer in left.items():
@@ -125,6 +140,11 @@ class StepProxy:
             if self._stop is not None:
                 self._stop.set()
             self._end()
+
+
+def _close(listening: list[socket.socket]) -> None:
+    for place in listening:
+        place.close()
 
 
 async def _rounds(count: int) -> None:

@@ -12,6 +12,7 @@ from envbuild.cli.user_namespace import with_rights
 from envbuild.history.rollback import roll_back
 from envbuild.images.names import place_of
 from envbuild.store.store import Store
+from envbuild.text.enumeration import first_of
 from envbuild.ui.sanitize import visible
 
 TYPE_CHECKING = False
@@ -94,5 +95,4 @@ def _pathspec(path: str) -> str:
 
 
 def _some(paths: tuple[str, ...]) -> str:
-    more = f" and {len(paths) - _MAX_SHOWN} more" if len(paths) > _MAX_SHOWN else ""
-    return ", ".join(paths[:_MAX_SHOWN]) + more
+    return first_of(paths, _MAX_SHOWN)

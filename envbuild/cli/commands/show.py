@@ -78,6 +78,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         ]
         headers = ("STEP", "STATEMENT", "TREE", "SIZE", "TOOK")
         table(headers, [base, *steps], stream=environment.stdout, width=shown, right=(0, 3, 4))
+    fetched = [step for step in plain["steps"] if "commit" in step]
+    if fetched:
+        environment.stdout.write("\n")
+    for step in fetched:
+        environment.stdout.write(f"commit of step #{step['number']}: {step['commit']}\n")
     for step in plain["steps"]:
         if "network" in step:
             environment.stdout.writelines(f"{visible(line)}\n" for line in _network(step))

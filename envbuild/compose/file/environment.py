@@ -8,13 +8,14 @@ from envbuild.compose.file.values import boolean, variable
 from envbuild.compose.file.yaml_nodes import List, Map, Node
 from envbuild.language.syntax import Span
 from envbuild.language.values import InvalidValue
+from envbuild.record import Pairs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def read_environment(reader: Reader, nodes: Mapping[str, Node]) -> tuple[tuple[str, str], ...]:
+def read_environment(reader: Reader, nodes: Mapping[str, Node]) -> Pairs:
     """Return the variables of `env_file` and, going before them, of `environment`."""
     variables: dict[str, str] = {}
     for path, required, span in _env_files(reader, nodes["env_file"]) if "env_file" in nodes else ():

@@ -12,8 +12,6 @@ import os
 import posixpath
 import subprocess
 import sys
-import tarfile
-import zipfile
 
 PARTS = 4
 NOT_APART = 67
@@ -43,11 +41,20 @@ def main(order):
         # From here on in the environment itself: it knows where its own things belong.
         os.execv(program, [program, "-I", "-B", __file__, sys.argv[1]])
     check(order)
+    sys.path.insert(0, order["inside"])
     wheels = [path if path.endswith(".whl") else build(path, order) for path in order["install"]]
+    requested = set(order["requested"])
+    if order["projects"]:
+        from pip_resolve import unpack_projects
+
+        unpack_projects(order["projects"])
+        for number, folder in enumerate(order["folders"]):
+            wheels.append(build_in(folder.partition("[")[0], f"project-{number}", order))
+            requested.add(normal(os.path.basename(wheels[-1]).split("-")[0]))
     sys.path.insert(0, order["installer"])
     compiled = []
     for wheel in wheels:
-        compiled += install(wheel, set(order["requested"]), order["apart"])
+        compiled += install(wheel, requested, order["apart"])
     compile_all(sorted(compiled))
     if os.environ.get("ENVBUILD_CHECK") == "all":
         check_requirements(order)
@@ -65,7 +72,6 @@ def check(order):
 
 def check_requirements(order):
     """Let pip say whether all that is installed goes together, where there is a pip; end if something does not."""
-    sys.path.insert(0, order["inside"])
     from pip_resolve import find_pip, unpacked
 
     pip = find_pip(order["pip"])
@@ -85,34 +91,29 @@ def check_requirements(order):
 
 def build(path, order):
     """Return the wheel of a source distribution, built from a folder whose name is always the same."""
+    from pip_resolve import unpack
+
     name = os.path.basename(path)
     folder = "/tmp/build/" + name
     os.makedirs(folder)
     unpack(path, folder)
     (inner,) = os.listdir(folder)
-    out = "/tmp/wheels/" + name
-    sys.path.insert(0, order["inside"])
+    return build_in(folder + "/" + inner, name, order)
+
+
+def build_in(folder, name, order):
+    """Return the wheel that is built in a folder."""
     from pip_resolve import find_pip, unpacked
 
+    out = "/tmp/wheels/" + name
     words = ["wheel", "--no-deps", "--no-index", "--find-links", order["packages"], "--wheel-dir", out, "--quiet"]
     variables = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_CACHE_DIR": "1", "PYTHONHASHSEED": "0"}
     pip = unpacked(find_pip(order["pip"]))
-    status = subprocess.call([sys.executable, *pip, *words, folder + "/" + inner], env=variables)
+    status = subprocess.call([sys.executable, *pip, *words, folder], env=variables)
     if status:
         sys.exit(f"{name} could not be built (exit status {status})")
     (wheel,) = os.listdir(out)
     return out + "/" + wheel
-
-
-def unpack(path, folder):
-    """Unpack files, directories and links that stay inside: the sandbox keeps the rest of the world safe anyway."""
-    if path.endswith(".zip"):
-        with zipfile.ZipFile(path) as archive:
-            archive.extractall(folder)
-        return
-    with tarfile.open(path) as archive:
-        kept = [m for m in archive if not m.name.startswith("/") and ".." not in m.name.split("/")]
-        archive.extractall(folder, members=[m for m in kept if m.isfile() or m.isdir() or m.issym()])
 
 
 def install(wheel, requested, apart):

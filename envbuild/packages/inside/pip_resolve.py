@@ -11,18 +11,22 @@ import os
 import stat
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 
 NEEDS_PIP = 64
 NEEDS_VENV = 65
 MIN_PIP = (22, 2)
+PROJECTS = "/tmp/envbuild-projects"
 
 
 def main(order):
     os.umask(0o022)
     fresh = not os.path.exists(order["into"] + "/pyvenv.cfg")
     venv = environment_at(order["into"])
+    if order.get("projects"):
+        unpack_projects(order["projects"])
     pip = find_pip(order["pip"])
     if pip is None:
         with open(order["out"] + "/python", "w") as file:
@@ -120,6 +124,23 @@ def unpacked(pip):
         # Its metadata would count as an installed distribution.
         archive.extractall(folder, [name for name in archive.namelist() if name.startswith("pip/")])
     return [folder + "/pip"]
+
+
+def unpack_projects(path):
+    """Unpack the sources of projects, which are built where they lie then."""
+    os.makedirs(PROJECTS, exist_ok=True)
+    unpack(path, PROJECTS)
+
+
+def unpack(path, folder):
+    """Unpack files, directories and links that stay inside: the sandbox keeps the rest of the world safe anyway."""
+    if path.endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder)
+        return
+    with tarfile.open(path) as archive:
+        kept = [m for m in archive if not m.name.startswith("/") and ".." not in m.name.split("/")]
+        archive.extractall(folder, members=[m for m in kept if m.isfile() or m.isdir() or m.issym()])
 
 
 def version(text):

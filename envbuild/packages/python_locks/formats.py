@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from posixpath import dirname, join
+from posixpath import dirname, join, relpath
 
 from envbuild.packages.manager import Contents
 from envbuild.packages.python_locks.document import Table, read_json, read_toml
@@ -13,7 +13,8 @@ from envbuild.packages.python_locks.poetry import read_poetry_lock
 from envbuild.packages.python_locks.pylock import read_pylock
 from envbuild.packages.python_locks.uv_lock import read_uv_lock
 from envbuild.packages.python_names import lock_kind
-from envbuild.plan.step import InstallPackages
+from envbuild.packages.python_project import folder_and_extras
+from envbuild.plan.step import PROJECT, InstallPackages
 
 Reader = Callable[[str, bytes, Table | None, Choice, TargetPython], list[Pinned]]
 
@@ -26,10 +27,18 @@ _READERS: dict[str, Reader] = {
 }
 
 
-def choice_of(action: InstallPackages) -> Choice:
-    """Return the extras and groups that a statement chooses."""
+def choice_of(action: InstallPackages, lock: str) -> Choice:
+    """Return the extras and groups that a statement chooses of a lock file, and the directories beside it that are
+    built and installed from their sources."""
     named = {kind: [value for option, value in action.options if option == kind] for kind in _OPTIONS}
-    return Choice(*(normal_names(named[kind]) for kind in _OPTIONS))
+    folders = set()
+    for option, word in action.files:
+        if option == PROJECT:
+            folder, named_extras = folder_and_extras(word)
+            folders.add(relpath(folder, dirname(lock) or "."))
+            named["extra"] += named_extras if relpath(folder, dirname(lock) or ".") == "." else ()
+    extras, groups, without = (normal_names(named[kind]) for kind in _OPTIONS)
+    return Choice(extras, groups, without, frozenset(folders))
 
 
 def read_lock_file(path: str, contents: dict[str, bytes], choice: Choice, target: TargetPython) -> list[Pinned]:

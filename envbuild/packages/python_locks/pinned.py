@@ -20,11 +20,13 @@ _WHAT = "what Python in the sandbox says of itself"
 @dataclass(frozen=True, slots=True)
 class Choice:
     """What of a project is wanted beside its own dependencies, in normal form: `extras`, dependency `groups` beside
-    those that count without being named, and those `without` which it is."""
+    those that count without being named, and those `without` which it is. `folders` beside the lock file are projects
+    that are installed from their sources."""
 
     extras: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
     without: frozenset[str] = frozenset()
+    folders: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

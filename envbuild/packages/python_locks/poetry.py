@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from posixpath import normpath
+
 from envbuild.packages.python_locks.document import Table, UnusableLockFile, read_toml
 from envbuild.packages.python_locks.pinned import (
     Choice,
@@ -41,6 +43,9 @@ def read_poetry_lock(
     wanted: dict[str, Pinned] = {}
     for package in packages:
         if not _is_wanted(package, groups, extras, target):
+            continue
+        source = package.table("source")
+        if source.text("type") == "directory" and normpath(source.text("url")) in choice.folders:
             continue
         pinned = _pinned(package)
         if wanted.setdefault(pinned.name, pinned) is not pinned:

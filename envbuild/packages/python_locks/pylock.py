@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from posixpath import normpath
+
 from envbuild.packages.python_locks.document import Table, UnusableLockFile, read_toml
 from envbuild.packages.python_locks.pinned import (
     Choice,
@@ -34,7 +36,7 @@ def read_pylock(path: str, content: bytes, project: Table | None, choice: Choice
     for package in lock.packages("packages"):
         if not target.wants(package, package.text("marker"), extras, groups):
             continue
-        pinned = _pinned(package)
+        pinned = _pinned(package, choice.folders | {"."})
         if pinned is None:
             continue
         target.check_version(package, "requires-python", "it")
@@ -43,13 +45,13 @@ def read_pylock(path: str, content: bytes, project: Table | None, choice: Choice
     return [wanted[name] for name in sorted(wanted)]
 
 
-def _pinned(package: Table) -> Pinned | None:
-    """Return what a package pins, None for the project itself."""
+def _pinned(package: Table, folders: frozenset[str]) -> Pinned | None:
+    """Return what a package pins, None for a project in one of these directories."""
     name = package.name()
     for kind in ("vcs", "directory"):
         if kind in package:
             source = package.table(kind)
-            if kind == "directory" and source.text("path").rstrip("/") in ("", ".", "./."):
+            if kind == "directory" and normpath(source.text("path") or ".") in folders:
                 return None
             raise not_a_file(package, kind, source.text("url") or source.text("path"))
     version = package.version() if "version" in package else ""

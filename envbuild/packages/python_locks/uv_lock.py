@@ -71,7 +71,11 @@ class _Graph:
         for group in sorted(groups):
             self._follow(_normalised(self._lock.table("manifest").table("dependency-groups")), group)
         own = {id(root) for root in roots}
-        reached = [package for package in self._reached() if id(package) not in own]
+        reached = [
+            package
+            for package in self._reached()
+            if id(package) not in own and _folder_of(package) not in self._choice.folders
+        ]
         return sorted((self._pinned(package) for package in reached), key=lambda pinned: pinned.name)
 
     def _roots(self) -> list[Table]:

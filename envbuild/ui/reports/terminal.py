@@ -261,6 +261,9 @@ NETWORK_WORDS = {
     ("answer", "changed"): "another answer",
     ("answer", "added"): "this build also fetched",
     ("answer", "removed"): "no longer fetched",
+    ("commit", "changed"): "another commit",
+    ("commit", "added"): "this build also fetched",
+    ("commit", "removed"): "no longer fetched",
 }
 """What is said of a difference of the network, by its kind and verb."""
 
