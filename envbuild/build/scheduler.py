@@ -16,6 +16,7 @@ from functools import partial
 from envbuild.build.cache_miss import parts_and_source
 from envbuild.build.cache_mounts import CacheUser
 from envbuild.build.context import MAX_ATTEMPTS, WAIT
+from envbuild.build.drawn_notes import DrawnNotes
 from envbuild.build.events import Notice, StepFinished
 from envbuild.build.explain import StepExplanations
 from envbuild.build.fetch import fetch
@@ -39,8 +40,6 @@ from envbuild.images.network_settings import network_settings
 from envbuild.language.base_kinds import RecipeBase, StageBase
 from envbuild.language.model import Run, Test
 from envbuild.language.one_line import one_line
-from envbuild.lockfile.lock import VERSION
-from envbuild.packages.manager import CHECK, CHECK_ALL, CHECK_OTHERS
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, FetchFile, InstallPackages, Step
 from envbuild.store.database import StoreDamaged
@@ -75,7 +74,7 @@ class Scheduler:
         self._threads: dict[int, StageThread] = {}
         self._inputs = Gatherer(self.store, job.graph, job.sources, self._wait_for, self._download)
         self._differences: list[str] = []
-        self._drawn: set[str] = set()
+        self._drawn = DrawnNotes(self.store, self.reporter)
         self._worker: Worker
         self._executor: Executor
         self._answers: ResolvedAnswers
@@ -268,20 +267,6 @@ class Scheduler:
     def _key(self, pending: PendingStep) -> str:
         return pending.key(owners_kept=self._cache.owners_kept)
 
-    @staticmethod
-    def _is_from_lock(at: StageProgress, number: int) -> bool:
-        """Return whether the lock answers a statement."""
-        answer = at.answers.get(number)
-        return answer is not None and answer.from_lock
-
-    def _is_merged(self, at: StageProgress, number: int) -> bool:
-        """Return whether the lock answers a statement with packages that no package manager chose on this tree, as far
-        as the lock says: it says nothing of that if its version is an earlier one."""
-        answer, lock = at.answers.get(number), self.job.graph.recipe_of(at.stage).lock
-        if answer is None or not answer.from_lock or lock is None or lock.version < VERSION:
-            return False
-        return answer.sight is None or answer.sight not in lock.results.seen.get(answer.digest, ())
-
     def _is_resolved(self, at: StageProgress) -> bool:
         """Return whether all that a stage installs is known, and no other stage needs its tree."""
         if any(at.stage.number in stage.needs for stage in self.job.graph.stages):
@@ -332,7 +317,7 @@ class Scheduler:
         seconds = time.monotonic() - started
         owners_kept = not isinstance(step.action, (Execute, InstallPackages)) or self._worker.ids.kind != "single"
         if isinstance(step.action, InstallPackages) or (isinstance(step.action, Execute) and not step.test):
-            self._note_drawn_files(at.tree, tree)
+            self._drawn.note(at.tree, tree)
         if request.record:
             self.store.steps.put(key, StepRecord(tree, output, seconds, owners_kept), step.text, source)
             if network is not None:
@@ -340,19 +325,6 @@ class Scheduler:
         removed, freed = removed_amount(self.store.trees, at.tree, tree) if removes else (0, 0)
         self.reporter.emit(StepFinished(event, tree, seconds, files, size, removed, freed))
         return StepResult(pending.number, step, key, tree, output, seconds, False, owners_kept)
-
-    def _note_drawn_files(self, before: Digest, after: Digest) -> None:
-        """Say once for each file that a step made something which is another one in each build."""
-        if before == after:
-            return
-        from envbuild.debian.drawn_files import drawn_files  # only where a step changed something
-
-        paths = [path for path in drawn_files(self.store.trees, before, after) if path not in self._drawn]
-        self._drawn.update(paths)
-        if paths:
-            message = f"these files differ at each build: {' '.join(paths)}"
-            hint = "where nothing needs them, `discard` them before this step: that keeps the image reproducible"
-            self.reporter.emit(Notice("note", message, hint))
 
     def _parts_and_source(self, pending: PendingStep) -> tuple[key_parts.Parts, Source]:
         path = self.job.graph.recipe_of(pending.stage).path
@@ -382,7 +354,10 @@ class Scheduler:
 
         def once(sink: Callable[[bytes], None], fresh: bool) -> Execution:
             if isinstance(step.action, InstallPackages):
-                return self._install(at, pending, step.action, sink, fresh=fresh)
+                from envbuild.build.installation import Installation  # only where packages are installed
+
+                installation = Installation(self.job, self._executor, self._answers, self._cache, self._stop)
+                return installation.run(at, pending, step.action, sink, fresh=fresh)
             caches = CacheUser(recipe, at.stage.name, fresh)
             return self._executor.execute(step, inputs, at.tree, at.near, pending.epoch, caches, sink)
 
@@ -400,39 +375,6 @@ class Scheduler:
             if again.tree != done.tree:
                 self._differences += self._difference(step, done.tree, again.tree)
         return done
-
-    def _install(
-        self,
-        at: StageProgress,
-        pending: PendingStep,
-        action: InstallPackages,
-        sink: Callable[[bytes], None],
-        *,
-        fresh: bool,
-    ) -> Execution:
-        """Install a statement's packages: in parts that the store may have, unless it is to be done anew (`fresh`)."""
-        step, check = pending.step, ""
-        if self._is_from_lock(at, pending.number):
-            check = CHECK_ALL if self._is_merged(at, pending.number) else CHECK_OTHERS
-        variables = ((CHECK, check),) if check else ()
-        # The check of all packages starts programs among which their own code may run.
-        if not fresh and check != CHECK_ALL and self._cache.may_use_parts(step):
-            parts = self._answers.parts_of(action, pending)
-            if parts is not None:
-                from envbuild.build.part_installer import PartInstaller  # only where there are parts
-
-                owners_kept = self._cache.owners_kept
-                installer = PartInstaller(
-                    self.store, self._executor, step, at.tree, at.near, pending.epoch, owners_kept=owners_kept
-                )
-                done = installer.install(parts, variables, sink)
-                if done is not None:
-                    return done
-                if self._stop.is_set():
-                    raise Stopped
-        task = self._answers.install_task(action, pending)
-        task = task.replace(environment=(*task.environment, *variables))
-        return self._executor.install(step, task, at.tree, at.near, pending.epoch, sink)
 
     def _difference(self, step: Step, first: Digest, second: Digest) -> list[str]:
         from envbuild.build.check_differences import differences  # only for --check

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 class Drawn(Record):
     """Files below the root that are made anew each time: a `*` in `path` stands for any part of one name. `discard` is
-    how many parts of a found path name what a recipe leaves out to do without them, 0 for all."""
+    how many parts of such a path name what a recipe leaves out to do without them, 0 for all."""
 
     path: str
     discard: int = 0
@@ -47,12 +47,12 @@ DRAWN = (
 def drawn_files(trees: Trees, before: Digest, after: Digest) -> list[str]:
     """Return the paths, each with its slash, of what a step that led from one tree to another made so, as a recipe
     would discard them."""
-    found: list[str] = []
+    paths: list[str] = []
     for drawn in DRAWN:
         for parts in _changed(trees, before, after, drawn.path.encode().split(b"/")):
             kept = parts[: drawn.discard or len(parts)]
-            found.append("/" + b"/".join(kept).decode("utf-8", "backslashreplace"))
-    return list(dict.fromkeys(found))
+            paths.append("/" + b"/".join(kept).decode("utf-8", "backslashreplace"))
+    return list(dict.fromkeys(paths))
 
 
 def _changed(trees: Trees, before: Digest, after: Digest, pattern: list[bytes]) -> Iterator[list[bytes]]:

@@ -64,17 +64,17 @@ class PipParts:
                 folders.setdefault(_distribution(folder), []).append((site, folder))
         paths = []
         for package in packages:
-            found = folders.get(normal_name(package.name), [])
-            paths.append(self._recorded(store, tree, *found[0]) if len(found) == 1 else [])
+            places = folders.get(normal_name(package.name), [])
+            paths.append(self._recorded(store, tree, *places[0]) if len(places) == 1 else [])
         return paths
 
     def _metadata(self, store: Store, tree: Digest) -> list[tuple[str, str]]:
         """Return the directories with metadata of distributions: the one that each lies in, and its name."""
-        found = []
+        folders = []
         for version in _directories(store, tree, f"{self._into}/lib"):
             site = f"{self._into}/lib/{version}/site-packages"
-            found += [(site, name) for name in _directories(store, tree, site) if name.endswith(_INFO)]
-        return found
+            folders += [(site, name) for name in _directories(store, tree, site) if name.endswith(_INFO)]
+        return folders
 
     def _recorded(self, store: Store, tree: Digest, site: str, folder: str) -> list[bytes]:
         try:

@@ -229,8 +229,8 @@ def added(text: bytes, have: Iterable[Package]) -> bool:
     """Return whether pip took what it was to `have` for installed, and answered nothing but what is to be added."""
     answer = fields_of(text, ANSWER)
     names = {package.name for package in have}
-    found = [normal_name(item.text("name")) for item in answer.objects("found") if not item.flag("build")]
-    return answer.flag("had") and names.isdisjoint(found)
+    more = [normal_name(item.text("name")) for item in answer.objects("found") if not item.flag("build")]
+    return answer.flag("had") and names.isdisjoint(more)
 
 
 def needs_pip(text: bytes) -> bool:
