@@ -134,7 +134,7 @@ EnvbuildError  exit 2
     NothingInCommon(old, new)  git.repository
     NothingThere(shown)  instances.copy
     NothingToCompare(path)  history.operand
-    NothingToDrop(place, name)  plan.planner
+    NothingToDrop(place, name)  plan.stage_facts
     NothingToRun(reference)  instances.config
     OtherDigest(reference, name, actual)  images.find
     OtherLock(path, manager)  packages.npm
@@ -151,7 +151,7 @@ EnvbuildError  exit 2
     StoreInUse  store.database
     StoreTooNew(path, format)  store.database
     TooManyRequirementFiles(statement)  packages.pip
-    UndefinedVariable(place, reference)  plan.planner
+    UndefinedVariable(place, reference)  plan.stage_facts
     UnequalRanges(mapping, outside, inside)  instances.network.ports
     UnreadableFile(path, reason)  build.recipe_files
     UnusableLockFile(path, reason, hint)  packages.python_locks.document

@@ -88,9 +88,12 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     if not progress.complete:
         if store.database.read_only:
             raise StoreUnusable(store.path, "it may only be read, and not all of the build is in it")
-        from envbuild.build.scheduler import Scheduler  # sandbox and threads: only when something runs
+        from envbuild.build.helper_ahead import helper_ahead  # sandbox and threads: only when something runs
 
-        Scheduler(job).run()
+        with helper_ahead(job) as helper:
+            from envbuild.build.scheduler import Scheduler
+
+            Scheduler(job).run(helper)
     if request.dry_run:
         result = BuildResult("", "", (), reporter.ran, reporter.cached)
     elif not (request.record and request.publish):

@@ -11,15 +11,15 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
+from envbuild.build.helper_ahead import StartedHelper
 from envbuild.instances.records import Instances
 from envbuild.linux import signals as signal
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.spec import Outcome, Request
 from envbuild.sandbox.step_client import StepRunner
-from envbuild.sandbox.user_namespace import IdMap, enter_user_namespace
+from envbuild.sandbox.user_namespace import IdMap
 from envbuild.sandbox.wire import close_all
 from envbuild.store.store import Store
-from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,21 +37,11 @@ class Worker:
         self._steps = StepRunner(helper)
 
     @classmethod
-    def start(cls, store: Store, ahead: Digest | None = None) -> Worker:
-        """Enter the user namespace, start the helper, and remove what dead builds left in the store.
-
-        Meanwhile the layers of the tree `ahead`, which is about to be mounted, are checked.
-
-        Raises MachineLacks kinds where the kernel or its settings refuse.
-        """
-        ids = enter_user_namespace()
-        store.owners_observable = ids.kind != "single"
-        if ahead is not None:
-            store.stacks.check_ahead(ahead)
-        helper = Helper.start(ids, steps=True)
+    def start(cls, store: Store, started: StartedHelper) -> Worker:
+        """Begin to run commands with a helper, and remove what dead builds left in the store."""
         store.tidy()
         Instances.of(store.path).tidy()
-        return cls(ids, helper)
+        return cls(started.ids, started.helper)
 
     def __enter__(self) -> Self:
         return self

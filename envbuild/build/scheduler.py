@@ -9,36 +9,35 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
+from envbuild.build.before_steps import check_grants, note_open_networks
 from envbuild.build.cache_miss import parts_and_source
 from envbuild.build.cache_mounts import CacheUser
 from envbuild.build.context import MAX_ATTEMPTS, WAIT
+from envbuild.build.downloads import Downloads
 from envbuild.build.drawn_notes import DrawnNotes
 from envbuild.build.events import Notice, StepFinished
 from envbuild.build.explain import StepExplanations
-from envbuild.build.fetch import fetch
 from envbuild.build.file_sources import FileSources
 from envbuild.build.graph import Stage
+from envbuild.build.helper_ahead import StartedHelper, next_tree, start_helper
 from envbuild.build.input_check import check_inputs
 from envbuild.build.inputs import Gatherer
 from envbuild.build.job import BuildJob
 from envbuild.build.make_bases import BaseMaker
-from envbuild.build.open_network import INSTEAD, note_of, places_of
 from envbuild.build.package_answers import ResolvedAnswers
 from envbuild.build.progress import StageProgress, StepResult
 from envbuild.build.sandbox_actions import Execution, Executor, NotReproducible
 from envbuild.build.sandbox_worker import Worker
 from envbuild.build.step_failure import StepFailure, Stopped, report_failure, step_failed
 from envbuild.build.tree_actions import Performer
-from envbuild.build.user_grants import GrantCheck
 from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMissing, pending_step, walk
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 from envbuild.images.network_settings import network_settings
 from envbuild.language.base_kinds import RecipeBase, StageBase
-from envbuild.language.model import Run, Test
 from envbuild.language.one_line import one_line
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, FetchFile, InstallPackages, Step
@@ -72,6 +71,7 @@ class Scheduler:
         self._files = FileSources(job.request, job.reporter.emit, self._stop.is_set)
         self._bases = BaseMaker(job, self._files)
         self._threads: dict[int, StageThread] = {}
+        self._download = Downloads(job, self._files)
         self._inputs = Gatherer(self.store, job.graph, job.sources, self._wait_for, self._download)
         self._differences: list[str] = []
         self._drawn = DrawnNotes(self.store, self.reporter)
@@ -81,25 +81,27 @@ class Scheduler:
         self._performer = Performer(self.store)
         self._explanations: StepExplanations
 
-    def run(self) -> None:
-        """Bring all stages of the build to their end. Raises the first failure."""
+    def run(self, helper: StartedHelper | None = None) -> None:
+        """Bring all stages of the build to their end, with the helper if it was started already. Raises the first
+        failure."""
         request = self.job.request
         left = [stage for stage in self.job.graph.stages if not self.progress.has_ended(stage)]
-        self._check_grants(left)
-        self._note_open_networks(left)
+        check_grants(self.job, left)
+        note_open_networks(self.job, left)
         if request.places or request.offline:
             from envbuild.build.network_needs import prepare_places  # only where it matters
 
             prepare_places(self.job, self._files, left)
-        if not request.dry_run:
-            check_inputs(self.job, left, self._files)
+        check_inputs(self.job, left, self._files)
         with ExitStack() as stack:
             space = stack.enter_context(self.store.work.workspace())
             without = [stage for stage in left if self.progress.get(stage) is None]
             made = frozenset(stage.number for stage in without)
             self._explanations = StepExplanations(self.store, self.progress, made)
             self._bases.prepare(without, space.path, stack)
-            self._worker = stack.enter_context(Worker.start(self.store, self._next_tree(left)))
+            if helper is None:
+                helper = start_helper(self.store, next_tree(self.job))
+            self._worker = stack.enter_context(Worker.start(self.store, helper))
             self._report_single_id()
             self._executor = Executor(
                 self.store,
@@ -121,33 +123,6 @@ class Scheduler:
             raise real[0]
         if self._differences:
             raise NotReproducible(self._differences)
-
-    def _next_tree(self, left: Sequence[Stage]) -> Digest | None:
-        """Return the tree that the first command is likely to run on."""
-        stages = [at for at in map(self.progress.get, left) if at is not None]
-        steps = [(at.tree, at.next_step) for at in stages]
-        runs = (Execute, InstallPackages)
-        return next((tree for tree, step in steps if step is not None and isinstance(step.action, runs)), None)
-
-    def _check_grants(self, stages: Sequence[Stage]) -> None:
-        """Raise the error of a step that is going to run, since nobody has run it yet, and wants what the user has not
-        given."""
-        check = GrantCheck(self.job.request, lambda text, hint: self.reporter.emit(Notice("note", text, hint)))
-        for stage in () if self.job.request.dry_run else stages:
-            for statement in stage.written.statements:
-                if not isinstance(statement, (Run, Test)) or not check.concerns(statement.options):
-                    continue
-                if not self.job.request.use_cache or not self.store.steps.has_run(statement.text):
-                    check.check(statement)
-
-    def _note_open_networks(self, stages: Sequence[Stage]) -> None:
-        """Say which of the steps that are left have the whole network of this machine, before the first runs."""
-        for stage in () if self.job.request.dry_run else stages:
-            at = self.progress.get(stage)
-            known = {step.place for step in at.steps[: at.next_number]} if at is not None else set()
-            for place in places_of(stage.written.statements):
-                if place not in known:
-                    self.reporter.emit(Notice("note", note_of(place), INSTEAD))
 
     def _report_single_id(self) -> None:
         ids = self._worker.ids
@@ -207,30 +182,6 @@ class Scheduler:
             if thread.error is not None:
                 raise Stopped
         return self.progress.ended(number)
-
-    def _download(self, url: str, expected: Digest | None, source: str, commit: str) -> Digest:
-        from envbuild.language.git_address import is_git  # only where something is fetched
-
-        limit = self.job.request.fetch_limit
-        if is_git(url):
-            return self._download_commit(url, expected, source, commit)
-        digest, redirected = fetch(self.store, url, expected, source, lambda done, total: None, limit, self._files)
-        if redirected:
-            self.job.sources.redirects[url] = redirected
-        return digest
-
-    def _download_commit(self, url: str, expected: Digest | None, source: str, commit: str) -> Digest:
-        from envbuild.build.fetch_git import fetch_git  # git, only where a commit is fetched
-        from envbuild.git.network_program import StoppedByOthers
-
-        try:
-            fetched = fetch_git(self.store, url, expected, commit, source, self.job.request.fetch_limit, self._files)
-        except StoppedByOthers:
-            raise Stopped from None
-        self.job.sources.ref_kinds[url] = fetched.kind
-        if fetched.redirected:
-            self.job.sources.redirects[url] = fetched.redirected
-        return fetched.digest
 
     def _run_steps(self, stage: Stage) -> None:
         while (pending := self._next_missing(stage)) is not None:

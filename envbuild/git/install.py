@@ -153,8 +153,8 @@ def let_git_merge(lock_path: str) -> str:
     (gitattributes(5)). Without this, two branches that each add a package would conflict in the lines that identify the
     image.
 
-    Returns the path of the file that was written, "" if nothing had to be done: the lock is in no repository, or its
-    attributes already say how it is merged.
+    Returns the path of the file that was written, "" if nothing had to be done: the lock is in no repository, git
+    ignores it, or its attributes already say how it is merged.
     """
     folder, name = os.path.split(os.path.abspath(lock_path))
     folder = os.path.realpath(folder)
@@ -167,9 +167,9 @@ def let_git_merge(lock_path: str) -> str:
         if merged_by == DRIVER:
             # That is this clone's own setting. Others, and the host's web page, have only what is committed.
             merged_by = _merged_by_others(folder, name)
+        if merged_by != "unspecified" or _is_ignored(folder, name):
+            return ""
     except (EnvbuildError, OSError):
-        return ""
-    if merged_by != "unspecified":
         return ""
     pattern = "*.env.lock" if name.endswith(".env.lock") else f"/{name}"
     path = f"{folder}/{ATTRIBUTES_FILE}"
@@ -184,6 +184,12 @@ def _merged_by(folder: str, name: str, *options: str) -> str:
     """Return what git's attributes say of how a file is merged. Raises the errors of git."""
     answer = output(folder, *options, "check-attr", "merge", "--", name, seconds=10)
     return answer.decode("utf-8", "replace").rstrip().rpartition(": ")[2]
+
+
+def _is_ignored(folder: str, name: str) -> bool:
+    """Return whether git ignores a file that is there and does not track it. Raises the errors of git."""
+    words = ("ls-files", "--others", "--ignored", "--exclude-standard", "--", name)
+    return output(folder, *words, seconds=10) != b""
 
 
 def _merged_by_others(folder: str, name: str) -> str:

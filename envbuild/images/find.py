@@ -22,7 +22,6 @@ from envbuild.store.database import NOT_ITSELF, PartDamaged
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.store.tags import NoSuchEntry, in_projects
-from envbuild.text.dates import end_of, is_count
 from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
@@ -201,6 +200,8 @@ def resolve(store: Store, reference: str, folder: str = ".") -> Image:
 
 def past_image(store: Store, name: Name, which: str) -> Image:
     """Return what a tag named `which` moves ago, or at that time. Raises NoSuchEntry, BadMoment and ImageGone."""
+    from envbuild.text.dates import end_of, is_count
+
     full = store.projects.shown(":".join(name))
     if is_count(which):
         entry = store.tags.entry_back(*name, int(which))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from envbuild.linux.os_release import MAX_RELEASE, release_fields
 from envbuild.record import Pairs, Record
 from envbuild.sandbox.spec import Bind
 from envbuild.store.objects import TooLargeToRead
@@ -30,6 +29,7 @@ _SUITE = r"[a-z0-9][a-z0-9.-]{0,63}"
 def network_settings(store: Store, tree: Digest, variables: Pairs, home: str) -> NetworkSettings:
     """Return the settings for a command on this tree. `variables` are those for proxies that the user has set."""
     from envbuild.images.host_network import settings_for  # reads apt's configuration: only for networked steps
+    from envbuild.linux.os_release import MAX_RELEASE, release_fields
 
     try:
         text = store.read_text(tree, "etc/os-release", MAX_RELEASE) or ""

@@ -18,7 +18,6 @@ from envbuild.instances.records import EXITED, RESTARTING, RUNNING, State
 from envbuild.instances.state_writer import StateWriter
 from envbuild.linux import signals as signal
 from envbuild.linux.latch import Latch
-from envbuild.linux.signal_names import signal_number
 from envbuild.record import Record, values
 from envbuild.sandbox.exec_client import Session
 from envbuild.sandbox.spec import ExecCommand, Outcome, Request
@@ -197,6 +196,8 @@ class Supervisor:
             # A signal right before the kill would leave it to chance which of the two the command dies of.
             self._helper.cancel_all()
             return
+        from envbuild.linux.signal_names import signal_number
+
         self.signal(signal_number(self._settings.stop) or signal.SIGTERM)
 
         import threading  # loaded late, as all that a start need not wait for

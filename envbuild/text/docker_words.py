@@ -1,10 +1,12 @@
 """Docker's words, and envbuild's for the same: commands, options, statements of a Dockerfile, and images.
 
 Whoever comes from docker is led on from the word that they know, which is often like no word of envbuild's: nothing
-here is a guess at a slip of the hand. Data alone, read only where a word is unknown.
+here is a guess at a slip of the hand. Read only where a word is unknown.
 """
 
 from __future__ import annotations
+
+from envbuild.text.instruction_forms import form_of
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "rmi": ("untag",),
@@ -183,4 +185,6 @@ def hint_for_statement(word: str, rest: str = "") -> str:
         stage = f" as {words[2].lower()}" if len(words) > 2 and words[1].lower() == "as" else ""
         head, comma, more = (base or "from BASE").partition(",")
         form = f"{head}{stage}{comma}{more}"
+    else:
+        form = form_of(word.lower(), rest) or form
     return f"a recipe says: {form}"

@@ -22,6 +22,7 @@ from envbuild.bases.debian import (
 )
 from envbuild.bases.debian_repository import write_repository
 from envbuild.build.base_packages import files_of, packages_of
+from envbuild.build.file_sources import FileSources
 from envbuild.build.request import BuildRequest
 from envbuild.debian.apt_sources import AptSource
 from envbuild.debian.deb822 import stanzas
@@ -176,7 +177,8 @@ def test_its_packages_give_it_again_when_the_suite_has_moved_on(bookworm, tmp_pa
     assert packages.asked
     assert packages.pulled
     with Store.open(str(tmp_path / "store")) as store:
-        paths = files_of(store, BuildRequest(""), packages, bookworm.base.epoch, silent)
+        files = FileSources(BuildRequest(""), lambda event: None)
+        paths = files_of(store, BuildRequest(""), files, packages, bookworm.base.epoch, silent)
         released, identity = bookworm.base.epoch, bookworm.base.identity
         base = prepare_again("bookworm", packages, paths, released, identity, str(tmp_path), progress=silent)
         assert base.identity == identity

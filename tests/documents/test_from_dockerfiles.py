@@ -4,13 +4,11 @@ Dockerfile beside it is one that `build -f Dockerfile` has a word for."""
 from __future__ import annotations
 
 import gzip
-import http.server
 import io
 import json
 import re
 import shutil
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,6 +22,7 @@ from envbuild.text.diagnostics import RecipeErrors
 from envbuild.text.docker_words import STATEMENTS
 from tests.conftest import DEBIAN, Project, installs_of, pins_of, wait_for
 from tests.documents.blocks import ROOT, blocks_of
+from tests.git_server import GitServer, commit, repository
 
 PAGE = ROOT / "docs" / "from-dockerfiles.md"
 FOLDER = Path(__file__).with_name("folders") / "from-dockerfiles"
@@ -79,23 +78,13 @@ def row_with(line: str, beside: str = "") -> Callable[[Check], Check]:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The address of a server that has tool.tar.gz."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            content = archive() if self.path == "/tool.tar.gz" else b""
-            self.send_response(200 if content else 404)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None: ...
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}/"
-        running.shutdown()
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that has tool.tar.gz and the repository tool.git."""
+    running = GitServer(tmp_path_factory.mktemp("repositories"))
+    running.answers["tool.tar.gz"] = 200, archive()
+    commit(repository(running.folder / "tool.git"), tool="#!\n")
+    yield f"{running.url.removeprefix('git+')}/"
+    running.close()
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +241,13 @@ def _(project: Project) -> None:
     assert set(project.ls("/opt")) == {"tool"}
     edit(project, "tool.tar.gz", "no archive")
     assert project.build().code != 0
+
+
+@row_with("fetch git+https://example.org/tool.git@main -> /opt/tool")
+def _(project: Project) -> None:
+    assert set(project.ls("/opt/tool")) == {"tool"}
+    (pinned,) = pins_of(project.folder / "web.env.lock")["commits"].values()
+    assert re.fullmatch("[0-9a-f]{40}", pinned)
 
 
 @row_with("run rm -rf objects")

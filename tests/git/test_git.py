@@ -219,6 +219,15 @@ class TestInstalled:
         attributes.write_text("*.lock merge=binary\n")
         assert let_git_merge(lock) == ""
 
+    def test_a_lock_that_git_ignores_needs_no_attributes(self, clone):
+        (clone.folder / ".gitattributes").unlink()
+        clone.write(".gitignore", "examples/*.lock")
+        clone.write("examples/one.env", "from scratch", "file /x", "    1")
+        done = clone.command("build", "examples/one.env")
+        assert (done.code, (clone.folder / "examples/one.env.lock").exists()) == (0, True)
+        assert not (clone.folder / "examples/.gitattributes").exists()
+        assert ".gitattributes" not in done.err
+
     def test_check_prints_markdown_for_a_pull_request(self, clone, git, tmp_path):
         git("checkout", "--quiet", "-b", "change")
         clone.build("copy src -> /app", "run echo one > /one", "run true", "run echo zwei > /two")

@@ -9,7 +9,8 @@ from envbuild.plan import image_config as facts_module
 from envbuild.plan import step as actions
 from envbuild.plan.graph import NoSuchStage, stage_number, stages_needed
 from envbuild.plan.image_config import Facts, HealthCheck, Program, dump, image_digest, load
-from envbuild.plan.planner import NothingToDrop, UndefinedVariable, plan_stage
+from envbuild.plan.planner import plan_stage
+from envbuild.plan.stage_facts import NothingToDrop, UndefinedVariable
 
 BASE = Facts("amd64", 1, environment=(("HOMEPAGE", "/h"),), expose=("80/tcp",), labels=(("a", "1"), ("b", "2")))
 DEFAULT_PATH = dict(facts_module.DEFAULT_ENVIRONMENT)["PATH"]
