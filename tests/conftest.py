@@ -208,6 +208,8 @@ class Project:
             "ENVBUILD_STORE": str(store),
         }
         self.store = store
+        self.entry = ENVBUILD
+        """What `command` and `build` call."""
         self.started: list[subprocess.Popen] = []
 
     def write(self, name: str, *lines: str) -> Path:
@@ -218,7 +220,7 @@ class Project:
 
     def command(self, *words: str, stdin: bytes | None = None, timeout: float = 300, **variables: str) -> Done:
         """Runs a command of envbuild to its end."""
-        done = self._run(ENVBUILD, words, stdin, timeout, variables)
+        done = self._run(self.entry, words, stdin, timeout, variables)
         out, err = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
         assert "Traceback" not in err, err
         return Done(done.returncode, out, err)
@@ -362,6 +364,27 @@ def debian(tmp_path: Path, debian_store: Path) -> Iterator[Project]:
     made = Project(folder, debian_store)
     yield made
     made.end()
+
+
+@pytest.fixture
+def small_mirror(debian: Project, tmp_path: Path) -> Iterator[None]:
+    """Has `debian` run on a machine whose mirror has next to nothing, for tests with packages of their own: the index
+    of the real one costs apt two seconds, each time that it is asked."""
+    if os.geteuid() != 0:
+        yield  # who may not mount waits
+        return
+    from tests.packages.conftest import Server
+    from tests.packages.repository import Repository
+
+    server, settings = Server(), tmp_path / "apt"
+    mirror = Repository(server, tmp_path / "mirror", "debian", "bookworm")
+    mirror.add("nothing", "1.0")
+    settings.mkdir()
+    (settings / "sources.list").write_text(f"{mirror.source}\n")
+    debian.entry = "tests.poor_machines:with_own_apt"
+    debian.environment["ENVBUILD_TESTS_APT"] = str(settings)
+    yield
+    server.close()
 
 
 def first_then_nightly(count: int, daily: int) -> list:

@@ -13,6 +13,7 @@ start-up, and all with $ENVBUILD_TESTS_REAL_START set, are started as a user sta
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import gc
 import json
 import os
@@ -23,7 +24,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from threading import Lock
@@ -32,6 +33,8 @@ from typing import NoReturn
 READ_AT_START = ("PYTHON", "LANG", "LC_", "LD_", "TZ", "MALLOC", "GLIBC", "FAKETIME")
 """How the names of variables begin that count before the first line of envbuild runs."""
 ENVBUILD = "envbuild.__main__:main"
+TRACE = signal.SIGRTMAX - 1
+"""Has a command print where each of its threads is: for one that hangs."""
 ROOM = 64 << 10
 """Bytes of the server's command line that a command may have for its own."""
 
@@ -108,17 +111,42 @@ class ForkServer:
             their_state.close()
             for descriptor in (asked, *theirs):
                 os.close(descriptor)
-        with state:
-            pid = int(state.recv(100))
+        with state, _Command(int(state.recv(100))) as command:
             try:
-                outputs = _converse(ours, stdin, timeout)
+                outputs = _converse(ours, stdin, timeout, lambda: command.send(TRACE))
                 state.settimeout(timeout)
                 answer = state.recv(100)
-            except TimeoutError:
-                os.kill(pid, signal.SIGKILL)
-                raise subprocess.TimeoutExpired(list(words), timeout) from None
+            except TimeoutError as late:
+                command.send(signal.SIGKILL)
+                expired = subprocess.TimeoutExpired(list(words), timeout)
+                expired.add_note(str(late))
+                raise expired from None
         assert answer, "the fork server ended"
         return subprocess.CompletedProcess(list(words), os.waitstatus_to_exitcode(int(answer)), *outputs)
+
+
+class _Command:
+    """A command that may have ended: a signal goes to no other process that got its number."""
+
+    def __init__(self, pid: int) -> None:
+        try:
+            self._descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._descriptor = -1
+
+    def __enter__(self) -> _Command:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def send(self, number: int) -> None:
+        """Sends it a signal, if it is there."""
+        try:
+            signal.pidfd_send_signal(self._descriptor, number)
+        except OSError:
+            pass
 
 
 def _umask() -> int:
@@ -127,9 +155,15 @@ def _umask() -> int:
     return mask
 
 
-def _converse(descriptors: list[int], stdin: bytes | None, timeout: float) -> tuple[bytes, bytes]:
-    """Writes `stdin` (to the first, unless it is None) and reads the two outputs to their ends; closes them all."""
-    end = time.monotonic() + timeout
+def _converse(
+    descriptors: list[int], stdin: bytes | None, timeout: float, ask: Callable[[], None]
+) -> tuple[bytes, bytes]:
+    """Writes `stdin` (to the first, unless it is None) and reads the two outputs to their ends; closes them all.
+
+    Calls `ask` when it is late, which has the command print where it is, and raises TimeoutError with all that it has
+    printed.
+    """
+    end, asked = time.monotonic() + timeout, False
     pieces: dict[int, list[bytes]] = {descriptor: [] for descriptor in descriptors[-2:]}
     with selectors.DefaultSelector() as selector:
         rest = memoryview(stdin or b"")
@@ -142,7 +176,12 @@ def _converse(descriptors: list[int], stdin: bytes | None, timeout: float) -> tu
             while selector.get_map():
                 left = end - time.monotonic()
                 if left < 0:
-                    raise TimeoutError
+                    if asked:
+                        printed = b"".join(b"".join(some) for some in pieces.values())
+                        raise TimeoutError(printed.decode(errors="replace"))
+                    ask()
+                    end, asked = end + 2, True
+                    continue
                 for key, _ in selector.select(left):
                     if key.fd in pieces:
                         data = os.read(key.fd, 65536)
@@ -241,6 +280,7 @@ def _become(asked: int, stdin: int, stdout: int, stderr: int, state: int) -> NoR
         os.environ.clear()
         os.environ.update(variables)
         _show_as(["python", "-m", "envbuild", *words])
+        faulthandler.register(TRACE)
         sys.argv = ["envbuild", *words]
         sys.path[0] = os.getcwd()
         _open_streams()

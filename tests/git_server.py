@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import threading
@@ -47,15 +48,19 @@ def commit(path: Path, **files: str) -> str:
     return git(path, "rev-parse", "HEAD")
 
 
+def _basic(user: str) -> str:
+    return f"Basic {base64.b64encode(user.encode()).decode()}"
+
+
 class GitServer:
     """Serves the repositories below a directory. Paths below `/dumb` are plain files; those in `redirects` are sent on;
-    `asked` has all that was asked for, and `answers` what a path answers in place of a repository."""
+    `asked` has all that was asked for; what begins with one of `users` is only for who has that user and password."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.asked: list[str] = []
         self.redirects: dict[str, str] = {}
-        self.answers: dict[str, tuple[int, bytes]] = {}
+        self.users: dict[str, str] = {}
         self.variables: dict[str, str] = {}
         server = self
 
@@ -69,13 +74,11 @@ class GitServer:
                     self.send_header("Location", server.redirects[first] + self.path.removeprefix(f"/{first}"))
                     self.send_header("Content-Length", "0")
                     self.end_headers()
-                elif first in server.answers:
-                    status, body = server.answers[first]
-                    self.send_response(status)
+                elif first in server.users and self.headers.get("Authorization") != _basic(server.users[first]):
+                    self.send_response(401)
                     self.send_header("WWW-Authenticate", 'Basic realm="x"')
-                    self.send_header("Content-Length", str(len(body)))
+                    self.send_header("Content-Length", "0")
                     self.end_headers()
-                    self.wfile.write(body)
                 elif first == "dumb":
                     self._file(server.folder / path.removeprefix("/dumb/"))
                 else:

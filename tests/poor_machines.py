@@ -14,6 +14,9 @@ from envbuild.instances.network import private
 from envbuild.linux import syscalls
 from envbuild.sandbox import mounts, user_namespace
 
+MS_BIND = 1 << 12
+"""mount(2)"""
+
 
 def nothing() -> int:
     """As this machine is."""
@@ -71,6 +74,14 @@ def with_single_id() -> int:
     """No range of the user in /etc/subuid."""
     build.has_single_id = lambda uid: True
     user_namespace._enter = lambda: user_namespace._enter_single("taken away for a test")
+    return run(sys.argv[1:])
+
+
+def with_own_apt() -> int:
+    """apt's settings are those in the folder $ENVBUILD_TESTS_APT."""
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount(os.environ["ENVBUILD_TESTS_APT"], "/etc/apt", None, MS_BIND)
     return run(sys.argv[1:])
 
 

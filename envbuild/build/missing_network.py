@@ -48,6 +48,9 @@ _MANAGERS = (
 )
 _ADDRESS = re.compile(r"\b(?:curl|wget)\b[^;&|\n]*?(https?://[^\s'\";&|]+)")
 
+_CLONE = re.compile(r"\bgit\b[^;&|\n]*?\bclone\b([^;&|\n]*?)(https?://[^\s'\";&|@]+)([^;&|\n]*)")
+_BRANCH = re.compile(r"(?:-b|--branch)[ =]([^\s'\"]+)")
+
 
 def hint_of(step: Step, status: int, output: bytes) -> str:
     """Return what to say of a step that failed with this exit status, and wrote this last; "" if it had the network, or
@@ -78,5 +81,9 @@ def _statement_for(text: str) -> str:
             packages = [word.strip("\"'") for word in words if word == "-r" or _PACKAGE.fullmatch(word.strip("\"'"))]
             named = packages[:MAX_NAMED] + (["..."] if len(packages) > MAX_NAMED else [])
             return form.format(" ".join(named) if named else "PACKAGE ...")
+    clone = _CLONE.search(joined)
+    if clone is not None:
+        branch = _BRANCH.search(f"{clone[1]} {clone[3]}")
+        return f"fetch git+{clone[2]}{f'@{branch[1]}' if branch is not None else ''} -> DIR"
     address = _ADDRESS.search(joined)
     return f"fetch {address[1]} -> FILE" if address is not None else ""

@@ -92,8 +92,7 @@ class Scheduler:
             from envbuild.build.network_needs import prepare_places  # only where it matters
 
             prepare_places(self.job, self._files, left)
-        if not request.dry_run:
-            check_inputs(self.job, left, self._files)
+        check_inputs(self.job, left, self._files)
         with ExitStack() as stack:
             space = stack.enter_context(self.store.work.workspace())
             without = [stage for stage in left if self.progress.get(stage) is None]

@@ -71,7 +71,8 @@ class Resolved(Record):
 
 def resolve(url: str, ref: str, allowed: Allowed) -> Resolved:
     """Return the commit that a branch or a tag means now. Raises NoSuchRef, AmbiguousRef and what `ask` does."""
-    named = [ref] if ref.startswith("refs/") else [f"refs/heads/{ref}", f"refs/tags/{ref}"] if ref else ["HEAD"]
+    ref = "" if ref == "HEAD" else ref
+    named = ["HEAD"] if not ref else [ref] if ref.startswith("refs/") else [f"refs/heads/{ref}", f"refs/tags/{ref}"]
     patterns = [pattern for name in named for pattern in (name, f"{name}^{{}}")]
     lines = ask(url, ("ls-remote", "--quiet", "--end-of-options", url, *patterns), allowed).splitlines()
     objects: dict[str, str] = {}

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 48
 """Chains longer than this are folded. overlayfs takes 500 layers, but each look-up of a missing name asks all."""
+MAX_LAYERS = 500
+"""What overlayfs takes. A longer chain goes round in a circle, which stores of earlier versions may have."""
 _MAX_REMEMBERED = 4
 
 Mark = tuple[object, ...]
@@ -135,7 +137,8 @@ class Stacks:
             if self._goes_on_over(chain):
                 break
             if not chain:
-                below = next((candidate for candidate in near if self.chain(candidate)), None)
+                # Not on itself: another thread may have given it a stack since `chain` was asked.
+                below = next((candidate for candidate in near if candidate != tree and self.chain(candidate)), None)
                 if below is None and near and near[-1] != tree:
                     below = near[-1]
                     self._add(below, None)
@@ -266,7 +269,7 @@ class Stacks:
                 chain += rest
                 break
             row = self._database.row("SELECT below, layer FROM stacks WHERE tree = ?", (at,))
-            if row is None or not os.path.isdir(f"{self.path}/{row[1]}"):
+            if row is None or len(chain) == MAX_LAYERS or not os.path.isdir(f"{self.path}/{row[1]}"):
                 return ()
             chain.append((at, row[1]))
             at = row[0]
@@ -291,12 +294,20 @@ class Stacks:
         """Drop what is held in memory, after rows were changed."""
         self._chains.clear()
 
-    def _add(self, tree: Digest, below: Digest | None) -> tuple[tuple[Digest, str], ...]:
+    def _add(self, tree: Digest, below: Digest | None, *, again: bool = False) -> tuple[tuple[Digest, str], ...]:
+        """Make a layer of `tree` over `below`; return the chain of `tree`.
+
+        If others have made one meanwhile, that stays, unless it is to be made `again`: `below` may stand on it, and the
+        two would go round in a circle.
+        """
         with self._work.workspace() as space:
             counts = self.occurrences.of(below)
             writer = _LayerWriter(self._trees, self._objects, counts)
             writer.write(space.upper, tree, below)
-            self.adopt(tree, below, space.upper)
+            with self._database.transaction():
+                self.forget()
+                if again or not self.chain(tree):
+                    self.adopt(tree, below, space.upper)
         return self.chain(tree)
 
     def fold(self, tree: Digest) -> None:
@@ -306,11 +317,11 @@ class Stacks:
         this at once each make a whole one, and the later one counts.
         """
         if len(self.chain(tree)) != 1:
-            self._add(tree, None)
+            self._add(tree, None, again=True)
 
     def _fold(self, chain: tuple[tuple[Digest, str], ...]) -> tuple[tuple[Digest, str], ...]:
         """Return a shorter chain of the same tree: one layer over the chain's bottom."""
-        return self._add(chain[0][0], chain[-1][0])
+        return self._add(chain[0][0], chain[-1][0], again=True)
 
 
 class LateCheck:

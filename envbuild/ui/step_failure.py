@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from envbuild.build.events import StepFailed
 from envbuild.ui.build_messages import label, status_in_words
 from envbuild.ui.humanize import duration
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
 
 
 MAX_LINES = 20
+_MANAGERS = ("apt", "pip", "npm")
+_WORD = re.compile(r"[^\s(),]+")
+_NAME = re.compile(r"@?[A-Za-z0-9][A-Za-z0-9+._/-]+")
 MAX_STATEMENT_LINES = 8
 
 
@@ -35,7 +40,11 @@ def failure_lines(event: StepFailed, main_recipe: str, output: Output) -> list[s
     lines += [f"  {line}" for line in details]
     lines.append(f"{gutter}--> {place}, in {label(event, main_recipe)}, after {duration(event.seconds)}")
     lines.append(f"{gutter} |")
-    lines += [f"{number:>{len(gutter)}} | {text}".rstrip() for number, text in numbered]
+    marked, carets = _carets(event)
+    for offset, (number, text) in enumerate(numbered):
+        lines.append(f"{number:>{len(gutter)}} | {text}".rstrip())
+        if carets and offset == marked:
+            lines.append(f"{gutter} | {carets}")
     lines.append(f"{gutter} |")
     last = last_lines(event.output)
     if last:
@@ -53,6 +62,25 @@ def last_lines(output: bytes, limit: int = MAX_LINES) -> list[str]:
     while lines and not lines[-1].strip():
         lines.pop()
     return lines[-limit:]
+
+
+def _carets(event: StepFailed) -> tuple[int, str]:
+    """Return which line of the statement has the package that the package manager could not find, and what stands under
+    it; "" where it is not known."""
+    if event.status or not event.text.startswith(_MANAGERS):
+        return 0, ""
+    lines = event.text.split("\n")[:MAX_STATEMENT_LINES]
+    words = [
+        (len(name[0]), -number, word.start())
+        for number, line in enumerate(lines)
+        for word in _WORD.finditer(line.replace("\t", "    "))
+        if (name := _NAME.match(word[0])) is not None
+        if re.search(rf"(?<![\w.-]){re.escape(name[0])}(?![\w-])", event.message)
+    ]
+    if not words:
+        return 0, ""
+    length, number, column = max(words)
+    return -number, " " * column + "^" * length
 
 
 def _statement(event: StepFailed) -> Iterable[tuple[str, str]]:

@@ -16,6 +16,10 @@ def hints(done) -> list[str]:
     [
         ("run wget http://example.org/x", "`run(network)`, or better: `fetch http://example.org/x -> FILE`"),
         ("test wget -O - http://example.org/", "`test(network)`, or better: `fetch http://example.org/ -> FILE`"),
+        (
+            "run : git clone --depth 1 -b v1 https://example.org/x.git /x; echo 'Could not resolve host'; exit 128",
+            "`run(network)`, or better: `fetch git+https://example.org/x.git@v1 -> DIR`",
+        ),
         ("run echo 'Temporary failure in name resolution' >&2; exit 1", "`run(network)`"),
         ("run echo curl | grep -q curl && exit 6", "`run(network)`"),
         (

@@ -117,7 +117,9 @@ def test_a_whole_commit_is_taken_of_any_server_and_redirects_are_told(project, s
 
 
 def test_what_is_not_there_is_told_with_its_place_before_anything_runs(project, server, app):
-    server.answers["private"] = (401, b"")
+    app.rename(server.folder / "private")
+    server.users["private"] = "ada:secret"
+    commit(repository(server.folder / "app"), a="other")
     for source, reason, hint in (
         ("app@nothing", "has no branch or tag 'nothing'", "git ls-remote"),
         ("app@1234567", "has no branch or tag '1234567'", "all of its 40 digits"),
@@ -129,9 +131,14 @@ def test_what_is_not_there_is_told_with_its_place_before_anything_runs(project, 
         assert reason in done.err
         assert f"{'^' * len(f'{server.url}/{source}')} " in done.err
         assert hint in done.err
-    git(app, "branch", "v1", "HEAD~0")
+    # A private one is opened with what git knows of the user, and nothing else of it is kept.
+    (project.folder / ".netrc").write_text("machine 127.0.0.1 login ada password secret\n")
+    done = project.build(f"fetch {server.url}/private@main -> /x", HOME=str(project.folder))
+    assert (done.code, project.cat("/x/a")) == (0, "one"), done.err
+    assert "secret" not in (project.folder / "web.env.lock").read_text() + done.out
+    git(app, "tag", "v1")
     commit(app, a="two")
-    git(app, "branch", "-f", "v1", "main")
+    git(app, "branch", "v1", "main")
     done = project.build(f"fetch {server.url}/app@v1 -> /x")
     assert done.code == 2
     assert "both a branch and a tag 'v1'" in done.err

@@ -61,6 +61,15 @@ def test_what_is_not_there_is_said_with_its_place_before_the_first_step(project,
     assert done.err == refused(source.rindex(under) + 1, source, under, message, hint)
 
 
+def test_a_trial_update_looks_for_it_too(project):
+    project.write("web.env", *BEFORE, "copy nothere -> /x")
+    hint = "paths are relative to ."
+    message = refused(6, "copy nothere -> /x", "nothere", "'nothere' is not in the folder of the recipe, .", hint)
+    for recipes in (("web.env",), ("web.env", "web.env")):  # of several, each is built in a child process
+        done = project.command("update", "--dry-run", *recipes)
+        assert (done.code, message in done.err) == (2, True), done.err
+
+
 def test_a_base_that_is_not_there_too(project):
     for base, message, hint in (
         ("image:no", "there is no image 'no'", "make one first: envbuild build RECIPE.env"),

@@ -116,7 +116,7 @@ def test_check_names_the_files_of_a_package_that_are_never_the_same(debian):
 
 
 @pytest.fixture
-def repository(server, tmp_path):
+def repository(server, tmp_path, small_mirror):
     """A signed repository with one package; the server, the key's text, and what makes its indexes anew."""
     if shutil.which("gpg") is None:
         pytest.skip("gpg is not installed")
@@ -208,7 +208,7 @@ def test_a_download_that_breaks_off_is_taken_up_where_it_broke(debian, repositor
 
 
 @pytest.fixture
-def own(server, tmp_path) -> Repository:
+def own(server, tmp_path, small_mirror) -> Repository:
     """A repository with two versions of a program and of its data, which go with each other only."""
     made = Repository(server, tmp_path / "own")
     for version in ("1.0-1", "2.0-1"):

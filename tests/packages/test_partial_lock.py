@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import installs_of, wait_for
 from tests.packages.repository import Repository
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
+pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow, pytest.mark.usefixtures("small_mirror")]
 
 
 READY = "from image:python"

@@ -432,6 +432,48 @@ def test_a_database_that_grows_full_within_a_transaction_says_so_and_goes_on(sto
 
 
 @inside
+def test_a_stack_that_others_make_meanwhile_is_not_built_upon_itself(store):
+    """As two stages of a build do that start from one base, or two builds."""
+    base, near = tree(store, a="1"), tree(store, a="2")
+    ask, asked = store.stacks.chain, []
+
+    def chain(digest):
+        found = ask(digest)
+        asked.append(digest)
+        if len(asked) == 1:
+            other = Store.open(store.path)
+            other.layers(base)
+            other.layers(near, (base,))
+            other.close()
+        return found
+
+    store.stacks.chain = chain
+    first = store.layers(base, (base, near))
+    assert asked[0] == base
+    assert dict(store.database.rows("SELECT tree, below FROM stacks")) == {
+        base: None,
+        near: base,
+    }
+    again = Store.open(store.path)
+    assert again.layers(base) == first
+    assert len(again.layers(near)) == 2
+
+
+@inside
+def test_a_stack_that_stands_on_itself_is_made_anew(store):
+    """Stores of before may have one: whoever followed it did so without an end."""
+    base, top = tree(store, a="1"), tree(store, a="2")
+    store.layers(base)
+    store.layers(top, (base,))
+    store.database.write("UPDATE stacks SET below = ? WHERE tree = ?", (top, base))
+    store.close()
+    again = Store.open(store.path)
+    assert [get(f"{folder}/a") for folder in again.layers(top)[:1]] == ["2"]
+    assert [get(f"{folder}/a") for folder in again.layers(base)[:1]] == ["1"]
+    assert not check(again, lambda repair: [], lambda what, done, total: None).problems
+
+
+@inside
 def test_a_checkout_is_the_whole_tree_in_one_directory(store):
     base = tree(store, a="equal", b="equal", d__old="old", gone="gone")
     store.layers(base)

@@ -54,6 +54,25 @@ def test_a_build(show):
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "message", "line", "carets"),
+    [
+        ("apt curl no-such=1 no", "apt can't resolve it:\nE: Unable to locate package no-such", 7, "         ^^^^^^^"),
+        ("apt\n    curl\n\tno.such  # why", "E: Couldn't find any package 'no.such'.", 9, "    ^^^^^^^"),
+        ("pip(into=/v) six", "ERROR: No matching distribution found for six==9", 7, "             ^^^"),
+        ("npm(into=/n) @a/b@1", "npm error 404  '@a/b@1' is not in this registry.", 7, "             ^^^^"),
+        ("apt curl", "E: Release file has expired", 0, ""),
+        ("run curl", "curl failed", 0, ""),
+    ],
+)
+def test_the_package_that_is_not_to_be_had_is_marked(show, text, message, line, carets):
+    lines = show(build_started(), failed(2, text, message=message, status=0))
+    marked = [(lines[number - 1], below) for number, below in enumerate(lines) if "^" in below]
+    assert [(above.split(" |")[0].strip(), below) for above, below in marked] == (
+        [(str(line), f"  | {carets}")] if line else []
+    )
+
+
 def test_a_step_is_explained_in_lines_of_its_own(show):
     reasons = ("command changed: make -> make all", "parent tree: /etc/\x1b[31mred changed")
     assert show(build_started(), started(2, "run make all"), StepExplained(2, reasons, reasons))[1:] == [
