@@ -12,17 +12,20 @@ from tests.faults import killed_at
 from tests.processes import alive_with
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+SLOW, QUICK = ("--secret", "pace=slow"), ("--secret", "pace=quick")
+"""How a step that looks for it goes: secrets are no part of its key."""
+WAITS = "while grep -q slow /run/secrets/pace; do sleep 0.02; done"
 
 
 def lines(mark: str) -> tuple[str, ...]:
-    """A recipe one of whose steps leaves a process that would sleep for `mark` seconds."""
+    """A recipe one of whose steps leaves a process that would sleep for `mark` seconds, and goes on if it is QUICK."""
     return (
         "from tar:busybox.tar as one",
         "run for i in 1 2 3 4 5 6 7 8; do echo $i > /f$i; done; mkdir /d; ln -s f1 /link",
         "run sleep 0.05; rm /f3; echo changed > /f4",
         "from tar:busybox.tar",
         "copy app/ -> /app/",
-        f"run (sleep {mark} &); sleep 0.05; echo a > /a",
+        f"run(secret=pace) (sleep {mark} &); {WAITS}; sleep 0.05; echo a > /a",
         "copy(from=one) /d/ /f1 /f4 -> /from-one/",
         "file /etc/motd",
         "    text",
@@ -51,10 +54,16 @@ def children(pid: int) -> list[int]:
 
 
 @pytest.fixture
-def recipe(project, tmp_path, mark):
+def paces(project) -> None:
+    for pace in ("slow", "quick"):
+        project.write(pace, pace)
+
+
+@pytest.fixture
+def recipe(project, tmp_path, mark, paces):
     for number in range(60):
         project.write(f"app/d{number % 7}/f{number}", str(number) * 100)
-    undisturbed = project.build(*lines(mark), ENVBUILD_STORE=str(tmp_path / "other"))
+    undisturbed = project.build(*lines(mark), options=QUICK, ENVBUILD_STORE=str(tmp_path / "other"))
     assert undisturbed.code == 0, undisturbed.err
     (project.folder / "web.env.lock").unlink()
     project.image = undisturbed.image
@@ -66,7 +75,7 @@ def recipe(project, tmp_path, mark):
 def check_after(project, what: str) -> None:
     assert wait_for(lambda: not alive_with(project.mark)), what
     assert mounts() == project.mounts, what
-    again = project.build()
+    again = project.build(options=QUICK)
     assert again.code == 0, f"{what}: {again.err}"
     assert again.image == project.image, what
     checked = project.command("fsck")
@@ -81,7 +90,7 @@ def test_killed_at_a_random_time_the_next_build_gives_the_same_digest(recipe, se
     randomness = random.Random(seed)
     # Several builds on end are killed, each goes a little further or less far.
     for _ in range(3):
-        build = recipe.start("build", "web.env")
+        build = recipe.start("build", "web.env", *QUICK)
         time.sleep(randomness.uniform(0.02, 0.6))
         build.send_signal(signal.SIGKILL)
         build.communicate()
@@ -90,7 +99,7 @@ def test_killed_at_a_random_time_the_next_build_gives_the_same_digest(recipe, se
 
 @pytest.mark.parametrize("depth", [1, 2], ids=["the helper", "process 1 of a sandbox"])
 def test_a_part_of_it_is_killed(recipe, depth):
-    build = recipe.start("build", "web.env")
+    build = recipe.start("build", "web.env", *SLOW)
     assert wait_for(lambda: alive_with(f"sleep\0{recipe.mark}"))
     family = [build.pid]
     for _ in range(depth):
@@ -106,7 +115,7 @@ def test_a_part_of_it_is_killed(recipe, depth):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_build_leaves_nothing_running(recipe, number):
-    build = recipe.start("build", "web.env")
+    build = recipe.start("build", "web.env", *SLOW)
     assert wait_for(lambda: alive_with(f"sleep\0{recipe.mark}"))
     build.send_signal(number)
     output, _ = build.communicate(timeout=300)
@@ -116,11 +125,11 @@ def test_an_interrupted_build_leaves_nothing_running(recipe, number):
     check_after(recipe, "interrupted")
 
 
-def test_a_waiting_build_takes_over_when_the_one_that_runs_the_step_is_killed(project, mark):
-    project.write("slow.env", "from tar:busybox.tar", f"run echo started; sleep 1; echo {mark} > /a")
-    first = project.start("build", "slow.env")
+def test_a_waiting_build_takes_over_when_the_one_that_runs_the_step_is_killed(project, mark, paces):
+    project.write("slow.env", "from tar:busybox.tar", f"run(secret=pace) echo started; {WAITS}; echo {mark} > /a")
+    first = project.start("build", "slow.env", *SLOW)
     assert wait_for(lambda: alive_with(f"echo {mark} >"))
-    second = project.start("build", "slow.env", "--progress", "plain")
+    second = project.start("build", "slow.env", "--progress", "plain", *QUICK)
     waiting = b"another build is running"
     assert second.stdout is not None
     seen = b""
