@@ -4,7 +4,7 @@ EnvbuildError  exit 2
   Interrupted  exit 130
   MachineLacks  exit 3
     DiskTrouble(error)
-    CannotMakeDevice(path)  store.stacks
+    CannotMakeDevice(path)  store.layer_writer
     CannotMountOverlay(reason)  sandbox.overlay
     HelperLacks(reason, mend)  sandbox.helper_client
     IdsNotMapped(reason)  sandbox.user_namespace

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.build.context_scan import Found
+from envbuild.build.context_scan import ContextItem
 from envbuild.build.inputs import Inputs
 from envbuild.build.walk import PendingStep
 from envbuild.packages.manager import shown_path
@@ -148,7 +148,7 @@ def _verb(change: Change) -> str:
     return "is gone" if change.after is None else "changed"
 
 
-def _remember(memory: MemoryTrees, root: Found) -> None:
+def _remember(memory: MemoryTrees, root: ContextItem) -> None:
     pending = [root]
     while pending:
         item = pending.pop()

@@ -14,7 +14,7 @@ from envbuild.build.context_ignore import (
     is_left_out_everywhere,
     read_ignored,
 )
-from envbuild.build.context_scan import Choice, Found, Scan, mode_of
+from envbuild.build.context_scan import Choice, ContextItem, Scan, mode_of
 from envbuild.errors import fields
 from envbuild.linux.nofollow import RealFiles, inside, open_real
 from envbuild.store.step_cache import ContentChanged
@@ -163,7 +163,7 @@ class Context:
         self._stats = store.stats
         self._hidden = frozenset(hidden)
         self.ignored = read_ignored(self.folder, self.root, folder)
-        self.taken: dict[str, Found] = {}
+        self.taken: dict[str, ContextItem] = {}
         """What statements took, by its path, what they called it, and what they took of it."""
         self.texts: dict[str, tuple[bytes, int]] = {}
         """What statements read, by its path, with its mode."""
@@ -176,7 +176,7 @@ class Context:
 
     def select(
         self, source: str, choice: Choice, epoch: int, *, keep: bool = True, whole: bool = False
-    ) -> tuple[Found, ...]:
+    ) -> tuple[ContextItem, ...]:
         """Return what `source` means: one path, or all that its wildcards match, sorted; nothing where it means nothing
         and may.
 
@@ -192,7 +192,7 @@ class Context:
             self.archives.update(item.path for item in items)
         return items
 
-    def shown_by(self, source: str, epoch: int) -> Found:
+    def shown_by(self, source: str, epoch: int) -> ContextItem:
         """Return what a mount of `source` shows, which is all that is there: a step depends on what the folder's
         patterns leave out, too. Only what they leave is kept beside the image. Raises ContextError."""
         self.select(source, Choice(optional=True), epoch, whole=True)
@@ -204,7 +204,7 @@ class Context:
         ContextError."""
         return self._expand(source, optional)
 
-    def _found(self, source: str, choice: Choice, epoch: int, ignored: Ignored, whole: bool) -> tuple[Found, ...]:
+    def _found(self, source: str, choice: Choice, epoch: int, ignored: Ignored, whole: bool) -> tuple[ContextItem, ...]:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
                 return tuple(self._select(source, choice, epoch, ignored, whole))
@@ -214,7 +214,7 @@ class Context:
                 time.sleep(WAIT * attempt)
         raise AssertionError("the last attempt raises or returns")
 
-    def _select(self, source: str, choice: Choice, epoch: int, ignored: Ignored, whole: bool) -> Iterator[Found]:
+    def _select(self, source: str, choice: Choice, epoch: int, ignored: Ignored, whole: bool) -> Iterator[ContextItem]:
         paths = self._expand(source, choice.optional)
         matched = source not in paths
         if len(paths) > 1 or any(
@@ -328,7 +328,7 @@ class Context:
 
 def keep(
     store: Store,
-    item: Found,
+    item: ContextItem,
     owner: tuple[int, int],
     mode: Mode | None,
     files: RealFiles,

@@ -56,7 +56,7 @@ class NotToBeCopied(ContextError):
         )
 
 
-class Found(Record):
+class ContextItem(Record):
     """A file, link or folder as it will be in a tree. `path` is where it lies; `children` only for folders.
 
     `read` is the (device, inode, size, mtime, ctime) when its digest was taken.
@@ -64,7 +64,7 @@ class Found(Record):
 
     entry: Entry
     path: str
-    children: tuple[Found, ...] = ()
+    children: tuple[ContextItem, ...] = ()
     called: str = ""
     """What a source calls it in its folder, with wildcards replaced."""
 
@@ -111,7 +111,7 @@ class Scan:
         self._stats = stats
         self._mtime = mtime
 
-    def take(self, path: str, name: bytes, shown: str) -> Found | None:
+    def take(self, path: str, name: bytes, shown: str) -> ContextItem | None:
         """Return what lies at a real path; None if it is left out. Raises ContextError and ContentChanged."""
         try:
             return self._take(path, name, shown)
@@ -120,7 +120,7 @@ class Scan:
                 raise ContentChanged(shown) from error
             raise ContextUnreadable(shown, str(error.strerror)) from error
 
-    def _take(self, path: str, name: bytes, shown: str) -> Found | None:
+    def _take(self, path: str, name: bytes, shown: str) -> ContextItem | None:
         status = os.lstat(path)
         outer = os.path.relpath(path, self._folder)
         ignored = "" if outer == "." or outer.startswith("..") else outer
@@ -150,7 +150,7 @@ class Scan:
         status: os.stat_result,
         depth: int,
         included: bool,
-    ) -> Found:
+    ) -> ContextItem:
         if depth > MAX_DEPTH:
             raise FoldersTooDeep(shown)
         children = []
@@ -206,7 +206,7 @@ class Scan:
         rows.save()
         body = encode([child.entry for child in children])
         entry = Entry(name, DIRECTORY, mode_of(status), 0, 0, self._mtime, 0, digest_of(body))
-        return Found(entry, path, tuple(children))
+        return ContextItem(entry, path, tuple(children))
 
     def _item(
         self,
@@ -217,14 +217,14 @@ class Scan:
         shown: str,
         status: os.stat_result,
         rows: _Rows,
-    ) -> Found:
+    ) -> ContextItem:
         if stat.S_ISREG(status.st_mode):
             digest, size = rows.digest(child, status, parent)
             time = content_time(self._mtime // SECOND, digest)
-            return Found(Entry(name, FILE, mode_of(status), 0, 0, time, size, digest), path)
+            return ContextItem(Entry(name, FILE, mode_of(status), 0, 0, time, size, digest), path)
         if stat.S_ISLNK(status.st_mode):
             target = os.fsencode(os.readlink(child, dir_fd=parent))
-            return Found(Entry(name, LINK, 0o777, 0, 0, self._mtime, 0, "", target), path)
+            return ContextItem(Entry(name, LINK, 0o777, 0, 0, self._mtime, 0, "", target), path)
         raise NotToBeCopied(shown)
 
     def _is_ignored(self, name: str, path: str, shown: str, status: os.stat_result) -> bool:

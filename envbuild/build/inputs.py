@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from envbuild.build.context import Context
-    from envbuild.build.context_scan import Found
+    from envbuild.build.context_scan import ContextItem
     from envbuild.packages.manager import Contents
     from envbuild.tree.patterns import Matcher
 
@@ -44,7 +44,7 @@ class Inputs(Record):
     """
 
     digests: tuple[str, ...] = ()
-    files: tuple[Found, ...] = ()
+    files: tuple[ContextItem, ...] = ()
     entries: tuple[tuple[bytes, Entry], ...] = ()
     named: tuple[Named, ...] = ()
     text: bytes = b""
@@ -168,7 +168,7 @@ class Gatherer:
         from envbuild.build.context_scan import Choice
 
         context, choice = self._context(stage, action.folder), Choice(*patterns_of(action), action.optional)
-        files: list[Found] = []
+        files: list[ContextItem] = []
         named: list[Named] = []
         for number, source in enumerate(action.sources):
             items = context.select(source, choice, epoch)

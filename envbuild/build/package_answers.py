@@ -10,7 +10,7 @@ from envbuild.build.events import StepProgress
 from envbuild.build.file_sources import FileSources
 from envbuild.build.job import BuildJob
 from envbuild.build.locked_answers import LockedAnswers
-from envbuild.build.package_lock import pins
+from envbuild.build.package_lock import extended, pins
 from envbuild.build.package_question import Question, sight_of
 from envbuild.build.partial_lock import PartialLock
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress
@@ -25,7 +25,7 @@ from envbuild.record import values
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.build.package_phases import Phases, Resolved
-    from envbuild.packages.manager import Contents, Task
+    from envbuild.packages.manager import Contents, InParts, Task
 
 
 class ResolvedAnswers:
@@ -72,14 +72,23 @@ class ResolvedAnswers:
         pinned = pins(stage.stage, action.manager, self._renew)
         answer = self._partial.find(stage, number, question, sight, pinned)
         if answer is None:
-            resolved = self._resolve(stage, number, contents, pinned)
+            lock = self._job.graph.recipe_of(stage.stage).lock
+            fewer = () if self._renew or lock is None else extended(stage, number, question, sight, lock.results)
+            resolved = self._resolve(stage, number, contents, pinned, fewer)
             # In the order that a lock has them, which the step's key depends on.
             packages = tuple(sorted(resolved.packages, key=values))
             answer = Answer(question, packages, False, sight, resolved.reasons)
             self._partial.add(stage, number, pinned, answer)
         return answer
 
-    def _resolve(self, at: StageProgress, number: int, contents: Contents, pinned: tuple[Package, ...]) -> Resolved:
+    def _resolve(
+        self,
+        at: StageProgress,
+        number: int,
+        contents: Contents,
+        pinned: tuple[Package, ...],
+        fewer: tuple[Package, ...],
+    ) -> Resolved:
         step, reporter = at.steps[number], self._job.reporter
         action = step.action
         assert isinstance(action, InstallPackages)
@@ -89,7 +98,7 @@ class ResolvedAnswers:
         holds = not self._job.request.refresh
         try:
             with self._slots:
-                resolved = self._phases.resolve(at, step, contents, pinned, self._renew, holds, sink)
+                resolved = self._phases.resolve(at, step, contents, pinned, self._renew, fewer, holds, sink)
         except EnvbuildError as error:
             if not self._stop.is_set():
                 report_failure(reporter.emit, event, at.stage, step.text, step.place, error, started)
@@ -120,6 +129,10 @@ class ResolvedAnswers:
     def install_task(self, action: InstallPackages, pending: PendingStep) -> Task:
         """Return what installs a step's packages, whose files are in the cache."""
         return self._phases.install_task(action, pending.inputs.contents, pending.inputs.packages)
+
+    def parts_of(self, action: InstallPackages, pending: PendingStep) -> InParts | None:
+        """Return the same installation in parts, None where it has none."""
+        return self._phases.parts_of(action, pending.inputs.contents, pending.inputs.packages)
 
     @property
     def _phases(self) -> Phases:

@@ -162,3 +162,21 @@ def pins(stage: Stage, manager: str, renewed: frozenset[str]) -> tuple[Package, 
         if plain_name(package.name) not in renewed
     ]
     return tuple(manager_of(manager).check(package) for package in dict.fromkeys(pinned))
+
+
+def extended(
+    stage: StageProgress, number: int, question: Question, sight: Sight, results: Results
+) -> tuple[Package, ...]:
+    """Return what the lock has for the package statement `number` if that asks for more words now, and for the same
+    otherwise, of a package manager that sees the same; nothing else."""
+    locked, before = stage.stage.locked, package_steps(stage, number)
+    if locked is None or len(before) >= len(locked.installs):
+        return ()
+    install = locked.installs[len(before)]
+    fewer = question.replace(wants=install.wants)
+    said = install.manager, install.asks, install.sources
+    if said != (question.manager, question.asks, question.sources) or not set(install.wants) < set(question.wants):
+        return ()
+    manager = manager_of(install.manager)
+    packages = tuple(manager.check(package) for package in install.packages)
+    return packages if sight in results.seen.get(answer_digest(fewer, packages), ()) else ()

@@ -15,7 +15,7 @@ from envbuild.packages.addresses import BadAddress, WebAddress, addresses_in, wi
 from envbuild.packages.cache import Address, Cache, Wanted
 from envbuild.packages.documents import BadDocument
 from envbuild.packages.errors import Unresolved
-from envbuild.packages.manager import Contents, ManagerSettings, Servers, Task, TaskResult, texts_of
+from envbuild.packages.manager import Contents, InParts, ManagerSettings, Servers, Task, TaskResult, texts_of
 from envbuild.packages.reach import Level
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import InstallPackages, Step
@@ -67,12 +67,13 @@ class Phases:
         contents: Contents,
         pinned: tuple[Package, ...],
         renewed: frozenset[str],
+        extended: tuple[Package, ...],
         holds: bool,
         sink: Callable[[bytes], None],
     ) -> Resolved:
         """Return the packages that a statement means on the stage's tree: `pinned` ones as they are if that can be, and
-        also what the tree has already if it `holds`; those whose names are in `renewed` as new as can be. Raises
-        Unresolved and NoManager."""
+        also what the tree has already if it `holds`; those whose names are in `renewed` as new as can be. `extended`
+        are what the statement meant before it asked for more. Raises Unresolved and NoManager."""
         action = step.action
         assert isinstance(action, InstallPackages)
 
@@ -106,6 +107,7 @@ class Phases:
             resolution = _Resolution(action, contents, out, execute, download)
             resolution.pinned, resolution.renewed, resolution.holds = pinned, renewed, holds
             resolution.base = run.base.packages.all
+            resolution.extended = extended
             resolution.earlier = _earlier(run, action)
             resolution.own_sources = self._own_sources
             resolved = self._servers_of(action).resolve(resolution)
@@ -125,8 +127,14 @@ class Phases:
 
     def install_task(self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> Task:
         """Return what installs the packages, whose files are in the cache."""
-        pairs = [(package, self._cache.where(package)) for package in packages]
-        return manager_of(action.manager).install_task(action, contents, pairs)
+        return manager_of(action.manager).install_task(action, contents, self._with_paths(packages))
+
+    def parts_of(self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> InParts | None:
+        """Return the same installation in parts, None where it has none."""
+        return manager_of(action.manager).parts_of(action, contents, self._with_paths(packages))
+
+    def _with_paths(self, packages: Sequence[Package]) -> list[tuple[Package, str]]:
+        return [(package, self._cache.where(package)) for package in packages]
 
     def _settings_of_tree(self, tree: Digest, action: InstallPackages) -> list[str]:
         """Return the texts in which a tree may say which servers its package manager asks."""
@@ -173,6 +181,7 @@ class _Resolution:
     renewed: frozenset[str] = frozenset()
     earlier: tuple[Package, ...] = ()
     base: tuple[Package, ...] = ()
+    extended: tuple[Package, ...] = ()
     holds = False
     own_sources = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from envbuild.build.context import Context
-from envbuild.build.context_scan import Choice, Found
+from envbuild.build.context_scan import Choice, ContextItem
 from envbuild.errors import UsageError, fields
 from envbuild.linux.nofollow import RealFiles
 from envbuild.packages.manager import IN_PROJECT, Contents
@@ -38,7 +38,7 @@ def files_of(context: Context, word: str) -> Contents:
     environments and what tools leave there. Raises ContextError and ProjectTooLarge."""
     folder, _ = folder_and_extras(word)
     sources = context.select(f"{folder}/", Choice(), 0)
-    files: list[tuple[str, Found]] = []
+    files: list[tuple[str, ContextItem]] = []
     for source in sources:
         _take(source, f"{folder}/", files)
     if len(files) > MAX_FILES or sum(file.entry.size for _, file in files) > MAX_BYTES:
@@ -50,7 +50,7 @@ def files_of(context: Context, word: str) -> Contents:
     return tuple(sorted(items))
 
 
-def _take(source: Found, at: str, files: list[tuple[str, Found]]) -> None:
+def _take(source: ContextItem, at: str, files: list[tuple[str, ContextItem]]) -> None:
     if any(child.entry.name == _ENVIRONMENT for child in source.children):
         return
     for child in source.children:
@@ -61,7 +61,7 @@ def _take(source: Found, at: str, files: list[tuple[str, Found]]) -> None:
             files.append((path, child))
 
 
-def _item(opened: RealFiles, path: str, file: Found) -> tuple[str, bytes]:
+def _item(opened: RealFiles, path: str, file: ContextItem) -> tuple[str, bytes]:
     """Return a file's kind and path, and its content, or where a link leads."""
     if file.entry.kind == LINK:
         return f"{IN_PROJECT}l{path}", file.entry.target

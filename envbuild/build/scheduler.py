@@ -18,6 +18,7 @@ from envbuild.build.cache_miss import parts_and_source
 from envbuild.build.cache_mounts import CacheUser
 from envbuild.build.context import MAX_ATTEMPTS, WAIT
 from envbuild.build.downloads import Downloads
+from envbuild.build.drawn_notes import DrawnNotes
 from envbuild.build.events import Notice, StepFinished
 from envbuild.build.explain import StepExplanations
 from envbuild.build.file_sources import FileSources
@@ -38,8 +39,6 @@ from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupte
 from envbuild.images.network_settings import network_settings
 from envbuild.language.base_kinds import RecipeBase, StageBase
 from envbuild.language.one_line import one_line
-from envbuild.lockfile.lock import VERSION
-from envbuild.packages.manager import CHECK, CHECK_ALL, CHECK_OTHERS
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, FetchFile, InstallPackages, Step
 from envbuild.store.database import StoreDamaged
@@ -75,6 +74,7 @@ class Scheduler:
         self._download = Downloads(job, self._files)
         self._inputs = Gatherer(self.store, job.graph, job.sources, self._wait_for, self._download)
         self._differences: list[str] = []
+        self._drawn = DrawnNotes(self.store, self.reporter)
         self._worker: Worker
         self._executor: Executor
         self._answers: ResolvedAnswers
@@ -218,20 +218,6 @@ class Scheduler:
     def _key(self, pending: PendingStep) -> str:
         return pending.key(owners_kept=self._cache.owners_kept)
 
-    @staticmethod
-    def _is_from_lock(at: StageProgress, number: int) -> bool:
-        """Return whether the lock answers a statement."""
-        answer = at.answers.get(number)
-        return answer is not None and answer.from_lock
-
-    def _is_merged(self, at: StageProgress, number: int) -> bool:
-        """Return whether the lock answers a statement with packages that no package manager chose on this tree, as far
-        as the lock says: it says nothing of that if its version is an earlier one."""
-        answer, lock = at.answers.get(number), self.job.graph.recipe_of(at.stage).lock
-        if answer is None or not answer.from_lock or lock is None or lock.version < VERSION:
-            return False
-        return answer.sight is None or answer.sight not in lock.results.seen.get(answer.digest, ())
-
     def _is_resolved(self, at: StageProgress) -> bool:
         """Return whether all that a stage installs is known, and no other stage needs its tree."""
         if any(at.stage.number in stage.needs for stage in self.job.graph.stages):
@@ -281,6 +267,8 @@ class Scheduler:
             raise error from caught
         seconds = time.monotonic() - started
         owners_kept = not isinstance(step.action, (Execute, InstallPackages)) or self._worker.ids.kind != "single"
+        if isinstance(step.action, InstallPackages) or (isinstance(step.action, Execute) and not step.test):
+            self._drawn.note(at.tree, tree)
         if request.record:
             self.store.steps.put(key, StepRecord(tree, output, seconds, owners_kept), step.text, source)
             if network is not None:
@@ -317,11 +305,10 @@ class Scheduler:
 
         def once(sink: Callable[[bytes], None], fresh: bool) -> Execution:
             if isinstance(step.action, InstallPackages):
-                task = self._answers.install_task(step.action, pending)
-                if self._is_from_lock(at, pending.number):
-                    how = CHECK_ALL if self._is_merged(at, pending.number) else CHECK_OTHERS
-                    task = task.replace(environment=(*task.environment, (CHECK, how)))
-                return self._executor.install(step, task, at.tree, at.near, pending.epoch, sink)
+                from envbuild.build.installation import Installation  # only where packages are installed
+
+                installation = Installation(self.job, self._executor, self._answers, self._cache, self._stop)
+                return installation.run(at, pending, step.action, sink, fresh=fresh)
             caches = CacheUser(recipe, at.stage.name, fresh)
             return self._executor.execute(step, inputs, at.tree, at.near, pending.epoch, caches, sink)
 

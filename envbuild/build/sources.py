@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from envbuild.build.context import Context
-    from envbuild.build.context_scan import Found
+    from envbuild.build.context_scan import ContextItem
     from envbuild.images.find import Fits
 
 
@@ -106,7 +106,7 @@ class Sources:
                 yield from _paths(item)
 
 
-def _paths(item: Found) -> Iterator[str]:
+def _paths(item: ContextItem) -> Iterator[str]:
     if item.entry.kind != DIRECTORY:
         yield item.path
     for child in item.children:

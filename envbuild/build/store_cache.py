@@ -52,6 +52,10 @@ class StoreCache:
             pending.number, pending.step, key, record.tree, record.output, record.seconds, True, record.owners_kept
         )
 
+    def may_use_parts(self, step: Step) -> bool:
+        """Return whether a step that runs may take from the store what it is put together from."""
+        return self._request.use_cache and (step.place.file, step.place.line) not in self._rerun
+
     def why_not_used(self, step: Step, key: str) -> str:
         """Return why a step runs though the store has its result; "" if it has none."""
         record = self._store.steps.get(key)

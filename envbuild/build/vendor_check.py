@@ -29,7 +29,7 @@ from envbuild.store.store import Store
 STORE, PLACE, ORIGIN, ARCHIVE, NOWHERE = "store", "place", "origin", "archive", "nowhere"
 
 
-class Found(Record):
+class Whereabouts(Record):
     """Where a file would come from: `source` is one of the words above, `where` the address. `reasons` are why it would
     come from nowhere nearer, as far as somebody was asked."""
 
@@ -45,7 +45,7 @@ def check(
     request: BuildRequest,
     warn: Callable[[str], None],
     progress: Callable[[str, int, int], None],
-) -> dict[str, Found]:
+) -> dict[str, Whereabouts]:
     """Return where each file of the locks would come from, by its hash."""
     files = list({file.package.hash: file for need in needs for file in need.files}.values())
     checking = _Checking(store, request, warn)
@@ -66,14 +66,14 @@ class _Checking:
         self._places.leave_out_silent()
         self._connections: dict[str, Connections] = {}
 
-    def find(self, file: PinnedFile) -> Found:
+    def find(self, file: PinnedFile) -> Whereabouts:
         """Return where a file would come from."""
         package = file.package
         if self._is_in_store(file):
-            return Found(file, STORE)
+            return Whereabouts(file, STORE)
         place = self._places.find(package.hash, read=True)
         if place:
-            return Found(file, PLACE, place)
+            return Whereabouts(file, PLACE, place)
         if is_commit_file(file):
             return self._ask_git(file)
         origins = self._origins.find(file)
@@ -81,11 +81,11 @@ class _Checking:
         try:
             connections = self._connections_of(file)
         except EnvbuildError as error:
-            return Found(file, NOWHERE, reasons=(*reasons, error.message))
+            return Whereabouts(file, NOWHERE, reasons=(*reasons, error.message))
         for source, addresses in ((ORIGIN, origins.published), (ARCHIVE, origins.archived)):
             where = _first(connections, addresses, reasons)
             if where:
-                return Found(file, source, where, tuple(reasons))
+                return Whereabouts(file, source, where, tuple(reasons))
         if origins.look_up is not None:
             try:
                 archived = origins.look_up(partial(_read, connections))
@@ -96,10 +96,10 @@ class _Checking:
             else:
                 where = _first(connections, archived, reasons)
                 if where:
-                    return Found(file, ARCHIVE, where, tuple(reasons))
-        return Found(file, NOWHERE, reasons=tuple(reasons))
+                    return Whereabouts(file, ARCHIVE, where, tuple(reasons))
+        return Whereabouts(file, NOWHERE, reasons=tuple(reasons))
 
-    def _ask_git(self, file: PinnedFile) -> Found:
+    def _ask_git(self, file: PinnedFile) -> Whereabouts:
         """Return whether a repository still has a commit."""
         from envbuild.build.fetch_git import ask_git  # git, only where a commit is fetched
 
@@ -107,8 +107,8 @@ class _Checking:
         try:
             ask_git(self._store, package.origin, package.version if is_commit(package.version) else "")
         except EnvbuildError as error:
-            return Found(file, NOWHERE, reasons=(error.message,))
-        return Found(file, ORIGIN, without_user(package.origin))
+            return Whereabouts(file, NOWHERE, reasons=(error.message,))
+        return Whereabouts(file, ORIGIN, without_user(package.origin))
 
     def _is_in_store(self, file: PinnedFile) -> bool:
         if file.kind == FETCH:

@@ -41,7 +41,7 @@ def describe(store: Store, image: Image, *, sizes: bool = False) -> dict[str, An
             "text": step.text,
             "file": step.known["file"],
             "line": step.known["line"],
-            "kind": step.known["kind"],
+            "kind": step.kind,
             "key": step.known["key"],
             "tree": f"sha256:{step.tree}",
             "seconds": step.known["seconds"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from posixpath import dirname
 
@@ -11,8 +11,9 @@ from envbuild.debian.deb822 import stanzas
 from envbuild.history.operand import Operand
 from envbuild.history.package_changes import Package, PackageChange
 from envbuild.packages.inventory.bad_record import MAX_STATUS
-from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
+from envbuild.packages.inventory.component import DPKG, NODE, PYTHON, Component
 from envbuild.packages.registry import KINDS
+from envbuild.store.images import Image
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -69,10 +70,28 @@ class RequestedPackages:
         )
 
 
+def requested_of(store: Store, image: Image, packages: Iterable[Component]) -> set[Component]:
+    """Return those of an image's packages that a statement of its build names, or of a build that it stands on."""
+    named = {name for text in _texts(store, image.digest) for name in _named(text)}
+    return {
+        package
+        for package in packages
+        # What another package brought for itself nobody asked for.
+        if not (package.kind == NODE and package.path.count("node_modules/") > 1)
+        and (package.kind, _plain(package.kind, package.name.partition(":")[0])) in named
+    }
+
+
 def _statements(store: Store, operand: Operand) -> set[str]:
     """Return the statements of an environment and of the images that it is built on."""
     texts = {statement.text for statement in operand.statements}
-    pending = [store.images.get(operand.image)] if operand.image else []
+    return texts | _texts(store, operand.image) if operand.image else texts
+
+
+def _texts(store: Store, digest: Digest) -> set[str]:
+    """Return the statements of an image and of those that it is built on."""
+    texts: set[str] = set()
+    pending = [store.images.get(digest)]
     seen: set[Digest] = set()
     while pending:
         image = pending.pop()

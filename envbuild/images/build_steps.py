@@ -25,6 +25,13 @@ class BuildStep(Record):
     known: dict[str, Any]
     base: bool = False
 
+    @property
+    def kind(self) -> str:
+        """The word of the step's statement, such as `run` or `apt`; what `envbuild commit` made is a `commit`."""
+        word = self.text.lstrip()
+        end = next((n for n, letter in enumerate(word) if not letter.isalpha()), len(word))
+        return word[:end]
+
 
 def build_steps(image: Image) -> Iterator[BuildStep]:
     """Yield the steps of all stages that an image was built by, in the order of their numbers.

@@ -74,6 +74,9 @@ class GoManager:
 
         return install_task(action, contents, packages)
 
+    def parts_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
+        """Return nothing: modules are unpacked together."""
+
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return the proxies that the user has set for Go's modules."""
         from envbuild.packages.go_servers import GoServers  # only where something is fetched

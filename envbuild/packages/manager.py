@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from envbuild.packages.cache import Address, LookUp, Transport, Wanted
+    from envbuild.store.store import Store
+    from envbuild.tree.entry import Digest
 else:
     Protocol = object  # importing typing takes 2 ms of every start
 
@@ -121,7 +123,8 @@ class Resolution(Protocol):
 
     `pinned` are packages that keep their versions if they can, `renewed` the names of those that should be as new as
     can be, and `earlier` what earlier statements of the stage put into the same place. `base` are the packages that
-    the stage's base is known to be made of. If `holds`, what the tree has already stays as it is, too. With
+    the stage's base is known to be made of. `extended` are the packages that the lock has for fewer words of the same
+    question, on the same tree. If `holds`, what the tree has already stays as it is, too. With
     `own_sources` nothing in the tree says where packages come from.
     """
 
@@ -131,6 +134,7 @@ class Resolution(Protocol):
     renewed: frozenset[str]
     earlier: tuple[Package, ...]
     base: tuple[Package, ...]
+    extended: tuple[Package, ...]
     holds: bool
     own_sources: bool
 
@@ -184,8 +188,42 @@ class PackageManager(Protocol):
     ) -> Task:
         """Return what installs the locked packages, which are given with the paths of their files."""
 
+    def parts_of(
+        self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]
+    ) -> InParts | None:
+        """Return the same installation in parts (parts.py), None where it has none."""
+
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return where this machine gets the packages from."""
+
+
+class InParts(Protocol):
+    """An installation of one statement, taken apart: what one package brings depends on no other one. So a tree can be
+    put together from what there is before any package, and the part of each. What a manager says here is run, kept and
+    joined by build/part_installer.py."""
+
+    packages: tuple[Package, ...]
+    """Those that are installed."""
+
+    def prepare(self) -> Task:
+        """Return what makes all that is there before the first package."""
+
+    def unpack(self, packages: Sequence[Package]) -> Task:
+        """Return what brings some of the packages into a tree that was prepared."""
+
+    def finish(self) -> Task | None:
+        """Return what is left to do when all parts are in place, None for nothing."""
+
+    def mark(self, package: Package) -> Sequence[str]:
+        """Return all that decides about a package's part beside the tree that was prepared and the program that
+        unpacks."""
+
+    def is_apart(self, store: Store, prepared: Digest) -> bool:
+        """Return whether a tree that was prepared has nothing that the packages would take the place of."""
+
+    def paths(self, store: Store, prepared: Digest, tree: Digest, packages: Sequence[Package]) -> list[list[bytes]]:
+        """Return the paths of the files that each package has in `tree`, into which these ones were brought; an empty
+        list for one of which that can't be said."""
 
 
 class Servers(Protocol):

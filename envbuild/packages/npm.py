@@ -129,6 +129,9 @@ class NpmManager:
 
         return install_task(action, contents, packages)
 
+    def parts_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
+        """Return nothing: what a package's scripts do depends on which others there are."""
+
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return the registry that the user has set for npm."""
         from envbuild.packages.npm_servers import NpmServers  # only where something is resolved or fetched

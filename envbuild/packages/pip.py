@@ -29,6 +29,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from envbuild.packages.manager import InParts
+
 MAX_FILES = 500
 """Requirement files that one statement reads, with those that they name in turn."""
 _UNIMPORTANT = (
@@ -161,6 +163,14 @@ class PipManager:
         from envbuild.packages.pip_tasks import install_task  # only where something is installed
 
         return install_task(action, contents, packages)
+
+    def parts_of(
+        self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]
+    ) -> InParts | None:
+        """Return the installation wheel by wheel, None if it builds sources."""
+        from envbuild.packages.pip_parts import parts_of  # as above
+
+        return parts_of(action, packages)
 
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return the indexes that the user has set for pip."""

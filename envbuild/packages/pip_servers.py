@@ -37,7 +37,7 @@ from envbuild.packages.python_names import INDEX, WheelName, lock_kind, normal_n
 from envbuild.packages.python_project import build_requirements_of, requirements_of
 from envbuild.packages.reach import Level
 from envbuild.packages.simple_index import files_on
-from envbuild.plan.step import BUILD_PROJECT, InstallPackages
+from envbuild.plan.step import BUILD_PROJECT, PROJECT, InstallPackages
 
 MAX_PAGES = 8
 """Pages of projects that are looked at to see which servers an index has its files on."""
@@ -66,11 +66,39 @@ class PipServers:
         lock_file = next((path for _, path in resolution.action.files if lock_kind(path)), "")
         if lock_file:
             return self._as_locked(resolution, lock_file)
+        if resolution.extended and not resolution.renewed:
+            longer = self._add_to(resolution, resolution.extended)
+            if longer is not None:
+                return longer
         if resolution.renewed and pinned:
             # Held versions would hold back what is to move: so first how far that may go.
             newest = (package for package, _ in self._resolve(resolution, ()))
             pinned = (*pinned, *(package for package in newest if package.name in resolution.renewed))
         return self._resolve(resolution, pinned)
+
+    def _add_to(self, resolution: Resolution, have: tuple[Package, ...]) -> Sequence[tuple[Package, str]] | None:
+        """Return what a statement means that asks for more than one that meant `have`, None where that is not just
+        more: pip is asked with these as installed, and asks no index for them."""
+        if not all(package.origin.startswith(INDEX) and package.origin.endswith(".whl") for package in have):
+            return None
+        action, contents = resolution.action, resolution.contents
+        if any(b"--hash=" in content for _, content in contents) or any(
+            option == PROJECT for option, _ in action.files
+        ):
+            return None
+        try:
+            files = [(package, resolution.download(Wanted(package, ()))) for package in have]
+        except (NotToBeHad, WrongHash, TooLargeToFetch):
+            return None
+        task = pip_tasks.resolve_task(action, contents, resolution.pinned, None, have=files)
+        if resolution.own_sources:
+            task = pip_tasks.with_own_sources(task, self.settings)
+        if resolution.run(task).status:
+            return None
+        answer = resolution.answer("found.json")
+        if not pip_tasks.added(answer, have):
+            return None
+        return (*((package, "") for package in have), *pip_tasks.read_answer(answer, action, contents))
 
     def _as_locked(self, resolution: Resolution, path: str) -> Sequence[tuple[Package, str]]:
         """Return the distributions that a lock file of another tool pins for the tree's Python. pip is asked for those

@@ -81,12 +81,14 @@ def resolve_task(
     pins: Iterable[Package],
     pip: tuple[Package, str] | None,
     kept: Sequence[tuple[Package, str]] = (),
+    have: Sequence[tuple[Package, str]] = (),
     *,
     alone: bool = False,
 ) -> Task:
     """Return what asks pip in the tree. `contents` are the requirement files with their paths, `pins` what stays as it
     is if it can, `pip` a wheel of pip with its path, for trees that have none, and `kept` are locked distributions that
-    no index has any more, with the paths of their files. `alone` means the distributions without what they need."""
+    no index has any more, with the paths of their files. So are `have`, which pip takes for installed: it asks no index
+    for them, and answers what is to be added. `alone` means the distributions without what they need."""
     words = ["--no-deps"] if alone else []
     for option, path in action.files:
         words += [option, f"{FILES}/{path}"] if option != PROJECT else []
@@ -111,6 +113,7 @@ def resolve_task(
         "out": OUT,
         "hooks": _HOOKS,
         "files": FILES,
+        "have": [f"{PACKAGES}/{file_name(package)}" for package, _ in have],
     }
     files = [
         (_ORDER, json.dumps(order).encode()),
@@ -121,7 +124,7 @@ def resolve_task(
         *((f"{FILES}/{path}", content) for path, content in contents if not path.startswith(IN_PROJECT)),
         *_projects_file(contents),
     ]
-    packages = tuple((file_name(package), path) for package, path in ((pip,) if pip else ()) + tuple(kept))
+    packages = tuple((file_name(package), path) for package, path in (*((pip,) if pip else ()), *kept, *have))
     return Task(("/bin/sh", "-c", _START), _environment(action), tuple(files), packages)
 
 
@@ -222,6 +225,14 @@ def read_answer(text: bytes, action: InstallPackages, contents: Contents) -> tup
     return tuple(sorted(packages.values(), key=lambda pair: (pair[0].name, pair[0].origin)))
 
 
+def added(text: bytes, have: Iterable[Package]) -> bool:
+    """Return whether pip took what it was to `have` for installed, and answered nothing but what is to be added."""
+    answer = fields_of(text, ANSWER)
+    names = {package.name for package in have}
+    more = [normal_name(item.text("name")) for item in answer.objects("found") if not item.flag("build")]
+    return answer.flag("had") and names.isdisjoint(more)
+
+
 def needs_pip(text: bytes) -> bool:
     """Return whether a resolution has sources, which pip has to build, and used a pip that was mounted."""
     answer = fields_of(text, ANSWER)
@@ -262,9 +273,11 @@ def _projects_file(contents: Contents) -> list[tuple[str, bytes]]:
     return [(_PROJECTS, packed.getvalue())]
 
 
-def install_task(action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> Task:
+def install_task(
+    action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]], *, apart: bool = False
+) -> Task:
     """Return what installs from files. `packages` are the locked ones with the paths of their files (those that lie in
-    the tree are found there)."""
+    the tree are found there). If they are to stay `apart`, it fails where one brings a file that is there."""
     install: list[str] = []
     hashes: dict[str, str] = {}
     mounted: list[tuple[Component, str]] = []
@@ -292,7 +305,8 @@ def install_task(action: InstallPackages, contents: Contents, packages: Sequence
         "installer": _INSTALLER,
         "pip": pip,
         "inside": FOLDER,
-        "requested": sorted({normal_name(re.split(r"[^A-Za-z0-9._-]", word, maxsplit=1)[0]) for word in action.wanted}),
+        "requested": sorted(requested_names(action)),
+        "apart": apart,
     }
     files = [
         (_ORDER, json.dumps(order).encode()),
@@ -302,6 +316,11 @@ def install_task(action: InstallPackages, contents: Contents, packages: Sequence
         *(_projects_file(contents) if action.option(BUILD_PROJECT) is not None else ()),
     ]
     return Task(("/bin/sh", "-c", _START), _environment(action), tuple(files), tuple(dict.fromkeys(mounted)))
+
+
+def requested_names(action: InstallPackages) -> set[str]:
+    """Return the normal names of what a statement asks for in its words."""
+    return {normal_name(re.split(r"[^A-Za-z0-9._-]", word, maxsplit=1)[0]) for word in action.wanted}
 
 
 def file_name(package: Package) -> WheelName | SourceName:

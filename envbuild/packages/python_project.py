@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterable
 from posixpath import join, normpath
 
@@ -12,6 +11,7 @@ from envbuild.errors import UsageError, fields
 from envbuild.packages.documents import BadDocument, value_of
 from envbuild.packages.manager import IN_PROJECT, Contents
 from envbuild.packages.python_names import PROJECT_FILE, lock_kind, normal_name
+from envbuild.packages.toml_text import BadToml, parse_toml
 from envbuild.plan.step import BUILD_PROJECT, PROJECT, InstallPackages
 
 MAX_EXTRAS = 200
@@ -146,10 +146,9 @@ def _of_extras(name: str, extras: Iterable[str], optional: dict[str, object]) ->
 
 def _read(path: str, content: bytes) -> dict[str, object]:
     try:
-        return tomllib.loads(content.decode())
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else f"it is not TOML: {error}"
-        raise UnusableProject(path, reason) from None
+        return parse_toml(content)
+    except BadToml as error:
+        raise UnusableProject(path, str(error)) from None
 
 
 def _deciding(plain: dict[str, object]) -> dict[str, object]:

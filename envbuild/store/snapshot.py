@@ -13,7 +13,8 @@ from envbuild.record import Record
 from envbuild.store.database import Database
 from envbuild.store.layer_check import hash_of
 from envbuild.store.objects import Objects
-from envbuild.store.stacks import Mark, Occurrences, Stacks, mark
+from envbuild.store.occurrences import Mark, Occurrences, mark
+from envbuild.store.stacks import Stacks
 from envbuild.store.trees import StoredTrees, TreeBatch
 from envbuild.store.upper import Place, UpperWalk, make_whiteout, refuse_elsewhere
 from envbuild.tree.diff import own

@@ -11,21 +11,18 @@ from __future__ import annotations
 import os
 import time
 
-from envbuild.errors import MachineLacks, fields
+from envbuild.errors import fields
 from envbuild.linux import boot
-from envbuild.linux.attributes import apply_attributes
 from envbuild.store import failpoints
 from envbuild.store.database import Database, StoreDamaged
 from envbuild.store.layer_check import CLOCK_STEP, check_layer, put_back_times
 from envbuild.store.layer_walk import LayerWalk
 from envbuild.store.missing_objects import put_aside
 from envbuild.store.objects import Objects
+from envbuild.store.occurrences import Occurrences
 from envbuild.store.trees import StoredTrees
-from envbuild.store.upper import make_whiteout
 from envbuild.store.work_area import WorkArea
-from envbuild.tree.diff import own
-from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
-from envbuild.tree.lookup import Trees, root_entry, walk
+from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,10 +32,6 @@ MAX_DEPTH = 48
 """Chains longer than this are folded. overlayfs takes 500 layers, but each look-up of a missing name asks all."""
 MAX_LAYERS = 500
 """What overlayfs takes. A longer chain goes round in a circle, which stores of earlier versions may have."""
-_MAX_REMEMBERED = 4
-
-Mark = tuple[object, ...]
-"""All that makes two files one object: an entry without its name."""
 
 
 @fields
@@ -53,49 +46,6 @@ class LayerChanged(StoreDamaged):
             f"the store is damaged: layer {self.layer}: {self.reason}",
             "the store may only be read: mend it where it is made",
         )
-
-
-@fields
-class CannotMakeDevice(MachineLacks):
-    """The tree holds a device node, which a user namespace can't make."""
-
-    path: str
-
-    def text(self) -> tuple[str, str]:
-        return (
-            f"{self.path} is a device node, which can't be made without real root",
-            "take it out of the base; /dev in a sandbox has its own devices",
-        )
-
-
-def mark(entry: Entry) -> Mark:
-    """Return what `entry` is beside its name."""
-    return entry[2:]
-
-
-class Occurrences:
-    """How often each file occurs in a tree, for the last trees that were asked for: this decides which inode of the
-    pool a layer may use. A tree is walked only when a file that should go into a layer is in the pool already; most
-    steps never ask."""
-
-    def __init__(self, trees: Trees) -> None:
-        self._trees = trees
-        self._counts: dict[Digest, dict[Mark, int]] = {}
-
-    def of(self, tree: Digest | None) -> dict[Mark, int]:
-        """Return the counts of one tree, for the caller to change."""
-        if tree is None:
-            return {}
-        counts = self._counts.get(tree)
-        if counts is None:
-            counts = {}
-            for _, entry in walk(self._trees, tree):
-                if entry.kind == FILE:
-                    counts[mark(entry)] = counts.get(mark(entry), 0) + 1
-            while len(self._counts) >= _MAX_REMEMBERED:
-                self._counts.pop(next(iter(self._counts)))
-            self._counts[tree] = counts
-        return dict(counts)
 
 
 class Stacks:
@@ -300,9 +250,11 @@ class Stacks:
         If others have made one meanwhile, that stays, unless it is to be made `again`: `below` may stand on it, and the
         two would go round in a circle.
         """
+        from envbuild.store.layer_writer import LayerWriter  # most trees have their layers
+
         with self._work.workspace() as space:
             counts = self.occurrences.of(below)
-            writer = _LayerWriter(self._trees, self._objects, counts)
+            writer = LayerWriter(self._trees, self._objects, counts)
             writer.write(space.upper, tree, below)
             with self._database.transaction():
                 self.forget()
@@ -354,48 +306,3 @@ class LateCheck:
         if self._walk is not None:
             self._walk.end()
             self._walk = None
-
-
-class _LayerWriter:
-    """Writes what leads from one tree to another as a directory for overlayfs."""
-
-    def __init__(self, trees: StoredTrees, objects: Objects, counts: dict[Mark, int]) -> None:
-        self._trees = trees
-        self._objects = objects
-        self._counts = counts
-
-    def write(self, directory: str, tree: Digest, below: Digest | None) -> None:
-        self._fill(directory, tree, below)
-        apply_attributes(directory, root_entry(self._trees, tree), owners=self._objects.owners)
-
-    def _fill(self, directory: str, tree: Digest, below: Digest | None) -> None:
-        before = {entry.name: entry for entry in self._trees.load(below)} if below is not None else {}
-        for entry in self._trees.load(tree):
-            old = before.pop(entry.name, None)
-            if entry.name == ROOT_NAME or entry == old:
-                continue
-            path = f"{directory}/{os.fsdecode(entry.name)}"
-            if entry.kind != DIRECTORY:
-                self._put(path, entry)
-                continue
-            os.mkdir(path, 0o700)
-            merged = old is not None and old.kind == DIRECTORY
-            self._fill(path, entry.digest, old.digest if merged and old is not None else None)
-            apply_attributes(path, own(entry), owners=self._objects.owners)
-        for name in before:
-            if name != ROOT_NAME:
-                make_whiteout(f"{directory}/{os.fsdecode(name)}")
-
-    def _put(self, path: str, entry: Entry) -> None:
-        if entry.kind == FILE:
-            count = self._counts.get(mark(entry), 0)
-            self._counts[mark(entry)] = count + 1
-            self._objects.link(entry, object_id(entry), count, path)
-            return
-        if entry.kind == LINK:
-            os.symlink(entry.target, os.fsencode(path))
-        elif entry.kind == FIFO:
-            os.mkfifo(path, entry.mode)
-        else:
-            raise CannotMakeDevice(path)
-        apply_attributes(path, entry, owners=self._objects.owners)

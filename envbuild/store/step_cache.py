@@ -13,7 +13,7 @@ from envbuild.tree.entry import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
 
 MAX_OUTPUT = 100 << 20
@@ -84,6 +84,17 @@ class Steps:
                 "INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (source.recipe, source.stage, text, source.number, key, source.parts, now),
             )
+
+    def put_parts(self, records: Mapping[str, StepRecord]) -> None:
+        """Record trees that the results of steps are put together from; nothing explains a step by them."""
+        now = time.time()
+        self._database.write_many(
+            "INSERT OR REPLACE INTO steps VALUES (?, ?, ?, ?, ?, '', ?, ?)",
+            [
+                (key, record.tree, record.output, record.seconds, record.owners_kept, now, now)
+                for key, record in records.items()
+            ],
+        )
 
     def has_run(self, text: str) -> bool:
         """Return whether a step with this text has ever run, in whatever recipe."""

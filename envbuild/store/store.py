@@ -125,7 +125,8 @@ class Store:
     def stacks(self) -> Stacks:
         """The layers that trees are mounted from."""
         if self._stacks is None:
-            from envbuild.store.stacks import Occurrences, Stacks
+            from envbuild.store.occurrences import Occurrences
+            from envbuild.store.stacks import Stacks
 
             self._stacks = Stacks(
                 f"{self.path}/layers", self.database, self.trees, self.objects, Occurrences(self.trees), self.work

@@ -120,3 +120,17 @@ def test_manual_pages_are_right_for_man(project):
         words = ["groff", "-man", "-Tutf8", "-ww", "-z", *sorted(pages)]
         done = subprocess.run(words, cwd=project.folder / "new/man1", capture_output=True, text=True, check=False)
         assert done.stderr == ""
+
+
+@pytest.mark.nightly
+@pytest.mark.mirror
+def test_the_package_brings_its_manual_pages_and_leaves_no_file_in_the_sources(tmp_path):
+    root = Path(__file__).parents[2]
+    subprocess.run(["git", "clone", "-q", root, tmp_path / "sources"], check=True)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    install = [tmp_path / "venv/bin/pip", "install", "-q", "--no-deps", "."]
+    subprocess.run(install, cwd=tmp_path / "sources", check=True)
+    pages = {path.name for path in (tmp_path / "venv/share/man/man1").iterdir()}
+    assert pages == {"envbuild.1", *(f"envbuild-{name}.1" for name in COMMANDS)}
+    kept = ["git", "status", "--short", "--ignored"]
+    assert subprocess.run(kept, cwd=tmp_path / "sources", check=True, capture_output=True).stdout == b""

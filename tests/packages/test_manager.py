@@ -45,6 +45,7 @@ class FakeResolution:
     renewed: frozenset[str] = frozenset()
     earlier: tuple[Package, ...] = ()
     base: tuple[Package, ...] = ()
+    extended: tuple[Package, ...] = ()
     holds: bool = False
     own_sources: bool = False
     reasons: dict[str, str] = field(default_factory=dict)

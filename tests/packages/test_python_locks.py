@@ -6,11 +6,12 @@ import pytest
 
 from envbuild.packages.documents import Fields
 from envbuild.packages.manager import Contents
-from envbuild.packages.python_locks.document import MAX_LINE, UnusableLockFile
+from envbuild.packages.python_locks.document import UnusableLockFile
 from envbuild.packages.python_locks.files import files_of
 from envbuild.packages.python_locks.formats import addresses_in_lock_files, read_lock_file
 from envbuild.packages.python_locks.pinned import Choice, TargetPython
 from envbuild.packages.python_project import what_decides
+from envbuild.packages.toml_text import MAX_LINE
 
 TAGS = ["cp311-cp311-manylinux_2_36_x86_64", "cp311-cp311-manylinux_2_17_x86_64", "cp311-abi3-linux_x86_64"]
 LINUX = TargetPython.read(
@@ -246,6 +247,7 @@ def test_pipfile_leaves_the_choice_of_the_file_to_pip():
         ),
         ("uv.lock", UV + "[x" + ".a" * 2000 + "]\n", "longer than any tool"),
         ("uv.lock", UV + f'x = "{"a" * MAX_LINE}"\n', "longer than any tool"),
+        ("uv.lock", UV + "x" + ".a" * 2000 + " = 1\n", "longer than any tool"),
         ("uv.lock", UV + "x = " + "[" * 5000 + "]" * 5000 + "\n", "nested too deep"),
         ("uv.lock", "version = ", "it is not TOML"),
         ("uv.lock", 'version = 1\npackage = "all"\n', "'package' that is not a list"),

@@ -14,7 +14,8 @@ from envbuild.ui.tables import table, width_of
 
 DESCRIPTION = """\
 List the Debian, Python and Node packages of an image, as recorded in its files. Nothing of it is run. Records that
-can't be read come last, with the reason. JSON has all of it, whatever the table leaves out."""
+can't be read come last, with the reason. A `*` marks what a statement of the recipe names. JSON has all of it,
+whatever the table leaves out."""
 
 EXAMPLES = """\
 examples:
@@ -35,12 +36,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.history.requested_packages import requested_of
     from envbuild.packages.inventory.tree import packages_of
     from envbuild.ui.pager import paged
 
     with Store.open(environment.store_path(), create=False) as store:
         image = find_image(store, arguments.image)
         listed = packages_of(store, image)
+        asked = requested_of(store, image, listed.packages)
     packages = [package for package in listed.packages if arguments.kind in (None, package.kind)]
     bad = [record for record in listed.bad if arguments.kind in (None, record.kind)]
     if arguments.format == "json":
@@ -54,17 +57,21 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 "licences": list(package.licences),
                 "hash": package.hash,
                 "url": package.url,
+                "asked": package in asked,
                 "bad": "",
             }
             for package in packages
         ]
-        nothing = {"name": "", "version": "", "architecture": "", "licences": [], "hash": "", "url": ""}
+        nothing = {"name": "", "version": "", "architecture": "", "licences": [], "hash": "", "url": "", "asked": False}
         plain += [{**nothing, "kind": record.kind, "path": record.path, "bad": record.reason} for record in bad]
         print_json(plain, environment.stdout)
         return 0
     shown = [package for package in packages if arguments.all or not is_vendored(package.path)]
-    headers = ("KIND", "NAME", "VERSION", "LICENCES" if arguments.licences else "WHERE")
-    rows = [(package.kind, package.name, package.version, _last_column(package, arguments)) for package in shown]
+    headers = ("KIND", "NAME", "ASKED", "VERSION", "LICENCES" if arguments.licences else "WHERE")
+    rows = [
+        (package.kind, package.name, "*" if package in asked else "", package.version, _last_column(package, arguments))
+        for package in shown
+    ]
     width = width_of(environment.stdout)
     with paged(environment.stdout, environment.variables, wanted=not arguments.no_pager) as stream:
         table(headers, rows, stream=stream, width=width, colour=environment.colour(environment.stdout))

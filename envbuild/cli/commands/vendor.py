@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from envbuild.build.pinned_files import LockNeeds
-    from envbuild.build.vendor_check import Found
+    from envbuild.build.vendor_check import Whereabouts
 
 DESCRIPTION = """\
 Put every file that the locks of recipes pin into a directory: packages, the packages of bases, and fetched files, each
@@ -140,7 +140,7 @@ def _check(arguments: argparse.Namespace, environment: Environment, store: Store
     return 1 if any(lost.values()) else 0
 
 
-def _is_lost(need: LockNeeds, sources: dict[str, Found]) -> bool:
+def _is_lost(need: LockNeeds, sources: dict[str, Whereabouts]) -> bool:
     from envbuild.build.vendor_check import NOWHERE
 
     return any(item.lost for item in need.unpinned) or any(
@@ -156,7 +156,7 @@ def _print_unpinned(needs: list[LockNeeds], environment: Environment) -> None:
             environment.warn([f"{need.recipe}: not vendored: {item.text}{of}"], kind)
 
 
-def _plain(need: LockNeeds, sources: dict[str, Found], *, rebuildable: bool) -> dict[str, Any]:
+def _plain(need: LockNeeds, sources: dict[str, Whereabouts], *, rebuildable: bool) -> dict[str, Any]:
     files = []
     for file in need.files:
         answer = sources[file.package.hash]

@@ -14,6 +14,7 @@ import subprocess
 import sys
 
 PARTS = 4
+NOT_APART = 67
 TRAMPOLINE = b"""#!/bin/sh
 '''exec' "$(dirname -- "$(realpath -- "$0")")/python3" "$0" "$@"
 ' '''
@@ -53,7 +54,7 @@ def main(order):
     sys.path.insert(0, order["installer"])
     compiled = []
     for wheel in wheels:
-        compiled += install(wheel, requested)
+        compiled += install(wheel, requested, order["apart"])
     compile_all(sorted(compiled))
     if os.environ.get("ENVBUILD_CHECK") == "all":
         check_requirements(order)
@@ -115,8 +116,8 @@ def build_in(folder, name, order):
     return out + "/" + wheel
 
 
-def install(wheel, requested):
-    """Install one wheel; return the Python files that it brought."""
+def install(wheel, requested, apart):
+    """Install one wheel; return the Python files that it brought. If `apart`, it may take the place of nothing."""
     from installer import install as install_wheel
     from installer.destinations import SchemeDictionaryDestination
     from installer.records import RecordEntry
@@ -124,6 +125,12 @@ def install(wheel, requested):
 
     class Destination(SchemeDictionaryDestination):
         """A destination that places files as pip does, except for scripts."""
+
+        def write_to_fs(self, scheme, path, stream, is_executable):
+            if apart and os.path.lexists(os.path.join(self.scheme_dict[scheme], path)):
+                # Of two that bring one file, what is there afterwards does not say what each of them brings.
+                sys.exit(NOT_APART)
+            return super().write_to_fs(scheme, path, stream, is_executable)
 
         def write_file(self, scheme, path, stream, is_executable):
             if scheme == "scripts":

@@ -23,6 +23,7 @@ PROJECTS = "/tmp/envbuild-projects"
 
 def main(order):
     os.umask(0o022)
+    fresh = not os.path.exists(order["into"] + "/pyvenv.cfg")
     venv = environment_at(order["into"])
     if order.get("projects"):
         unpack_projects(order["projects"])
@@ -31,6 +32,9 @@ def main(order):
         with open(order["out"] + "/python", "w") as file:
             file.write(f"{sys.version_info[0]}.{sys.version_info[1]}")
         return NEEDS_PIP
+    if fresh:
+        for wheel in order["have"]:
+            show_as_installed(wheel, order["into"])
     report = order["out"] + "/report.json"
     words = [venv, *unpacked(pip), "install", "--dry-run", "--report", report, "--no-input", *order["words"]]
     variables = {
@@ -50,7 +54,7 @@ def main(order):
     reports = [report, *(path for path in built if stat.S_ISREG(os.lstat(path).st_mode))]
     distributions = [entry(item, path != report) for path in reports for item in load(path).get("install", [])]
     with open(order["out"] + "/found.json", "w") as file:
-        json.dump({"found": distributions, "pip": pip}, file)
+        json.dump({"found": distributions, "pip": pip, "had": fresh and bool(order["have"])}, file)
     return 0
 
 
@@ -64,6 +68,18 @@ def environment_at(into):
             sys.exit(NEEDS_VENV)
         venv.create(into, symlinks=True, with_pip=False)
     return program
+
+
+def show_as_installed(wheel, into):
+    """Put the metadata of a wheel into the environment, which is all that pip looks at to see what there is."""
+    (site,) = glob.glob(into + "/lib/python*/site-packages")
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            folder, _, file = name.partition("/")
+            if file == "METADATA" and folder.endswith(".dist-info"):
+                os.makedirs(f"{site}/{folder}", exist_ok=True)
+                with open(f"{site}/{name}", "wb") as target:
+                    target.write(archive.read(name))
 
 
 def find_pip(mounted):

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterator
 
 from envbuild.errors import UsageError, fields
 from envbuild.lockfile.checked_name import UnsafeName
 from envbuild.packages.python_names import DistributionName, PythonVersion, normal_name
+from envbuild.packages.toml_text import BadToml, parse_toml
 
-MAX_LINE = 100_000
-"""Characters of a line: TOML's keys of very many parts are slow to read."""
-MAX_PARTS = 100
-"""Parts of a dotted key."""
 MAX_PACKAGES = 20_000
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
-_LONG_KEY = re.compile(rb"(?:[\w\"'-]+[ \t]*\.[ \t]*){%d}" % MAX_PARTS)
 
 
 @fields
@@ -123,14 +118,10 @@ class Table:
 
 def read_toml(path: str, content: bytes) -> Table:
     """Return what a TOML file says. Raises UnusableLockFile."""
-    if any(len(line) > MAX_LINE for line in content.split(b"\n")) or _LONG_KEY.search(content):
-        raise UnusableLockFile(path, "a line of it is longer than any tool writes it")
     try:
-        plain = tomllib.loads(content.decode())
-    except (ValueError, RecursionError) as error:
-        reason = "it is nested too deep" if isinstance(error, RecursionError) else f"it is not TOML: {error}"
-        raise UnusableLockFile(path, reason) from None
-    return Table(path, plain)
+        return Table(path, parse_toml(content))
+    except BadToml as error:
+        raise UnusableLockFile(path, str(error)) from None
 
 
 def read_json(path: str, content: bytes) -> Table:

@@ -1,0 +1,91 @@
+"""Installs the packages of a statement: in parts that the store may have, or all at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from envbuild.build.job import BuildJob
+from envbuild.build.package_answers import ResolvedAnswers
+from envbuild.build.part_installer import PartInstaller
+from envbuild.build.progress import StageProgress
+from envbuild.build.sandbox_actions import Execution, Executor
+from envbuild.build.step_failure import Stopped
+from envbuild.build.store_cache import StoreCache
+from envbuild.build.walk import PendingStep
+from envbuild.lockfile.lock import VERSION
+from envbuild.packages.manager import CHECK, CHECK_ALL, CHECK_OTHERS
+from envbuild.plan.step import InstallPackages
+from envbuild.record import Pairs
+
+
+class Installation:
+    """How one build installs packages."""
+
+    def __init__(
+        self,
+        job: BuildJob,
+        executor: Executor,
+        answers: ResolvedAnswers,
+        cache: StoreCache,
+        stop: threading.Event,
+    ) -> None:
+        """When `stop` is set, nothing new begins."""
+        self._job = job
+        self._executor = executor
+        self._answers = answers
+        self._cache = cache
+        self._stop = stop
+
+    def run(
+        self,
+        at: StageProgress,
+        pending: PendingStep,
+        action: InstallPackages,
+        sink: Callable[[bytes], None],
+        *,
+        fresh: bool,
+    ) -> Execution:
+        """Return what the installation on a stage's tree came to. If `fresh`, nothing of an earlier one is used. Raises
+        Stopped."""
+        check = self._check(at, pending.number)
+        variables = ((CHECK, check),) if check else ()
+        # The check of all packages starts programs among which their own code may run.
+        if not fresh and check != CHECK_ALL and self._cache.may_use_parts(pending.step):
+            done = self._in_parts(at, pending, action, variables, sink)
+            if done is not None:
+                return done
+            if self._stop.is_set():
+                raise Stopped
+        task = self._answers.install_task(action, pending)
+        task = task.replace(environment=(*task.environment, *variables))
+        return self._executor.install(pending.step, task, at.tree, at.near, pending.epoch, sink)
+
+    def _in_parts(
+        self,
+        at: StageProgress,
+        pending: PendingStep,
+        action: InstallPackages,
+        variables: Pairs,
+        sink: Callable[[bytes], None],
+    ) -> Execution | None:
+        parts = self._answers.parts_of(action, pending)
+        if parts is None:
+            return None
+        owners_kept = self._cache.owners_kept
+        installer = PartInstaller(
+            self._job.store, self._executor, pending.step, at.tree, at.near, pending.epoch, owners_kept=owners_kept
+        )
+        return installer.install(parts, variables, sink)
+
+    def _check(self, at: StageProgress, number: int) -> str:
+        """Return which check an installation ends with: of all packages where the lock answers with some that no
+        package manager chose on this tree, as far as the lock says; it says nothing of that if its version is an
+        earlier one. Of what a package manager has just chosen, none."""
+        answer, lock = at.answers.get(number), self._job.graph.recipe_of(at.stage).lock
+        if answer is None or not answer.from_lock:
+            return ""
+        if lock is None or lock.version < VERSION:
+            return CHECK_OTHERS
+        chosen = answer.sight is not None and answer.sight in lock.results.seen.get(answer.digest, ())
+        return CHECK_OTHERS if chosen else CHECK_ALL
