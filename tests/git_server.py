@@ -54,12 +54,14 @@ def _basic(user: str) -> str:
 
 class GitServer:
     """Serves the repositories below a directory. Paths below `/dumb` are plain files; those in `redirects` are sent on;
-    `asked` has all that was asked for; what begins with one of `users` is only for who has that user and password."""
+    `files` are sent as they are; `asked` has all that was asked for; what begins with one of `users` is only for who
+    has that user and password."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.asked: list[str] = []
         self.redirects: dict[str, str] = {}
+        self.files: dict[str, bytes] = {}
         self.users: dict[str, str] = {}
         self.variables: dict[str, str] = {}
         server = self
@@ -79,6 +81,8 @@ class GitServer:
                     self.send_header("WWW-Authenticate", 'Basic realm="x"')
                     self.send_header("Content-Length", "0")
                     self.end_headers()
+                elif first in server.files:
+                    self._send(200, server.files[first])
                 elif first == "dumb":
                     self._file(server.folder / path.removeprefix("/dumb/"))
                 else:
@@ -87,8 +91,10 @@ class GitServer:
             do_POST = do_GET
 
             def _file(self, path: Path) -> None:
-                body = path.read_bytes() if path.is_file() else b""
-                self.send_response(200 if path.is_file() else 404)
+                self._send(*((200, path.read_bytes()) if path.is_file() else (404, b"")))
+
+            def _send(self, status: int, body: bytes) -> None:
+                self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)

@@ -158,6 +158,11 @@ def move_mount_onto(mounted: int, directory: int) -> None:
     _syscall(MOVE_MOUNT, mounted, b"", directory, b"", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH)
 
 
+MAX_RACES = 100
+"""How often a path with `..` is opened anew: the kernel gives up where anything at all is renamed meanwhile
+(openat2(2), EAGAIN)."""
+
+
 class _OpenHow(ctypes.Structure):
     _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
 
@@ -166,6 +171,11 @@ def openat2(directory: int, path: str, flags: int, resolve: int) -> int:
     """openat2(2): opens what is there already, with links followed as `resolve` says."""
     how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
     size = ctypes.c_size_t(ctypes.sizeof(how))
+    for _ in range(MAX_RACES):
+        try:
+            return _syscall(OPENAT2, directory, os.fsencode(path), ctypes.byref(how), size, what=path)
+        except BlockingIOError:
+            continue  # something on the machine was renamed or mounted while the kernel followed a `..`
     return _syscall(OPENAT2, directory, os.fsencode(path), ctypes.byref(how), size, what=path)
 
 

@@ -81,7 +81,7 @@ def row_with(line: str, beside: str = "") -> Callable[[Check], Check]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server that has tool.tar.gz and the repository tool.git."""
     running = GitServer(tmp_path_factory.mktemp("repositories"))
-    running.answers["tool.tar.gz"] = 200, archive()
+    running.files["tool.tar.gz"] = archive()
     commit(repository(running.folder / "tool.git"), tool="#!\n")
     yield f"{running.url.removeprefix('git+')}/"
     running.close()

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -26,18 +27,20 @@ needs_ssh = pytest.mark.skipif(shutil.which("ssh-agent") is None, reason="openss
 @pytest.fixture
 def agent(tmp_path):
     """The socket of an agent of ssh's own with one key, and the key's fingerprint."""
-    path, key = tmp_path / "agent.sock", tmp_path / "key"
+    folder = tempfile.mkdtemp(dir="/tmp")  # a socket's path may have 108 bytes only (unix(7))
+    path, key = f"{folder}/agent", tmp_path / "key"
     process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline().startswith("SSH_AUTH_SOCK")  # it listens
-    environment = {**os.environ, "SSH_AUTH_SOCK": str(path)}
+    environment = {**os.environ, "SSH_AUTH_SOCK": path}
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     subprocess.run(["ssh-add", "-q", key], env=environment, check=True)
     listed = subprocess.run(["ssh-add", "-l"], env=environment, check=True, capture_output=True, text=True)
-    yield str(path), listed.stdout.split()[1]
+    yield path, listed.stdout.split()[1]
     process.terminate()
     process.wait()
     process.stdout.close()
+    shutil.rmtree(folder)
 
 
 def refusal(column: int, under: str, source: str, message: str, hint: str) -> str:
