@@ -32,7 +32,11 @@ def test_a_secret_of_a_step_that_nobody_has_run_yet(project):
     lines = ("run echo slow > /slow", "run(secret=token) wc -c < /run/secrets/token > /size")
     done = project.build(*lines)
     assert (done.code, done.ran) == (2, [])
-    assert "web.env:3: the step needs the secret 'token'" in done.err
+    assert done.err == (
+        "error: the step needs the secret 'token'\n  --> web.env:3:5\n   |\n"
+        " 3 | run(secret=token) wc -c < /run/secrets/token > /size\n   |     ^^^^^^^^^^^^ "
+        "give it with: --secret token=FILE, or in the environment: token=... envbuild build --secret token\n"
+    )
     project.write("token", "abc")
     assert project.build(options=("--secret", "token=token")).code == 0
     # What is cached needs it no more, also where an earlier step runs again.
