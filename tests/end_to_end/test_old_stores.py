@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -70,7 +71,8 @@ def test_commands_print_what_they_did(old, command):
 
 
 def _number_as_builds_do(image: dict) -> None:
-    """Since then what a stage starts from is a step, too, as in a build's events."""
+    """Since then what a stage starts from is a step, too, as in a build's events, and the kind of a step is the word of
+    its statement."""
     number = 0
     for stage in image["stages"]:
         number += 1
@@ -79,6 +81,7 @@ def _number_as_builds_do(image: dict) -> None:
             if step["stage"] == stage["stage"]:
                 number += 1
                 step["number"] = number
+                step["kind"] = re.match("[a-z]+", step["text"])[0]
 
 
 def test_a_lock_is_renewed_and_only_times_differ(old):
