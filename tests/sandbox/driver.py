@@ -12,6 +12,8 @@ import json
 import os
 import sys
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from envbuild.errors import EnvbuildError
@@ -47,9 +49,14 @@ def main() -> int:
 
 
 def _files_of_server() -> int:
-    (helper,) = _children(os.getpid())
-    (server,) = _children(helper)
-    return len(os.listdir(f"/proc/{server}/fd"))
+    # What ends meanwhile, such as the thread that read a step's output, is listed and gone, or hides another one.
+    for _ in range(1000):
+        with suppress(FileNotFoundError, ProcessLookupError, ValueError):
+            (helper,) = _children(os.getpid())
+            (server,) = _children(helper)
+            return len(os.listdir(f"/proc/{server}/fd"))
+        time.sleep(0.01)
+    raise AssertionError("there is no step server, or more than one")
 
 
 def _children(pid: int) -> list[int]:
