@@ -95,8 +95,12 @@ class AgentRelay:
             for end in self._sockets:
                 _shut(end)
         self._places.release()  # the thread that accepts may wait for it
-        while self._threads:
-            next(iter(self._threads)).join()
+        while threads := self._left():
+            threads[0].join()
+
+    def _left(self) -> list[threading.Thread]:
+        with self._lock:
+            return list(self._threads)
 
     def _begin(self, work: Callable[[socket], None], end: socket) -> None:
         """Have a thread work on a socket, which it closes in the end."""
@@ -112,9 +116,9 @@ class AgentRelay:
                     self._threads.discard(thread)
 
         thread = threading.Thread(target=run, name="ssh agent", daemon=True)
-        with self._lock:
+        with self._lock:  # whoever ends the relay meanwhile may join only what was started
             self._threads.add(thread)
-        thread.start()
+            thread.start()
 
     def _while_open(self, end: socket, work: Callable[[socket], None]) -> None:
         """Work on a socket; whoever waits for something on it is woken when all is over."""
