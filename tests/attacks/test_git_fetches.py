@@ -185,7 +185,7 @@ def test_the_users_settings_open_repositories_and_run_nothing_else(server, tmp_p
         fetch = !touch {tmp_path}/ran
     """)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("GIT_SSH_COMMAND", f"touch {tmp_path}/ran")
+    monkeypatch.setenv("GIT_ASKPASS", str(hook))
     monkeypatch.setenv("GIT_DIR", str(app))
     bring(url_of(server, "app"), first, str(tmp_path / "brought"), ENOUGH)
     assert git(tmp_path / "brought", "rev-list", "--all", "--count", "--stdin", given=first.encode()) == "1"
