@@ -1,29 +1,29 @@
-"""A pom as data: the pom above it, and the poms whose versions it imports. Nothing else of it is looked at.
+"""A pom as data: the pom above it, the poms whose versions it imports, what it needs, and where it has moved to.
 
-What Maven works out with properties is worked out here the same way (Maven's documentation, "Maven Model Builder"):
-the values of a pom stand before those of the poms above it. Profiles are left alone, since which of them hold depends
-on the machine.
+Nothing else of it is looked at. What Maven works out with properties is worked out here the same way (Maven's
+documentation, "Maven Model Builder"): the values of a pom stand before those of the poms above it. Profiles are left
+alone, since which of them hold depends on the machine.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from envbuild.errors import WorkFailed, fields
 from envbuild.lockfile.checked_name import UnsafeName
-from envbuild.packages.maven_names import POM, Coordinates
+from envbuild.packages.maven_names import JAR, POM, Coordinates
 from envbuild.packages.plain_xml import Element, root_of
 
-MAX_PARENTS = 50
-MAX_IMPORTS = 1_000
-MAX_PROPERTIES = 10_000
+MAX_ITEMS = 20_000
+"""Properties, and dependencies of each kind, in one pom: the longest lists of versions have 3,000."""
 MAX_VALUE = 1_000
-"""Characters of a property's value, also when what it refers to stands in it."""
-MAX_REFERENCES = 100
-"""References that one value may lead to: `${a}` of `${b}${b}`, of `${c}${c}`, and so on, is a bomb."""
-_REFERENCE = re.compile(r"\$\{([^${}]{1,200})\}")
+"""Characters of a property's value."""
+_NEEDED = ("", "compile", "runtime")
+"""Scopes in which what an artifact needs is needed by who needs the artifact."""
+
+Texts = tuple[str, str, str]
+"""Group, name and version as a pom has them: with references to properties, "" for what it leaves out."""
 
 
 @fields
@@ -39,13 +39,16 @@ class BadPom(WorkFailed):
 
 @dataclass(frozen=True, slots=True)
 class Pom:
-    """What counts of a pom: its coordinates, those of the pom above it, its properties, and what it imports, as texts
-    (group, artifact, version) with references in them."""
+    """What counts of a pom: its coordinates, those of the pom above it, its properties, what it imports, the versions
+    that it manages, what it needs when it is used, and what it has become, None if it is still itself."""
 
     meant: Coordinates
     parent: Coordinates | None
     properties: Mapping[str, str]
-    imports: tuple[tuple[str, str, str], ...]
+    imports: tuple[Texts, ...]
+    managed: tuple[Texts, ...]
+    needs: tuple[Texts, ...]
+    relocation: Texts | None
 
 
 def pom_of(content: bytes, meant: Coordinates) -> Pom:
@@ -55,67 +58,41 @@ def pom_of(content: bytes, meant: Coordinates) -> Pom:
         raise BadPom(meant.name, f"it is a '{root.name[:40]}', not a pom")
     properties = root.child("properties")
     given = properties.children if properties is not None else []
-    managed = [item for item in root.all("dependencyManagement", "dependencies", "dependency") if _is_import(item)]
-    if len(given) > MAX_PROPERTIES or len(managed) > MAX_IMPORTS:
-        raise BadPom(meant.name, f"it has more than {MAX_PROPERTIES:,} properties, or {MAX_IMPORTS:,} imports")
-    values = {item.name: item.text.strip() for item in given if len(item.text) <= MAX_VALUE}
-    imports = tuple((item.text_of("groupId"), item.text_of("artifactId"), item.text_of("version")) for item in managed)
-    return Pom(meant, _parent_of(root, meant), values, imports)
+    managed = list(root.all("dependencyManagement", "dependencies", "dependency"))
+    needed = list(root.all("dependencies", "dependency"))
+    if max(len(given), len(managed), len(needed)) > MAX_ITEMS:
+        raise BadPom(meant.name, f"it has more than {MAX_ITEMS:,} properties or dependencies")
+    relocation = root.child("distributionManagement", "relocation")
+    return Pom(
+        meant,
+        _parent_of(root, meant),
+        {item.name: item.text.strip() for item in given if len(item.text) <= MAX_VALUE},
+        tuple(_texts(item) for item in managed if _is_import(item)),
+        tuple(_texts(item) for item in managed if item.text_of("type") in ("", JAR) and not _is_import(item)),
+        tuple(_texts(item) for item in needed if _is_passed_on(item)),
+        _texts(relocation) if relocation is not None else None,
+    )
+
+
+def _texts(item: Element) -> Texts:
+    return item.text_of("groupId"), item.text_of("artifactId"), item.text_of("version")
 
 
 def _is_import(item: Element) -> bool:
     return item.text_of("scope") == "import" and item.text_of("type") == POM
 
 
+def _is_passed_on(item: Element) -> bool:
+    return item.text_of("scope") in _NEEDED and item.text_of("optional") != "true" and not item.text_of("classifier")
+
+
 def _parent_of(root: Element, meant: Coordinates) -> Coordinates | None:
     parent = root.child("parent")
     if parent is None:
         return None
-    group, artifact, version = (parent.text_of(name) for name in ("groupId", "artifactId", "version"))
+    group, artifact, version = _texts(parent)
     try:
         return Coordinates.of(group, artifact, version, POM)
     except UnsafeName:
         shown = f"{group}:{artifact}:{version}"[:100]
         raise BadPom(meant.name, f"the pom above it is '{shown}', which says no group, name and version") from None
-
-
-def imports_of(lineage: Sequence[Pom]) -> list[Coordinates]:
-    """Return the poms that a pom imports, itself or by those above it: `lineage` is the pom, the one above it, and so
-    on. What it imports by a version that only a profile or nothing sets is left out."""
-    properties: dict[str, str] = {}
-    for pom in reversed(lineage):
-        properties |= pom.properties
-    own = lineage[0]
-    for prefix in ("project.", "pom.", ""):
-        properties |= _own_values(prefix, own.meant)
-        if own.parent is not None:
-            properties |= _own_values(f"{prefix}parent.", own.parent)
-    chosen: dict[tuple[str, str], Coordinates] = {}
-    for pom in lineage:
-        for texts in pom.imports:
-            group, artifact, version = (_filled_in(text, properties) for text in texts)
-            try:
-                meant = Coordinates.of(group, artifact, version, POM)
-            except UnsafeName:
-                continue
-            # What a pom says itself stands before what those above it say.
-            chosen.setdefault((group, artifact), meant)
-    return list(chosen.values())
-
-
-def _own_values(prefix: str, meant: Coordinates) -> dict[str, str]:
-    return {
-        f"{prefix}groupId": meant.group,
-        f"{prefix}artifactId": meant.artifact,
-        f"{prefix}version": meant.version,
-    }
-
-
-def _filled_in(text: str, properties: Mapping[str, str]) -> str:
-    """Return a text with the values of what it refers to; what refers to nothing stays as it is."""
-    for _ in range(MAX_REFERENCES):
-        match = _REFERENCE.search(text)
-        if match is None or match[1] not in properties or len(text) > MAX_VALUE:
-            break
-        text = text[: match.start()] + properties[match[1]] + text[match.end() :]
-    return text

@@ -44,10 +44,11 @@ class MavenServers(LockedServers):
         for origin in sorted(lock.origins):
             self._address_of(RepositoryOrigin(origin))  # it raises NoMavenRepository here, and not in eight threads
         fetched = _Poms(self, lock)
-        Poms(fetched.fetch).follow(lock.read)
+        poms = Poms(fetched.fetch)
+        poms.follow(lock.read, {meant.pom for meant in lock.files})
         packages = {meant.name: _package(meant, locked.hash, locked.origin) for meant, locked in lock.files.items()}
-        for package in fetched.packages:
-            packages.setdefault(package.name, package)
+        for meant in poms.kept.keys() & fetched.packages.keys():
+            packages.setdefault(meant.name, fetched.packages[meant])
         return [(package, "") for _, package in sorted(packages.items())]
 
     def find(self, action: InstallPackages, contents: Contents, package: Package) -> tuple[list[Address], list[str]]:
@@ -80,7 +81,7 @@ class _Poms:
     def __init__(self, servers: MavenServers, lock: MavenLock) -> None:
         self._servers = servers
         self._lock = lock
-        self.packages: list[Package] = []
+        self.packages: dict[Coordinates, Package] = {}
 
     def fetch(self, wanted: Sequence[tuple[Coordinates, RepositoryOrigin]]) -> Mapping[Coordinates, Pom]:
         """Return the poms of those that there are. Raises Unresolved, WrongHash, BadPom and BadDocument."""
@@ -89,8 +90,7 @@ class _Poms:
         poms = {}
         for (meant, _), answer in zip(wanted, answers, strict=True):
             if answer is not None:
-                package, poms[meant] = answer
-                self.packages.append(package)
+                self.packages[meant], poms[meant] = answer
         return poms
 
     def _first(self, wanted: tuple[Coordinates, RepositoryOrigin]) -> tuple[Package, Pom] | None:
