@@ -18,7 +18,7 @@ umask 022
 mkdir -p "$INTO"
 cd "$INTO"
 while read -r file target; do
-    mkdir -p "${{target%/*}}"
+    [ -d "${{target%/*}}" ] || mkdir -p "${{target%/*}}"
     cat "{PACKAGES}/$file" > "$target"
 done < {_ORDER}
 """
