@@ -540,7 +540,7 @@ def test_debians_maven_builds_a_service_offline_from_a_lock(debian, server, tmp_
     )
     pom = (example / "pom.xml").read_text().replace("<version>debian</version>", "<version>2.10</version>")
     debian.write("app/pom.xml", pom.replace("</finalName>", f"</finalName><plugins>{listed}</plugins>"))
-    base = (DEBIAN, "discard /etc/ssl/certs/java/cacerts", TOOLS, "copy app -> /src/")
+    base = (DEBIAN, "discard /etc/ssl/certs/java/cacerts", TOOLS, "copy(contents) app -> /src")
     # Debian has no maven-lockfile: what Maven takes from Debian's repository into an empty one is what it would lock.
     mirror = "<mirror><id>mine</id><mirrorOf>*</mirrorOf><url>file:///usr/share/maven-repo</url></mirror>"
     debian.write("settings.xml", f"<settings><mirrors>{mirror}</mirrors></settings>")
@@ -565,7 +565,7 @@ def test_debians_maven_builds_a_service_offline_from_a_lock(debian, server, tmp_
         "service.env",
         *base[:-1],
         "maven(into=/root/.m2/repository) -r app",
-        "copy app -> /src/",
+        "copy(contents) app -> /src",
         f"run(timeout=10m) {maven} --offline package",
         f"run cp /root/.m2/repository/{own.path} /src/target/greeter.jar /srv",
         'start ["java", "-Xmx128m", "-cp", "/srv/*", "org.example.Greeter"]',
