@@ -37,7 +37,7 @@ def facts_of_config(config: Config, newest: int, source: str) -> Facts:
         start=read.program("Cmd"),
         stop=stop.upper().removeprefix("SIG"),
         health=_health(settings.get("Healthcheck"), source),
-        expose=tuple(sorted(port.removesuffix("/tcp") for port in read.names("ExposedPorts"))),
+        expose=tuple(sorted(port if "/" in port else f"{port}/tcp" for port in read.names("ExposedPorts"))),
         volumes=tuple(sorted(path for path in read.names("Volumes") if path.startswith("/"))),
         labels=tuple(sorted((name, str(text)) for name, text in read.table("Labels").items())),
     )

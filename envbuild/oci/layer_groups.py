@@ -62,7 +62,7 @@ def grouped(
         layers.append(whole(trees, base.after, base.text))
         limit -= 1
     change = _Change(trees, base.after if base is not None else None, tree)
-    names = units_of([path for path, _ in change.files])
+    names = units_of([path for path, _ in change.files]) if limit > 1 else {}
     unit_layers = _units(change, names, max(1, limit * 2 // 3))
     step_layers = _steps(trees, change, names, steps, max(1, limit - max(unit_layers.values(), default=0)))
     groups: dict[bytes, int] = {}
@@ -96,7 +96,8 @@ def by_steps(trees: Trees, base: Step | None, steps: Sequence[Step], tree: Diges
 
 def whole(trees: Trees, tree: Digest, title: str) -> Layer:
     """Return one layer with all of a tree."""
-    return Layer(title, ((ROOT_NAME, root_entry(trees, tree)), *walk(trees, tree)))
+    members = ((ROOT_NAME, root_entry(trees, tree)), *walk(trees, tree))
+    return Layer(title, tuple((path, _alone(entry)) for path, entry in members))
 
 
 class _Change:
@@ -213,12 +214,12 @@ def _layers(change: _Change, groups: Mapping[bytes, int], titles: Mapping[int, s
     for path, entry in change.folders.items():
         filled = parents.get(path, set()) if path != ROOT_NAME else set()
         if path in change.new and len(filled) == 1:
-            inside[next(iter(filled))].append((path, entry))
+            inside[next(iter(filled))].append((path, _alone(entry)))
             continue
         for number in filled - {last}:
-            inside[number].append((path, entry._replace(mtime=0)))
+            inside[number].append((path, _alone(entry)._replace(mtime=0)))
         if path in change.fresh or filled:
-            inside[last].append((path, entry))
+            inside[last].append((path, _alone(entry)))
     if ROOT_NAME not in change.fresh:
         inside[last] = [pair for pair in inside[last] if pair[0] != ROOT_NAME]
     return [
@@ -228,6 +229,11 @@ def _layers(change: _Change, groups: Mapping[bytes, int], titles: Mapping[int, s
         )
         for number in numbers
     ]
+
+
+def _alone(entry: Entry) -> Entry:
+    """Return a directory without what it holds, which is for other layers, too."""
+    return own(entry) if entry.kind == DIRECTORY else entry
 
 
 def _order(member: tuple[bytes, Entry | None]) -> list[bytes]:

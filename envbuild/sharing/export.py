@@ -34,11 +34,13 @@ from envbuild.sharing.layer_blobs import blob_of, write_layer
 from envbuild.store.blobs import Blob
 from envbuild.store.images import Image
 from envbuild.store.store import Store
-from envbuild.tree.entry import DIRECTORY, FILE, Entry
+from envbuild.text import json
+from envbuild.tree.entry import DIRECTORY, EMPTY_CONTENT, FILE, Entry
 
 Report = Callable[[str, int, int], None]
 MEDIA_TYPES = {ZSTD: LAYER_ZSTD, GZIP: LAYER_GZIP, PLAIN: LAYER}
 _CHUNK = 1 << 20
+_TIMELESS = {"seconds": 0.0, "output": EMPTY_CONTENT}
 
 
 @fields
@@ -81,7 +83,7 @@ def export(
         report("layers", number, len(layers))
         blobs.append(blob_of(store, layer, compression, threads))
     facts = facts_of(image)
-    origin = Origin(image.digest, image.tree, image.detail)
+    origin = Origin(image.digest, image.tree, _lasting(image))
     config = config_of(facts, origin, [blob.diff_id for blob in blobs], _history(store, image, layers))
     described = config_descriptor(config)
     manifest = manifest_of(described, [Descriptor(MEDIA_TYPES[compression], blob.digest, blob.size) for blob in blobs])
@@ -174,6 +176,24 @@ def _history(store: Store, image: Image, layers: list[Layer]) -> list[History]:
     if base is not None and base.text not in said:
         lines.append(History(base.text, empty=True))
     return [*lines, *(History(step.text, empty=True) for step in steps if step.text not in said)]
+
+
+def _lasting(image: Image) -> str:
+    """Return of the detail of an image's build what is the same in each: the recipe's steps, and not how long they
+    took, what they printed, and in which commit and checkout that was."""
+    known = image.known
+    stages = [
+        {
+            **stage,
+            "steps": [
+                {**{name: value for name, value in step.items() if name != "commit"}, **_TIMELESS}
+                for step in stage["steps"]
+            ],
+        }
+        for stage in known.get("stages", [])
+    ]
+    kept = {name: known[name] for name in ("recipe", "path", "parameters") if name in known}
+    return json.dumps({**kept, "stages": stages}, sort_keys=True, separators=(",", ":"))
 
 
 def _index_of(path: str) -> bytes | None:

@@ -11,7 +11,6 @@ from envbuild.oci.layer_groups import Layer
 from envbuild.oci.layer_tar import END, header_of, padding, whiteout_of
 from envbuild.store.blobs import Blob
 from envbuild.store.store import Store
-from envbuild.tree.diff import own
 from envbuild.tree.entry import FILE, Entry, encode, object_id
 
 FORMAT = 1
@@ -40,7 +39,7 @@ def key_of(layer: Layer, compression: str) -> str:
     """Return what decides about the bytes of a blob."""
     state = sha256(f"envbuild layer {FORMAT} {compression}\n".encode())
     for path, entry in layer.members:
-        state.update(path + b"\0" + (encode([own(entry) if entry.kind != FILE else entry]) if entry else b""))
+        state.update(path + b"\0" + (encode([entry]) if entry else b""))
     return state.hexdigest()
 
 
