@@ -7,12 +7,14 @@ exported, so that it is looked at before it is given out again: a file that some
 from __future__ import annotations
 
 import os
+import time
 
 from envbuild.record import Record
 from envbuild.store.step_cache import Memo
-from envbuild.store.work_area import WorkArea
 from envbuild.text import json
 
+KEPT = 14 * 86400
+"""Seconds that a blob is kept by garbage collection after its last use."""
 KIND = "layer"
 """Under which the database remembers which blob a layer is."""
 
@@ -31,10 +33,9 @@ class Blob(Record):
 class Blobs:
     """The blobs of one store."""
 
-    def __init__(self, path: str, memo: Memo, work: WorkArea) -> None:
-        self._path = path
+    def __init__(self, path: str, memo: Memo) -> None:
+        self.path = path
         self._memo = memo
-        self.work = work
 
     def get(self, key: str) -> Blob | None:
         """Return what a layer was made into, None if it has to be made."""
@@ -49,6 +50,7 @@ class Blobs:
             return None
         if (status.st_size, status.st_mtime_ns) != (size, changed):
             return None
+        os.utime(blob.path, ns=(time.time_ns(), changed))  # when it was used last
         return blob
 
     def adopt(self, key: str, temporary: str, digest: str, diff_id: str, archive_size: int) -> Blob:
@@ -56,11 +58,18 @@ class Blobs:
         os.chmod(temporary, 0o444)
         status = os.lstat(temporary)
         path = self._where(digest)
-        os.makedirs(self._path, mode=0o700, exist_ok=True)
+        os.makedirs(self.path, mode=0o700, exist_ok=True)
         os.replace(temporary, path)
         known = [digest, status.st_size, diff_id, archive_size, status.st_mtime_ns]
         self._memo.put(KIND, key, json.dumps(known).encode())
         return Blob(digest, status.st_size, diff_id, archive_size, path)
 
+    def unused_since(self, moment: float) -> list[str]:
+        """Return the paths of blobs that nobody used after a time in seconds since 1970."""
+        if not os.path.isdir(self.path):
+            return []
+        paths = [f"{self.path}/{name}" for name in sorted(os.listdir(self.path))]
+        return [path for path in paths if os.lstat(path).st_atime < moment]
+
     def _where(self, digest: str) -> str:
-        return f"{self._path}/{digest.removeprefix('sha256:')}"
+        return f"{self.path}/{digest.removeprefix('sha256:')}"

@@ -139,7 +139,7 @@ class Store:
         """The layers that were exported."""
         from envbuild.store.blobs import Blobs
 
-        return Blobs(f"{self.path}/blobs", self.memo, self.work)
+        return Blobs(f"{self.path}/blobs", self.memo)
 
     @property
     def packages_path(self) -> str:

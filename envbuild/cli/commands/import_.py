@@ -18,13 +18,13 @@ back with the digest that it had, and with its recipe and steps on record."""
 
 EXAMPLES = """\
 examples:
-  docker save web | gzip > web.tar.gz; envbuild import web.tar.gz
+  docker save web | envbuild import -
   skopeo copy docker://HOST/web:1.2 oci:layout; envbuild import layout web:1.2
   envbuild import all.tar --image db --platform linux/arm64"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE|DIR", help="an archive or a folder with images")
+    parser.add_argument("file", metavar="FILE|DIR", help="an archive or a folder with images, or - for standard input")
     parser.add_argument(
         "name", nargs="?", metavar="NAME", help="the image's name here, or NAME:TAG (default: as it is called there)"
     )
@@ -47,8 +47,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         if arguments.name is not None:
             to_set(store, arguments.name, ".")  # a name that can't be one is said before anything is read
         enter_for(store)
-        with store.work.file() as scratch, environment.progress_line() as line:
-            file = ImageFile(arguments.file, scratch)
+        with store.work.file() as scratch, store.work.file() as spooled, environment.progress_line() as line:
+            file = ImageFile(_spooled(spooled, environment) if arguments.file == "-" else arguments.file, scratch)
+            if arguments.file == "-":
+                file.shown = "standard input"
             image = choose(file.images(wanted["architecture"], wanted.get("variant", "")), arguments.image, file.shown)
             named = arguments.name
             if named is None:
@@ -74,6 +76,15 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     note = " (as it was exported)" if imported.same else ""
     environment.stdout.write(f"{shown} = {imported.image.digest}{note}\n")
     return 0
+
+
+def _spooled(path: str, environment: Environment) -> str:
+    """Put what comes in on standard input into a file, in which one can go to and fro."""
+    import shutil
+
+    with open(path, "xb") as file:
+        shutil.copyfileobj(environment.stdin.buffer, file)
+    return path
 
 
 def _platform(text: str) -> dict[str, str]:
