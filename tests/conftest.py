@@ -23,6 +23,7 @@ import yaml
 from hypothesis import settings
 
 from envbuild.linux.machine import architecture
+from tests import memory_folder
 from tests.forked import ENVBUILD, ForkServer, can_be_forked, started
 from tests.in_namespace import copy, own
 
@@ -59,6 +60,11 @@ def _mirror_works() -> str:
     from envbuild.debian.apt_sources import machine_sources, sources_for
 
     return "" if sources_for("bookworm", machine_sources()) else "apt has no Debian source"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ and not config.option.basetemp:
+        memory_folder.choose()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -139,6 +139,7 @@ KEYWORDS: dict[str, Keyword] = {
             **_OWNED,
             "unpack": OptionKind(FLAG),
             "submodules": OptionKind(FLAG),
+            "keep-git": OptionKind(FLAG),
         }
     ),
     "adduser": Keyword(block=True),

@@ -83,8 +83,8 @@ class LayeredTree:
                 below = None
             layer = layer.children.get(name) if layer is not None else None
             below = below.children.get(name) if below is not None else None
-        found = layer if layer is not None and layer.entry is not None else below
-        return found.entry if found is not None else None
+        node = layer if layer is not None and layer.entry is not None else below
+        return node.entry if node is not None else None
 
     def link(self, path: bytes, other: bytes) -> None:
         """Add another name of a file."""
