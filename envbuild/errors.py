@@ -13,6 +13,7 @@ EnvbuildError  exit 2
     NoGit  git.program
     NoGoProxy  packages.go_servers
     NoLauncher  sandbox.launcher
+    NoMavenRepository(reason)  packages.maven_settings
     NoMmdebstrap  bases.debian
     NoNetworkTool  instances.network.private
     NoRegistry  packages.npm_servers
@@ -169,6 +170,8 @@ EnvbuildError  exit 2
     BadCrate(crate, reason)  packages.cargo_tasks
     BadDocument(what, reason)  packages.documents
     BadGoSum(path, line, reason)  packages.go_sum
+    BadMavenLock(path, line, reason, hint)  packages.maven_lock
+    BadPom(name, reason)  packages.maven_pom
     BadProjectLock(path, line, reason, hint)  packages.node_locks.indented_text
     BadProxy(address)  build.step_network.machine
     BadSubmodule(url, path, reason)  git.submodules
