@@ -37,6 +37,7 @@ EnvbuildError  exit 2
     BadDotEnv(path, error)  compose.file.load
     BadFileReference(reference)  images.reference
     BadGroupName(name, error)  compose.file.load
+    BadImage(source, reason, mend)  oci.manifest
     BadLock(path, reason, hint)  lockfile.lock
     BadMoment(moment)  text.dates
     BadName(name, what)  images.reference
@@ -118,6 +119,7 @@ EnvbuildError  exit 2
     NoSuite(suite)  bases.debian
     NoWorkingDirectory(path)  instances.sandbox_request
     NotAFile(revision, path)  git.repository
+    NotALayout(path, reason)  sharing.export
     NotAnArchive(source)  build.inputs
     NotAsBuilt(reference, digest, path, revision, reason)  images.find
     NotBuiltHere(reference, digest, path, revision)  images.find
@@ -201,6 +203,7 @@ EnvbuildError  exit 2
     NotAnswering(name)  instances.control_client
     NotBuilt(path)  compose.images
     NotConnected(program, reason)  instances.network.private
+    NotInLayers(path, reason)  oci.layer_tar
     NotReproducible(findings)  build.sandbox_actions
     NotRunning(name)  instances.control_client
     NotToBeHad(package, reasons, locked)  packages.errors

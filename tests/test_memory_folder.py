@@ -6,6 +6,7 @@ import tempfile
 
 import pytest
 
+from envbuild.linux import syscalls
 from tests import memory_folder
 from tests.in_namespace import run_inside
 
@@ -31,6 +32,8 @@ def test_memory_has_to_hold_stores_as_a_disk_does(monkeypatch, tmp_path, without
     monkeypatch.setattr(memory_folder, "SHARED_MEMORY", tmp_path)
 
     def in_a_mount() -> None:
+        syscalls.unshare(syscalls.CLONE_NEWNS)
+        syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(tmp_path)], check=True)
         memory_folder.choose()
         assert tempfile.gettempdir() == (str(tmp_path) if fit else "/tmp")
