@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envbuild.errors import WorkFailed, fields
 from envbuild.lockfile.lock import Package
+from envbuild.packages.registry import plain_name
 
 
 @fields
@@ -33,8 +34,12 @@ class WrongHash(WorkFailed):
         return (
             f"{self.package.name} {self.package.version}: {self.where} is not the file that the lock names\n"
             f"  expected {self.package.hash}\n  got      {self.actual}",
-            "nothing of it was kept; if the new file is meant, renew its line in the lock with: envbuild update "
-            f"{self.package.name.rpartition('node_modules/')[2].partition(':')[0]}",
+            "nothing of it was kept; if the new file is meant, "
+            + (
+                "let its own tool write the project's lock anew"
+                if _is_of_projects_lock(self.package)
+                else f"renew its line in the lock with: envbuild update {plain_name(self.package.name)}"
+            ),
         )
 
 
@@ -49,12 +54,20 @@ class NotToBeHad(WorkFailed):
 
     def text(self) -> tuple[str, str]:
         tried = "".join(f"\n  {reason}" for reason in self.reasons)
-        renewed = f" {self.package.name.rpartition('node_modules/')[2].partition(':')[0]}" if self.locked else ""
+        message = f"{self.package.name} {self.package.version}: {self.package.origin} can't be fetched{tried}"
+        if _is_of_projects_lock(self.package):
+            return message, "check the network, and that the registry has what the project's lock names"
+        renewed = f" {plain_name(self.package.name)}" if self.locked else ""
         return (
-            f"{self.package.name} {self.package.version}: {self.package.origin} can't be fetched{tried}",
+            message,
             "check the network; an archive may have what the source dropped (ENVBUILD_DEBIAN_SNAPSHOT); if newer "
             f"versions will do: envbuild update RECIPE{renewed}",
         )
+
+
+def _is_of_projects_lock(package: Package) -> bool:
+    """Return whether a package is a crate, a module or an artifact: their names have their version."""
+    return f"@{package.version}" in package.name[1:]
 
 
 @fields

@@ -19,12 +19,14 @@ from envbuild.packages.locked_servers import LockedServers
 from envbuild.packages.manager import Contents, ManagerSettings, Resolution
 from envbuild.packages.maven_lock import MavenLock, lock_of
 from envbuild.packages.maven_names import CENTRAL, Coordinates, RepositoryOrigin
-from envbuild.packages.maven_pom import Pom, pom_of
+from envbuild.packages.maven_pom import BadPom, Pom, pom_of
 from envbuild.packages.maven_poms import Poms, repositories_of
 from envbuild.packages.maven_settings import MavenSettings
 from envbuild.packages.plain_xml import MAX_BYTES
 from envbuild.plan.step import InstallPackages
 
+MAX_TOTAL = 512 << 20
+"""Bytes of all poms of a project: those of a large one have 30 millions."""
 _MISSING = (404, 410)
 
 
@@ -82,6 +84,7 @@ class _Poms:
         self._servers = servers
         self._lock = lock
         self.packages: dict[Coordinates, Package] = {}
+        self._left = MAX_TOTAL
 
     def fetch(self, wanted: Sequence[tuple[Coordinates, RepositoryOrigin]]) -> Mapping[Coordinates, Pom]:
         """Return the poms of those that there are. Raises Unresolved, WrongHash, BadPom and BadDocument."""
@@ -104,6 +107,9 @@ class _Poms:
             except HTTPError as error:
                 raise Unresolved("maven", f"{address}: {cause(error)}", _HINT) from error
             if content is not None:
+                self._left -= len(content)
+                if self._left < 0:
+                    raise BadPom(meant.name, f"with it the poms have more than {MAX_TOTAL:,} bytes")
                 return self._checked(meant, origin, content, address), pom_of(content, meant)
             if status not in _MISSING:
                 raise Unresolved("maven", f"{address}: the server answers {status}", _HINT)
