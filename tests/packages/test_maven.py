@@ -24,7 +24,7 @@ from envbuild.packages.maven_servers import MavenServers
 from envbuild.packages.maven_settings import MavenSettings, NoMavenRepository
 from envbuild.packages.registry import plain_name
 from envbuild.plan.step import InstallPackages
-from tests.conftest import DEBIAN, installs_of, wait_for
+from tests.conftest import DEBIAN, installs_of, purls, wait_for
 from tests.packages.conftest import Server
 from tests.packages.maven_repository import MavenRepository, jars_of, lock_text, pom_text
 
@@ -200,6 +200,36 @@ def test_a_lock_of_ours_may_only_add_poms():
     ):
         with pytest.raises(UnsafeName):
             manager.check(own.replace(**changed))
+
+
+@pytest.mark.namespaces
+def test_what_a_stage_took_is_listed_of_the_image_that_it_was_compiled_for(project, server, tmp_path):
+    repository = MavenRepository(server)
+    repository.add("org.example", "own", "1.0", b"own")
+    linux = Coordinates.of("org.example", "own", "1.0", "zip", "linux")
+    repository.put(linux, b"zip")
+    base = project.folder.joinpath("busybox.tar").name
+    lock = lock_text([repository.node(OWN), repository.node(linux, type="zip")])
+    project.write("app/lockfile.json", lock)
+    lines = ("from tar:busybox.tar as build", "maven(into=/m2) -r app", "file /made", "    x")
+    done = project.build(*lines, f"from tar:{base}", "copy(from=build) /made -> /", HOME=home_of(repository, tmp_path))
+    assert done.code == 0, done.out + done.err
+    assert purls(project) == [
+        "pkg:maven/org.example/own@1.0",
+        "pkg:maven/org.example/own@1.0?classifier=linux&type=zip",
+    ]
+    listed = json.loads(project.command("packages", "web", "--kind", "maven", "--format", "json").out)
+    assert [(package["name"], package["stage"], package["path"]) for package in listed] == [
+        ("org.example:own", "build", ""), ("org.example:own", "build", ""),
+    ]  # fmt: skip
+    table = project.command("packages", "web").out.splitlines()
+    assert table[1].split() == ["maven", "org.example:own", "1.0", "stage", "build"]
+    # An image that stands on it was built with the same.
+    project.write("child.env", "from recipe:web.env", "file /more", "    x")
+    assert project.command("build", "child.env", HOME=str(tmp_path)).code == 0
+    assert purls(project, "child") == purls(project)
+    spdx = json.loads(project.command("sbom", "web", "--format", "spdx").out)
+    assert spdx["packages"][1]["sourceInfo"] == "taken by the stage build from the lock of a project"
 
 
 # Poms, as data.
