@@ -117,14 +117,18 @@ class ResolvedAnswers:
                 raise Stopped
             self._job.reporter.emit(StepProgress(event, done, total, "bytes"))
 
-        from envbuild.packages.errors import NotToBeHad
+        from envbuild.packages.errors import NotToBeHad, WrongHash
+        from envbuild.packages.lock_tools import renewal_of
 
+        contents = pending.inputs.contents
         try:
-            self._phases.fetch(action, pending.inputs.contents, pending.inputs.packages, progress)
+            self._phases.fetch(action, contents, pending.inputs.packages, progress)
         except NotToBeHad as error:
-            if self._job.graph.recipe_of(pending.stage).lock is None:
-                raise NotToBeHad(error.package, error.reasons, locked=False) from error
-            raise
+            locked = self._job.graph.recipe_of(pending.stage).lock is not None
+            raise NotToBeHad(error.package, error.reasons, locked, renewal_of(contents, error.package)) from error
+        except WrongHash as error:
+            renewal = renewal_of(contents, error.package)
+            raise WrongHash(error.package, error.actual, error.where, renewal) from error
 
     def install_task(self, action: InstallPackages, pending: PendingStep) -> Task:
         """Return what installs a step's packages, whose files are in the cache."""

@@ -211,6 +211,36 @@ def test_a_lock_of_uv_says_what_is_installed_and_its_edit_moves_the_pins(debian,
     assert "uv.lock: it has 0 packages that are alpha" in refused.out + refused.err
 
 
+def test_two_lock_files_keep_apart_where_their_files_come_from_and_who_renews_them(
+    debian, build, index, server, tmp_path
+):
+    for name in ("alpha", "beta"):  # each at an address that only its own lock file names
+        path = index.add(name, "1.0", files={"mark.py": "of = 'two lock files'\n"})
+        digest = hashlib.sha256(server.files[path]).hexdigest()
+        address = f"{server.address}/direct{path}"
+        server.files[f"/direct{path}"] = server.files[path]
+        index.remove(name, "1.0")
+        debian.write(
+            f"{name}/uv.lock",
+            'version = 1\nrequires-python = ">=3.8"\n[[package]]\nname = "shop"\nversion = "1"\n'
+            f'source = {{ virtual = "." }}\ndependencies = [{{ name = "{name}" }}]\n'
+            f'[[package]]\nname = "{name}"\nversion = "1.0"\nsource = {{ url = "{address}" }}\n'
+            f'wheels = [{{ url = "{address}", hash = "sha256:{digest}" }}]\n',
+        )
+    done = build("pip(into=/opt/a) -r alpha/uv.lock", "pip(into=/opt/b) -r beta/uv.lock")
+    assert done.code == 0, done.out
+    filled = debian.command("vendor", "web.env", "-o", "vendored", ENVBUILD_STORE=str(tmp_path / "none"))
+    assert "2 files" in filled.out, filled.out + filled.err
+    assert "2 fetched" in filled.out, filled.out + filled.err
+    (beta,) = installs_of(debian.folder / "web.env.lock")[1]["packages"]
+    (debian.store / "packages" / beta["hash"].replace(":", "-")).unlink()
+    del server.files["/direct/files/beta-1.0-py3-none-any.whl"]
+    failed = build(options=("--no-cache",))
+    assert failed.code == 1
+    assert "another version will do, renew beta/uv.lock with the tool that writes it: uv lock" in failed.out, failed.out
+    assert "envbuild update" not in failed.out
+
+
 PROJECT = """[build-system]
 requires = ["helper_of_builds"]
 build-backend = "backend"
