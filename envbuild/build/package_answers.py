@@ -14,6 +14,7 @@ from envbuild.build.package_lock import extended, pins
 from envbuild.build.package_question import Question, sight_of
 from envbuild.build.partial_lock import PartialLock
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress
+from envbuild.build.resolver_output import ResolverOutput
 from envbuild.build.sandbox_actions import Executor
 from envbuild.build.step_failure import Stopped, report_failure
 from envbuild.build.walk import PendingStep
@@ -96,12 +97,15 @@ class ResolvedAnswers:
         event = reporter.begin_step(at.stage, number, step)
         sink = reporter.sink(event)
         holds = not self._job.request.refresh
+        printed = ResolverOutput(sink)
         try:
             with self._slots:
-                resolved = self._phases.resolve(at, step, contents, pinned, self._renew, fewer, holds, sink)
+                resolved = self._phases.resolve(at, step, contents, pinned, self._renew, fewer, holds, printed.write)
+            printed.end(None)
         except EnvbuildError as error:
+            printed.end(error.message)
             if not self._stop.is_set():
-                report_failure(reporter.emit, event, at.stage, step.text, step.place, error, started)
+                report_failure(reporter.emit, event, at.stage, step.text, step.place, error, started, step)
             raise
         seconds = time.monotonic() - started
         number = len(resolved.packages)

@@ -283,6 +283,26 @@ def test_a_project_of_the_folder_is_built_and_an_edit_builds_it_alone(debian, bu
     assert "app: not a Python project" in refused.out + refused.err
 
 
+def test_a_project_that_needs_nothing_is_built_and_one_that_fails_is_marked(debian, build, index):
+    folder = HERE / "sourced-1.0"
+    own = "".join(line for line in (folder / "backend.py").read_text().splitlines(True) if line[:6] != "import")
+    debian.write("backend.py", *own.replace("helper_of_builds.VERSION", "'nothing'").splitlines())
+    shutil.copy(folder / "wheels_of_own.py", debian.folder)
+    plain = PROJECT.replace('"helper_of_builds"', "").replace('"alpha"', "").replace('"beta"', "")
+    debian.write("pyproject.toml", *plain.splitlines())
+    done = build("pip(into=/v) .", "run /v/bin/python3 -c 'import sourced; print(sourced.BUILT_WITH)'")
+    assert (done.code, "nothing\n" in done.printed) == (0, True), done.out
+    debian.write("wheels_of_own.py", "def make(folder, version): raise SystemExit('not today')")
+    failed = debian.command("build", "web.env", PIP_INDEX_URL=index.url, PIP_EXTRA_INDEX_URL="", PIP_FIND_LINKS="")
+    assert failed.code == 1
+    assert "--> web.env:2, in [1]" in failed.err
+    assert "2 | pip(into=/v) .\n  |              ^\n" in failed.err, failed.err
+    debian.write("web.env", READY[0], "pip(into=/v) no-such-thing")
+    failed = debian.command("build", "web.env", PIP_INDEX_URL=index.url, PIP_EXTRA_INDEX_URL="", PIP_FIND_LINKS="")
+    assert failed.err.count("No matching distribution found for no-such-thing") == 1, failed.err
+    assert "^^^^^^^^^^^^^" in failed.err
+
+
 def test_code_that_a_resolution_runs_reaches_the_index_and_nothing_of_this_machine(build, index, server):
     backend = (
         "import socket, urllib.request\n"
