@@ -18,6 +18,7 @@ from envbuild.packages.python_locks.pinned import (
 from envbuild.packages.python_locks.poetry_graph import MAIN, VERSIONS, packages_wanted
 from envbuild.packages.python_locks.uv_lock import chosen, not_a_file
 from envbuild.packages.python_names import normal_name
+from envbuild.packages.python_versions import BadSpecifier, compare
 
 _INDEXES = ("", "legacy")
 """Types of sources that are indexes."""
@@ -87,10 +88,19 @@ def _is_wanted(package: Table, groups: frozenset[str], extras: frozenset[str], t
     return False
 
 
+def _is_of(package: Table, table: Table) -> bool:
+    """Return whether a file is of a package's version: where files stand apart, those of all versions are together."""
+    try:
+        file = file_named(package, table.text("file"), "")
+        return compare(file.name.version, "==", package.version())
+    except BadSpecifier:
+        return False
+
+
 def _pinned(package: Table, apart: dict[str, list[Table]]) -> Pinned:
     source, name = package.table("source"), package.name()
     kind, url = source.text("type"), source.text("url")
-    tables = package.tables("files") or apart.get(name, [])
+    tables = package.tables("files") or [table for table in apart.get(name, []) if _is_of(package, table)]
     if kind == "url":
         if len(tables) != 1:
             raise package.wrong("comes from an address and has not one file")

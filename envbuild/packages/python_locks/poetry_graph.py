@@ -18,6 +18,7 @@ MAIN, DEV = "main", "dev"
 """The groups of the project's own dependencies, and of those that Poetry 1.0 and 1.1 know beside them."""
 MAX_FOLLOWED = 200_000
 _NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+)*")
+_COMPARISON = re.compile(r"(?:~=|[~^]|[<>=!]=?=?)?\s*[^\s,<>=!~^|]+")
 _ANEW = "make it anew with: poetry lock"
 
 
@@ -142,7 +143,9 @@ def _allows(version: str, constraint: str, table: Table) -> bool:
 
 def _plain(constraint: str) -> Iterator[str]:
     """Yield what a constraint says, in the form of Python packaging."""
-    for part in re.findall(r"(?:[~^]|[<>=!~]=?=?)?\s*[^\s,<>=!~^]+", constraint):
+    if _COMPARISON.sub("", constraint).strip(" ,\t"):
+        raise BadSpecifier(f"{constraint[:100]!r} is not a constraint of Poetry")
+    for part in _COMPARISON.findall(constraint):
         word = part.replace(" ", "")
         numbers = _NUMBERS.match(word.lstrip("^~"))
         if word in ("*", "==*"):
