@@ -125,9 +125,9 @@ class _Graph:
         packages = self._packages.get(name, [])
         fitting = packages
         if len(packages) > 1:
-            fitting = [one for one in packages if _allows(self._target.version, one.text("python-versions"), one)]
+            fitting = [same for same in packages if _allows(self._target.version, same.text("python-versions"), same)]
         if len(fitting) > 1:
-            fitting = [one for one in fitting if _allows(one.version(), edge.text("version"), edge)]
+            fitting = [same for same in fitting if _allows(same.version(), edge.text("version"), edge)]
         if len(fitting) != 1:
             raise self._lock.wrong(f"it has {len(fitting)} packages that are {name} {edge.text('version')}", _ANEW)
         return fitting[0]
