@@ -207,7 +207,7 @@ EnvbuildError  exit 2
     NotInLayers(path, reason)  oci.layer_tar
     NotReproducible(findings)  build.sandbox_actions
     NotRunning(name)  instances.control_client
-    NotToBeHad(package, reasons, locked)  packages.errors
+    NotToBeHad(package, reasons, locked, renewal)  packages.errors
     OtherArchive(name, version, reason)  packages.node_locks.yarn_archive
     OtherModule(name, reason)  packages.go_sum
     OwnersLost(base, locked)  build.bases
@@ -260,7 +260,7 @@ EnvbuildError  exit 2
     VolumeExists(name)  instances.volumes
     VolumeInUse(name, users)  instances.volume_users
     WrongDigest(url, expected, actual, source)  build.fetch
-    WrongHash(package, actual, where)  packages.errors
+    WrongHash(package, actual, where, renewal)  packages.errors
   ChildError(exit_code, reported, excerpt)  linux.forked
   Stopped  build.step_failure
   StoppedByOthers  git.network_program
