@@ -15,6 +15,7 @@ from envbuild.packages.connections import MAX_PARALLEL
 from envbuild.packages.credentials import Headers, headers_of
 from envbuild.packages.download import cause
 from envbuild.packages.errors import Unresolved, WrongHash
+from envbuild.packages.lock_tools import renewal_of
 from envbuild.packages.locked_servers import LockedServers
 from envbuild.packages.manager import Contents, ManagerSettings, Resolution
 from envbuild.packages.maven_lock import MavenLock, lock_of
@@ -45,7 +46,7 @@ class MavenServers(LockedServers):
         lock = lock_of(resolution.contents)
         for origin in sorted(lock.origins):
             self._address_of(RepositoryOrigin(origin))  # it raises NoMavenRepository here, and not in eight threads
-        fetched = _Poms(self, lock)
+        fetched = _Poms(self, lock, resolution.contents)
         poms = Poms(fetched.fetch)
         poms.follow(lock.read, {meant.pom for meant in lock.files})
         packages = {meant.name: _package(meant, locked.hash, locked.origin) for meant, locked in lock.files.items()}
@@ -80,7 +81,8 @@ class MavenServers(LockedServers):
 class _Poms:
     """The poms of one resolution, fetched from the repositories; `packages` are those that were fetched."""
 
-    def __init__(self, servers: MavenServers, lock: MavenLock) -> None:
+    def __init__(self, servers: MavenServers, lock: MavenLock, contents: Contents) -> None:
+        self._contents = contents
         self._servers = servers
         self._lock = lock
         self.packages: dict[Coordinates, Package] = {}
@@ -121,7 +123,8 @@ class _Poms:
         algorithm = digest.partition(":")[0]
         actual = f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
         if locked is not None and locked.hash != actual:
-            raise WrongHash(_package(meant, locked.hash, locked.origin), actual, address)
+            expected = _package(meant, locked.hash, locked.origin)
+            raise WrongHash(expected, actual, address, renewal_of(self._contents, expected))
         return _package(meant, actual, origin)
 
 

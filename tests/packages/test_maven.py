@@ -533,7 +533,8 @@ def test_artifacts_and_the_poms_that_maven_reads_are_laid_out_as_its_own_reposit
     )  # fmt: skip
     (failed,) = done.of("step-failed")
     assert failed["line"] == 2
-    assert "let its own tool write the project's lock anew" in failed["message"]
+    renewed = "app/lockfile.json with the tool that writes it: mvn io.github.chains-project:maven-lockfile:generate"
+    assert f"renew {renewed}" in failed["message"]
 
 
 @pytest.mark.namespaces
