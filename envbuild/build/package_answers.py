@@ -25,7 +25,7 @@ from envbuild.record import values
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.build.package_phases import Phases, Resolved
-    from envbuild.packages.manager import Contents, InParts, Task
+    from envbuild.packages.manager import Contents, InParts, Joined, Task
 
 
 class ResolvedAnswers:
@@ -133,6 +133,10 @@ class ResolvedAnswers:
     def parts_of(self, action: InstallPackages, pending: PendingStep) -> InParts | None:
         """Return the same installation in parts, None where it has none."""
         return self._phases.parts_of(action, pending.inputs.contents, pending.inputs.packages)
+
+    def joined_of(self, action: InstallPackages, pending: PendingStep) -> Joined | None:
+        """Return the same installation without a sandbox, None where it needs one."""
+        return self._phases.joined_of(action, pending.inputs.contents, pending.inputs.packages)
 
     @property
     def _phases(self) -> Phases:

@@ -15,7 +15,7 @@ from envbuild.packages.addresses import BadAddress, WebAddress, addresses_in, wi
 from envbuild.packages.cache import Address, Cache, Wanted
 from envbuild.packages.documents import BadDocument
 from envbuild.packages.errors import Unresolved
-from envbuild.packages.manager import Contents, InParts, ManagerSettings, Servers, Task, TaskResult, texts_of
+from envbuild.packages.manager import Contents, InParts, Joined, ManagerSettings, Servers, Task, TaskResult, texts_of
 from envbuild.packages.reach import Level
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import InstallPackages, Step
@@ -132,6 +132,10 @@ class Phases:
     def parts_of(self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> InParts | None:
         """Return the same installation in parts, None where it has none."""
         return manager_of(action.manager).parts_of(action, contents, self._with_paths(packages))
+
+    def joined_of(self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> Joined | None:
+        """Return the same installation without a sandbox, None where it needs one."""
+        return manager_of(action.manager).joined_of(action, contents, self._with_paths(packages))
 
     def _with_paths(self, packages: Sequence[Package]) -> list[tuple[Package, str]]:
         return [(package, self._cache.where(package)) for package in packages]

@@ -76,6 +76,9 @@ class CargoManager:
     def parts_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
         """Return nothing: crates are unpacked together."""
 
+    def joined_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
+        """Return nothing: the tree's own programs install."""
+
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return the registry that the user has set for cargo."""
         from envbuild.packages.cargo_servers import CargoServers  # only where something is fetched

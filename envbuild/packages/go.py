@@ -77,6 +77,9 @@ class GoManager:
     def parts_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
         """Return nothing: modules are unpacked together."""
 
+    def joined_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
+        """Return nothing: the tree's own programs install."""
+
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return the proxies that the user has set for Go's modules."""
         from envbuild.packages.go_servers import GoServers  # only where something is fetched

@@ -193,8 +193,25 @@ class PackageManager(Protocol):
     ) -> InParts | None:
         """Return the same installation in parts (parts.py), None where it has none."""
 
+    def joined_of(
+        self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]
+    ) -> Joined | None:
+        """Return the same installation without a sandbox, None where it needs one."""
+
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return where this machine gets the packages from."""
+
+
+class Joined(Protocol):
+    """An installation of one statement whose result follows from the packages' files alone: nothing has to run for it,
+    but perhaps for its end."""
+
+    def join(self, store: Store, tree: Digest, epoch: int) -> tuple[Digest, int, int] | None:
+        """Return the tree that it makes of `tree`, how many of its packages the store had unpacked, and how many there
+        are; None where only a sandbox tells."""
+
+    def finish(self) -> Task | None:
+        """Return what is left to do on that tree, None for nothing."""
 
 
 class InParts(Protocol):

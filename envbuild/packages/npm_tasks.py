@@ -9,18 +9,16 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable
 from importlib import resources
 
 from envbuild.linux.nofollow import Component
 from envbuild.lockfile.lock import Package
 from envbuild.packages.documents import BadDocument, Fields, fields_of, value_of
 from envbuild.packages.errors import NoManager, Unresolved
-from envbuild.packages.manager import BUILD, CHECK, FOLDER, OUT, PACKAGES, Contents, Task
-from envbuild.packages.node_locks import OTHER_LOCKS
-from envbuild.packages.node_locks.locked import project_of
+from envbuild.packages.manager import BUILD, FOLDER, OUT, PACKAGES, Contents, Task
 from envbuild.packages.node_metadata import fits, hash_of, origin_of
-from envbuild.packages.node_names import NodePath, NodePlace, NodeVersion
+from envbuild.packages.node_names import NodePath, NodeVersion
 from envbuild.packages.npm_settings import SETTINGS, registry_of
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
@@ -29,10 +27,6 @@ NEEDS_NPM, NO_NODE = 64, 66
 NPM_ARCHIVE = "npm.tgz"
 _NODE_ANSWER = "what node in the sandbox says of itself"
 _FILES = f"{FOLDER}/files"
-_ORDER = f"{FOLDER}/order.json"
-_SCRIPT = f"{FOLDER}/npm_install.js"
-_RUN_SCRIPTS = f"{FOLDER}/npm_scripts.js"
-_CHECK = f"{FOLDER}/npm_check.js"
 _INSTALLED = f"{FOLDER}/npm_installed.js"
 _RENEWED = f"{FOLDER}/renewed.json"
 _MODULES = "node_modules/"
@@ -47,7 +41,7 @@ _LOCK = "the lock that npm made in the sandbox"
 _MAX_REASON = 500
 _KIND = re.compile(r"\b(?:dev|optional|peer)\b")
 
-_FIND = f"""\
+FIND_NPM = f"""\
 set -eu
 export npm_config_cache=/tmp/npm-cache npm_config_update_notifier=false npm_config_audit=false npm_config_fund=false
 command -v node > /dev/null || exit {NO_NODE}
@@ -78,26 +72,6 @@ _ASK_NODE = f"""\
 node -p 'JSON.stringify([process.version, process.arch])' > {OUT}/node.json
 if [ "$SCRIPTS" = yes ]; then find_npm || exit {NEEDS_NPM}; fi
 """
-_INSTALL = f"""\
-mkdir -p "$INTO"
-node {_SCRIPT} {_ORDER}
-if [ -n "${{{CHECK}:-}}" ]; then node {_CHECK} {_ORDER} "${CHECK}"; fi
-if [ "$SCRIPTS" = yes ]; then
-    find_npm
-    cd "$INTO"
-    $npm rebuild --offline --foreground-scripts --loglevel=error
-    rm -rf node_modules/.package-lock.json node_modules/.cache
-fi
-"""
-# The packages of another manager's lock are installed as that has them or not at all: they need no check.
-_INSTALL_LOCKED = f"""\
-mkdir -p "$INTO"
-node {_SCRIPT} {_ORDER}
-if [ "$SCRIPTS" = yes ]; then
-    find_npm
-    node {_RUN_SCRIPTS} {_ORDER} $npm
-fi
-"""
 
 
 def resolve_task(
@@ -117,17 +91,17 @@ def resolve_task(
             script = resources.files("envbuild.packages.inside").joinpath("npm_installed.js").read_bytes()
             files += [(_INSTALLED, script), (_RENEWED, json.dumps(sorted(renewed)).encode())]
     packages = ((Component(NPM_ARCHIVE), npm[1]),) if npm else ()
-    environment = _environment(action)
+    environment = environment_of(action)
     registry = project_registry(contents, "")
     if registry:
         # The machine's own is a variable, which npm would obey rather than the project.
         environment = (*environment, ("npm_config_registry", registry))
-    return Task(("/bin/sh", "-c", _FIND + _RESOLVE, "sh", *action.wanted), environment, tuple(files), packages)
+    return Task(("/bin/sh", "-c", FIND_NPM + _RESOLVE, "sh", *action.wanted), environment, tuple(files), packages)
 
 
 def ask_node_task(action: InstallPackages) -> Task:
     """Return what asks the tree's Node for its version and architecture, and looks for npm if scripts need it."""
-    return Task(("/bin/sh", "-c", _FIND + _ASK_NODE), _environment(action))
+    return Task(("/bin/sh", "-c", FIND_NPM + _ASK_NODE), environment_of(action))
 
 
 def project_registry(contents: Contents, package: str) -> str:
@@ -249,46 +223,6 @@ def _is_omitted(item: Fields, omit: frozenset[str]) -> bool:
     )
 
 
-def install_task(action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> Task:
-    """Return what installs from files. `packages` are the locked ones with the paths of their files."""
-    install, mounted = [], []
-    for package, path in packages:
-        if package.origin.startswith(BUILD):
-            mounted.append((Component(NPM_ARCHIVE), path))
-            continue
-        name = Component(f"{package.hash.partition(':')[2][:40]}.tgz")
-        mounted.append((name, path))
-        install.append({"path": NodePlace(package.name), "version": package.version, "file": f"{PACKAGES}/{name}"})
-    order: dict[str, object] = {
-        "into": action.option("into"),
-        # An outer package before those that lie in it.
-        "install": sorted(install, key=lambda item: (item["path"].count(_MODULES), item["path"])),
-        "files": {
-            path.rpartition("/")[2]: content.decode("utf-8", "surrogateescape")
-            for path, content in contents
-            if path.rpartition("/")[2] != SETTINGS
-        },
-        "wanted": [_name_and_range(word) for word in action.wanted],
-    }
-    script = _INSTALL
-    if action.option("manager") in OTHER_LOCKS:
-        project, locked = project_of(action, contents), []
-        for package, path in packages:
-            if not package.origin.startswith(BUILD):
-                project.check_archive(package, path)
-                locked.append(package)
-        order["links"], order["scripts"] = project.links(locked), project.in_order(locked)
-        script = _INSTALL_LOCKED
-    inside = resources.files("envbuild.packages.inside")
-    files = (
-        (_ORDER, json.dumps(order).encode("utf-8", "surrogateescape")),
-        (_SCRIPT, inside.joinpath("npm_install.js").read_bytes()),
-        (_RUN_SCRIPTS, inside.joinpath("npm_scripts.js").read_bytes()),
-        (_CHECK, inside.joinpath("npm_check.js").read_bytes()),
-    )
-    return Task(("/bin/sh", "-c", _FIND + script), _environment(action), files, tuple(dict.fromkeys(mounted)))
-
-
 def package_of(name: str, metadata: Fields) -> Package:
     """Return a version of a package as the registry describes it. Raises BadName and BadDocument."""
     dist, version = metadata.fields("dist"), NodeVersion(metadata.text("version"))
@@ -337,11 +271,6 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple([*parts, 0, 0, 0][:3])
 
 
-def _name_and_range(word: str) -> tuple[str, str]:
-    name, _, wanted = word[1:].partition("@")
-    return word[0] + name, wanted
-
-
 def _old_lock(pins: Iterable[Package]) -> dict[str, object]:
     """Return a lock in the form of npm 6: it says which version lies where, and npm asks for the rest."""
     root: dict[str, object] = {}
@@ -360,6 +289,7 @@ def _old_lock(pins: Iterable[Package]) -> dict[str, object]:
     return {"lockfileVersion": 1, "requires": True, "dependencies": root}
 
 
-def _environment(action: InstallPackages) -> Pairs:
+def environment_of(action: InstallPackages) -> Pairs:
+    """Return the variables of a task of npm's."""
     own = (("INTO", action.option("into") or ""), ("SCRIPTS", "yes" if runs_scripts(action) else "no"))
     return (*action.environment, *own, ("npm_config_loglevel", "error"))
