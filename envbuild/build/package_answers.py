@@ -10,7 +10,7 @@ from envbuild.build.events import StepProgress
 from envbuild.build.file_sources import FileSources
 from envbuild.build.job import BuildJob
 from envbuild.build.locked_answers import LockedAnswers
-from envbuild.build.package_lock import extended, pins
+from envbuild.build.package_lock import before, extended, pins
 from envbuild.build.package_question import Question, sight_of
 from envbuild.build.partial_lock import PartialLock
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress
@@ -94,11 +94,12 @@ class ResolvedAnswers:
         assert isinstance(action, InstallPackages)
         started = time.monotonic()
         event = reporter.begin_step(at.stage, number, step)
+        meant = before(at, number, action.manager)
         sink = reporter.sink(event)
         holds = not self._job.request.refresh
         try:
             with self._slots:
-                resolved = self._phases.resolve(at, step, contents, pinned, self._renew, fewer, holds, sink)
+                resolved = self._phases.resolve(at, step, contents, pinned, self._renew, fewer, meant, holds, sink)
         except EnvbuildError as error:
             if not self._stop.is_set():
                 report_failure(reporter.emit, event, at.stage, step.text, step.place, error, started)

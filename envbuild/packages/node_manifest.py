@@ -15,6 +15,8 @@ _BOM = "\ufeff"
 
 def manifest_of(content: bytes) -> dict[str, object]:
     """Return what a package.json says, nothing for one that says no object. Raises Odd for what is no JSON."""
+    if not content:
+        return {}  # there is none
     if len(content) > MAX_MANIFEST:
         raise Odd
     try:
@@ -49,11 +51,11 @@ def programs_of(manifest: dict[str, object], names_in: Callable[[str], list[str]
 
 
 def _name_of(name: str) -> str:
-    """Return what a program is called in .bin, "" for one that gets no link."""
+    """Return what a program is called in .bin."""
     plain = basename(name.rstrip("/"))
-    if not plain.isprintable() or len(plain.encode()) > MAX_NAME:
+    if plain in ("", ".", "..") or not plain.isprintable() or len(plain.encode()) > MAX_NAME:
         raise Odd
-    return "" if plain in ("", ".", "..") else plain
+    return plain
 
 
 def _plain_path(path: object) -> str:

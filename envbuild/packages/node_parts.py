@@ -78,14 +78,33 @@ class NodeParts:
                 self._store.steps.put_parts(records)
         return parts
 
-    def manifest(self, part: Part) -> bytes:
-        """Return the package.json of a part, b"" if it has none. Raises Odd and StoreDamaged."""
-        entry = child(self._store.trees, part.files, MANIFEST)
+    def read(self, directory: Digest, name: bytes) -> bytes:
+        """Return a document in a directory of a part, b"" if it is not there. Raises Odd and StoreDamaged."""
+        entry = child(self._store.trees, directory, name)
         if entry is None:
             return b""
         if entry.kind != FILE or entry.size > MAX_MANIFEST:
             raise Odd
         return self._store.objects.read(entry)
+
+    def has(self, directory: Digest, name: bytes) -> bool:
+        """Return whether a directory of a part has something of this name."""
+        return child(self._store.trees, directory, name) is not None
+
+    def modules_in(self, directory: Digest) -> list[tuple[str, Digest]]:
+        """Return the names and directories of the packages that a package brings along in its own node_modules."""
+        trees, modules = self._store.trees, []
+        for entry in self._folders(child(trees, directory, b"node_modules")):
+            name = entry.name.decode()
+            if name.startswith("@"):
+                modules += [(f"{name}/{inner.name.decode()}", inner.digest) for inner in self._folders(entry)]
+            elif not name.startswith("."):
+                modules.append((name, entry.digest))
+        return modules
+
+    def _folders(self, above: Entry | None) -> list[Entry]:
+        entries = self._store.trees.load(above.digest) if above is not None and above.kind == DIRECTORY else ()
+        return [entry for entry in entries if entry.kind == DIRECTORY]
 
     def _key(self, digest: str) -> str:
         return sha256_of(json.dumps([FORMAT, digest, self._epoch]).encode())
@@ -115,8 +134,7 @@ class _Package:
             if not isinstance(held, Entry):
                 raise Odd
             self._make_program(path.encode().split(b"/"), held)
-            if name:
-                programs[name.encode()] = path.encode()
+            programs[name.encode()] = path.encode()
         links = [Entry(name, LINK, 0o777, 0, 0, self._time, target=target) for name, target in programs.items()]
         return Part(self._saved(self._root), self._trees.save(links))
 

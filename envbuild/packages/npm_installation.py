@@ -18,7 +18,7 @@ from envbuild.packages.node_modules import NodeProject, install
 from envbuild.packages.node_names import NodePlace
 from envbuild.packages.npm_archive import Odd
 from envbuild.packages.npm_settings import SETTINGS
-from envbuild.packages.npm_tasks import FIND_NPM, NPM_ARCHIVE, environment_of, runs_scripts
+from envbuild.packages.npm_tasks import FIND_NPM, NPM_ARCHIVE, environment_of, name_and_range, runs_scripts
 from envbuild.plan.step import InstallPackages
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -127,12 +127,6 @@ def _task(
         (_CHECK, inside.joinpath("npm_check.js").read_bytes()),
     )
     return Task(("/bin/sh", "-c", FIND_NPM + script), environment_of(action), files, tuple(dict.fromkeys(mounted)))
-
-
-def name_and_range(word: str) -> tuple[str, str]:
-    """Return the name and the range that a word asks for, "" for no range."""
-    name, _, wanted = word[1:].partition("@")
-    return word[0] + name, wanted
 
 
 def _project_files(contents: Contents) -> Contents:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Collection, Iterable
 from importlib import resources
 
 from envbuild.linux.nofollow import Component
@@ -19,16 +19,20 @@ from envbuild.packages.errors import NoManager, Unresolved
 from envbuild.packages.manager import BUILD, FOLDER, OUT, PACKAGES, Contents, Task
 from envbuild.packages.node_metadata import fits, hash_of, origin_of
 from envbuild.packages.node_names import NodePath, NodeVersion
+from envbuild.packages.npm import LOCK_NAMES
+from envbuild.packages.npm_kept import place_of
 from envbuild.packages.npm_settings import SETTINGS, registry_of
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
 
-NEEDS_NPM, NO_NODE = 64, 66
+NEEDS_NPM, NO_NODE, HAS_OTHERS = 64, 66, 67
 NPM_ARCHIVE = "npm.tgz"
 _NODE_ANSWER = "what node in the sandbox says of itself"
 _FILES = f"{FOLDER}/files"
 _INSTALLED = f"{FOLDER}/npm_installed.js"
 _RENEWED = f"{FOLDER}/renewed.json"
+_KEPT = f"{FOLDER}/npm_kept.js"
+_QUESTION = f"{FOLDER}/question.json"
 _MODULES = "node_modules/"
 _NOT_FOUND = re.compile(r"No matching version found for ((?:@[^@\s/]+/)?[^@\s/]+)@")
 _APART = re.compile(
@@ -37,6 +41,8 @@ _APART = re.compile(
     re.MULTILINE,
 )
 """What npm_check.js says."""
+_WORD = re.compile(r"(?:@[\w~.-]+/)?[\w~.-]+(?:@(?:npm:(?:@[\w~.-]+/)?[\w~.-]+(?:@[^/:@]*)?|[^/:@]*))?")
+"""What a package.json may name as well."""
 _LOCK = "the lock that npm made in the sandbox"
 _MAX_REASON = 500
 _KIND = re.compile(r"\b(?:dev|optional|peer)\b")
@@ -62,6 +68,7 @@ mkdir -p /tmp/project
 cd /tmp/project
 if [ -e "$INTO/package.json" ]; then cp "$INTO/package.json" .; else echo '{{"private":true}}' > package.json; fi
 for file in {_FILES}/*.json {_FILES}/{SETTINGS}; do if [ -e "$file" ]; then cp "$file" .; fi; done
+node {_KEPT} "$INTO" package-lock.json {_QUESTION}
 if [ -e {_INSTALLED} ]; then node {_INSTALLED} "$INTO" package-lock.json {_RENEWED}; fi
 $npm config get omit include production only > {OUT}/omit || : > {OUT}/omit
 $npm install --package-lock-only --ignore-scripts --loglevel=error -- "$@"
@@ -80,23 +87,50 @@ def resolve_task(
     pins: Iterable[Package],
     npm: tuple[Package, str] | None,
     renewed: Collection[str] | None = None,
+    stays: Collection[str] = (),
 ) -> Task:
     """Return what asks npm in the tree. `contents` are the project's files, `pins` what stays as it is if it can, `npm`
     npm itself with its path, for trees that have none. What the tree has stays too, but for packages that are
-    `renewed`, unless that is None."""
+    `renewed`, unless that is None. Of the words of the statement those that `stays` has are no reason to renew what is
+    locked."""
     files = [(f"{_FILES}/{path.rpartition('/')[2]}", content) for path, content in contents]
-    if not any(name.endswith(("package-lock.json", "npm-shrinkwrap.json")) for name, _ in files):
+    if not any(name.endswith(LOCK_NAMES) for name, _ in files):
         files.append((f"{_FILES}/package-lock.json", json.dumps(_old_lock(pins)).encode()))
         if renewed is not None:
-            script = resources.files("envbuild.packages.inside").joinpath("npm_installed.js").read_bytes()
-            files += [(_INSTALLED, script), (_RENEWED, json.dumps(sorted(renewed)).encode())]
+            files += [(_INSTALLED, _inside("npm_installed.js")), (_RENEWED, json.dumps(sorted(renewed)).encode())]
+    files += [(_KEPT, _inside("npm_kept.js")), (_QUESTION, _question(action, stays))]
     packages = ((Component(NPM_ARCHIVE), npm[1]),) if npm else ()
     environment = environment_of(action)
     registry = project_registry(contents, "")
     if registry:
         # The machine's own is a variable, which npm would obey rather than the project.
         environment = (*environment, ("npm_config_registry", registry))
-    return Task(("/bin/sh", "-c", FIND_NPM + _RESOLVE, "sh", *action.wanted), environment, tuple(files), packages)
+    words = [word for word in action.wanted if word not in stays]
+    return Task(("/bin/sh", "-c", FIND_NPM + _RESOLVE, "sh", *words), environment, tuple(files), packages)
+
+
+def add_task(
+    action: InstallPackages,
+    contents: Contents,
+    kept: bytes,
+    npm: tuple[Package, str] | None,
+    stays: Collection[str],
+) -> Task:
+    """Return what asks npm in the tree for what is to be added to what the lock `kept` has; the rest as for
+    `resolve_task`. It ends with HAS_OTHERS if the tree has packages that this lock does not name."""
+    task = resolve_task(action, contents, (), npm, None, stays)
+    own = {f"{_FILES}/package-lock.json": kept, _QUESTION: _question(action, stays, all_kept=True)}
+    return task.replace(files=tuple({**dict(task.files), **own}.items()))
+
+
+def _question(action: InstallPackages, stays: Collection[str], *, all_kept: bool = False) -> bytes:
+    words = [name_and_range(word) for word in action.wanted if word in stays]
+    return json.dumps({"words": words, "all": all_kept}).encode()
+
+
+def plain_words(words: Iterable[str]) -> frozenset[str]:
+    """Return those words that name packages of a registry, as a package.json may name them, too."""
+    return frozenset(word for word in words if _WORD.fullmatch(word))
 
 
 def ask_node_task(action: InstallPackages) -> Task:
@@ -145,22 +179,11 @@ def reasons(text: bytes, held: Iterable[Package]) -> dict[str, str]:
         by = f"{path.rpartition(_MODULES)[2]} {version}"
         dependencies = item.any("dependencies")
         for name, wanted in dependencies.items() if isinstance(dependencies, dict) else ():
-            place = _resolved(items, path, str(name))
+            place = place_of(items, path, str(name))
             if place is not None:
                 is_held = (path.removeprefix(_MODULES), version) in stayed
                 needs[place].append((is_held, f"{by} needs it ({wanted})"[:_MAX_REASON]))
     return {path.removeprefix(_MODULES): min(causes)[1] if causes else "" for path, causes in needs.items()}
-
-
-def _resolved(items: Container[str], path: str, name: str) -> str | None:
-    """Return where Node finds a package that one at `path` depends on: in its own folder, or in one above."""
-    while True:
-        place = f"{path}/{_MODULES}{name}" if path else f"{_MODULES}{name}"
-        if place in items:
-            return place
-        if not path:
-            return None
-        path = path.rpartition(f"/{_MODULES}")[0] if f"/{_MODULES}" in path else ""
 
 
 def node_of(answer: bytes) -> tuple[str, str]:
@@ -271,6 +294,12 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple([*parts, 0, 0, 0][:3])
 
 
+def name_and_range(word: str) -> tuple[str, str]:
+    """Return the name and the range that a word asks for, "" for no range."""
+    name, _, wanted = word[1:].partition("@")
+    return word[0] + name, wanted
+
+
 def _old_lock(pins: Iterable[Package]) -> dict[str, object]:
     """Return a lock in the form of npm 6: it says which version lies where, and npm asks for the rest."""
     root: dict[str, object] = {}
@@ -287,6 +316,10 @@ def _old_lock(pins: Iterable[Package]) -> dict[str, object]:
         integrity = f"{algorithm}-{base64.b64encode(bytes.fromhex(digits)).decode()}"
         level[name] = {"version": NodeVersion(package.version), "integrity": integrity}
     return {"lockfileVersion": 1, "requires": True, "dependencies": root}
+
+
+def _inside(name: str) -> bytes:
+    return resources.files("envbuild.packages.inside").joinpath(name).read_bytes()
 
 
 def environment_of(action: InstallPackages) -> Pairs:
