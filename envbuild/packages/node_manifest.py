@@ -15,8 +15,6 @@ _BOM = "\ufeff"
 
 def manifest_of(content: bytes) -> dict[str, object]:
     """Return what a package.json says, nothing for one that says no object. Raises Odd for what is no JSON."""
-    if not content:
-        return {}  # there is none
     if len(content) > MAX_MANIFEST:
         raise Odd
     try:

@@ -119,14 +119,16 @@ class _Package:
         self._objects = objects
         self._time = epoch * SECOND
         self._root: _Names = {}
-        self._manifest = b""
+        self._manifest: bytes | None = None
 
     def unpack(self, packed: bytes) -> Part:
         """Return the part of an archive. Raises Odd."""
         for file in files_of(packed):
             self._put(file)
         programs: dict[bytes, bytes] = {}
-        said = manifest_of(self._manifest) if self._manifest else {}
+        if not self._root:
+            raise Odd  # the script makes no directory for it
+        said = {} if self._manifest is None else manifest_of(self._manifest)
         for name, path in programs_of(said, self._names_in):
             held = self._at(path.encode().split(b"/"))
             if held is None and "node_modules" not in path.split("/"):
