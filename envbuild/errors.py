@@ -13,6 +13,7 @@ EnvbuildError  exit 2
     NoGit  git.program
     NoGoProxy  packages.go_servers
     NoLauncher  sandbox.launcher
+    NoMavenRepository(reason)  packages.maven_settings
     NoMmdebstrap  bases.debian
     NoNetworkTool  instances.network.private
     NoRegistry  packages.npm_servers
@@ -36,6 +37,7 @@ EnvbuildError  exit 2
     BadDotEnv(path, error)  compose.file.load
     BadFileReference(reference)  images.reference
     BadGroupName(name, error)  compose.file.load
+    BadImage(source, reason, mend)  oci.manifest
     BadLock(path, reason, hint)  lockfile.lock
     BadMoment(moment)  text.dates
     BadName(name, what)  images.reference
@@ -117,6 +119,7 @@ EnvbuildError  exit 2
     NoSuite(suite)  bases.debian
     NoWorkingDirectory(path)  instances.sandbox_request
     NotAFile(revision, path)  git.repository
+    NotALayout(path, reason)  sharing.export
     NotAnArchive(source)  build.inputs
     NotAsBuilt(reference, digest, path, revision, reason)  images.find
     NotBuiltHere(reference, digest, path, revision)  images.find
@@ -167,6 +170,8 @@ EnvbuildError  exit 2
     BadCrate(crate, reason)  packages.cargo_tasks
     BadDocument(what, reason)  packages.documents
     BadGoSum(path, line, reason)  packages.go_sum
+    BadMavenLock(path, line, reason, hint)  packages.maven_lock
+    BadPom(name, reason)  packages.maven_pom
     BadProjectLock(path, line, reason, hint)  packages.node_locks.indented_text
     BadProxy(address)  build.step_network.machine
     BadSubmodule(url, path, reason)  git.submodules
@@ -198,6 +203,7 @@ EnvbuildError  exit 2
     NotAnswering(name)  instances.control_client
     NotBuilt(path)  compose.images
     NotConnected(program, reason)  instances.network.private
+    NotInLayers(path, reason)  oci.layer_tar
     NotReproducible(findings)  build.sandbox_actions
     NotRunning(name)  instances.control_client
     NotToBeHad(package, reasons, locked)  packages.errors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.errors import EnvbuildError
-from envbuild.language.git_address import SUBMODULES
+from envbuild.language.git_address import without_options
 from envbuild.language.statement_error import point_at
 from envbuild.plan.step import Action, CopyIn, Execute, FetchFile, InstallPackages, Render, Step
 
@@ -21,7 +21,7 @@ def _named_by(action: Action) -> tuple[str, ...]:
         case Render(template=template):
             return (template,)
         case FetchFile(url=url):
-            return (url.removesuffix(SUBMODULES),)
+            return (without_options(url),)
         case Execute(mounts=mounts, shown=shown):
             trees = [name for mount in shown for name in (mount.source, mount.origin.argument)]
             return (*trees, *(source for source, _ in mounts))

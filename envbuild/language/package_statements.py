@@ -1,4 +1,4 @@
-"""The statements that install packages: apt, pip, npm, cargo, go."""
+"""The statements that install packages: apt, pip, npm, cargo, go, maven."""
 
 from __future__ import annotations
 
@@ -133,6 +133,11 @@ def read_cargo(statement: StatementSyntax, options: Options, reader: Reader) -> 
 def read_go(statement: StatementSyntax, options: Options, reader: Reader) -> model.Go | None:
     said = _of_lock(statement, options, reader, "go.sum", "/root/go/pkg/mod")
     return model.Go(*reader.start_of(statement), *said) if said is not None else None
+
+
+def read_maven(statement: StatementSyntax, options: Options, reader: Reader) -> model.Maven | None:
+    said = _of_lock(statement, options, reader, "lockfile.json", "/root/.m2/repository")
+    return model.Maven(*reader.start_of(statement), *said) if said is not None else None
 
 
 def _of_lock(

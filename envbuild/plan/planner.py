@@ -224,7 +224,7 @@ def _packages(statement: model.Apt | model.Pip | model.Npm | model.OfLock, facts
             into = (("into", statement.into), *scripts, *manager)
             return actions.InstallPackages("npm", statement.packages, project, into, environment, statement.folder)
         case model.OfLock():
-            manager_name = "go" if isinstance(statement, model.Go) else "cargo"
+            (manager_name,) = managers_of(statement)
             files, into = (("-r", statement.project),), (("into", statement.into),)
             # No program looks at the environment.
             return actions.InstallPackages(manager_name, (), files, into, (), statement.folder)
