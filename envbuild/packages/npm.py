@@ -8,7 +8,7 @@ from envbuild.packages.addresses import without_user
 from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Seen, Servers, Task
 from envbuild.packages.node_locks import OTHER_LOCKS
 from envbuild.packages.node_names import NodeOrigin, NodePlace, NodeVersion
-from envbuild.packages.npm_settings import SETTINGS, cleaned
+from envbuild.packages.npm_settings import LOCK_NAMES, SETTINGS, cleaned
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
 
@@ -22,8 +22,6 @@ _GLOBAL = ("/etc", "/usr/etc", "/usr/local/etc")
 """Where npm may have its settings for all users, by the prefix that it was built with."""
 _UNIMPORTANT = ("audit", "cache", "cafile", "color", "fund", "loglevel", "progress", "update_notifier", "yes")
 """Settings that change no answer of npm's."""
-LOCK_NAMES = ("npm-shrinkwrap.json", "package-lock.json")
-"""npm's own locks, the one first that goes before the other."""
 
 
 @fields

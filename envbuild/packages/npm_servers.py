@@ -22,9 +22,9 @@ from envbuild.packages.manager import BUILD, MAX_ATTEMPTS, Asked, Contents, Mana
 from envbuild.packages.node_locks import OTHER_LOCKS
 from envbuild.packages.node_locks.locked import project_of
 from envbuild.packages.node_parts import NodeParts
-from envbuild.packages.npm import LOCK_NAMES
 from envbuild.packages.npm_archive import Odd
 from envbuild.packages.npm_metadata import ACCEPT, described
+from envbuild.packages.npm_settings import LOCK_NAMES
 from envbuild.plan.step import InstallPackages
 
 _STABLE = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}")

@@ -19,9 +19,8 @@ from envbuild.packages.errors import NoManager, Unresolved
 from envbuild.packages.manager import BUILD, FOLDER, OUT, PACKAGES, Contents, Task
 from envbuild.packages.node_metadata import fits, hash_of, origin_of
 from envbuild.packages.node_names import NodePath, NodeVersion
-from envbuild.packages.npm import LOCK_NAMES
 from envbuild.packages.npm_kept import place_of
-from envbuild.packages.npm_settings import SETTINGS, registry_of
+from envbuild.packages.npm_settings import LOCK_NAMES, SETTINGS, registry_of
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
 
