@@ -50,6 +50,7 @@ class PartInstaller:
         self._near = near
         self._epoch = epoch
         self._owners_kept = owners_kept
+        self._used: list[str] = []
 
     def install(self, parts: InParts, variables: Pairs, sink: Sink) -> Execution | None:
         """Return what the installation came to; None if it can't be done in parts, and nothing counts. `variables` are
@@ -113,6 +114,7 @@ class PartInstaller:
         else:
             self._store.layers(tree, near)
         self._keep({key: tree})
+        self._store.steps.touch(self._used)
         files, size = amount(self._store.trees, self._tree, tree)
         outcome, output, tail = (Outcome(0), EMPTY_CONTENT, b"") if last is None else _ended(last)
         return Execution(outcome, tree, output, tail, files, size, 0.0)
@@ -152,6 +154,7 @@ class PartInstaller:
         record = self._store.steps.get(key)
         if record is None or self._store.leads_to_lost(record.tree):
             return None
+        self._used.append(key)
         return record.tree
 
     def _keep(self, trees: dict[str, Digest]) -> None:

@@ -263,7 +263,7 @@ class Scheduler:
                 raise
             error = DiskTrouble(caught) if isinstance(caught, OSError) else caught
             if not self._stop.is_set():
-                report_failure(self.reporter.emit, event, at.stage, step.text, step.place, error, started)
+                report_failure(self.reporter.emit, event, at.stage, step.text, step.place, error, started, step)
             raise error from caught
         seconds = time.monotonic() - started
         owners_kept = not isinstance(step.action, (Execute, InstallPackages)) or self._worker.ids.kind != "single"
