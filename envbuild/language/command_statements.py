@@ -14,7 +14,7 @@ from envbuild.text.pattern import Pattern
 _HEALTH_TIMES = ("every", "timeout", "start_period", "start_interval")
 _LIST = Pattern(r'\["|\[ *"[^"]*" *,')
 """How a JSON array begins that a command of the shell would not."""
-_FLAGS = Pattern("--(?:device|mount|network|security)[= ]")
+_FLAGS = ("--device=", "--mount=", "--network=", "--security=")
 """What a Dockerfile's `RUN` begins with; no shell takes it."""
 _REMARK = Pattern(r"[ \t]+#")
 _LISTS = {"entry": 'as in: entry ["docker-entrypoint.sh"]', "start": 'as in: start ["python", "-m", "app"]'}
@@ -27,7 +27,7 @@ def _command(statement: StatementSyntax, reader: Reader) -> Command | None:
         reader.error(statement.span, f"{statement.keyword} needs a command", hint)
         return None
     first = statement.text
-    if first is not None and statement.keyword == "run" and _FLAGS.match(command.text):
+    if first is not None and statement.keyword == "run" and command.text.startswith(_FLAGS):
         form = form_of("run", command.text) or "run(OPTION) COMMAND"
         reader.error(first.span, "options of run stand in parentheses", f"as in: {form}")
         return None

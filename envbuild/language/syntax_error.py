@@ -13,8 +13,32 @@ from envbuild.text.instruction_forms import form_of
 from envbuild.text.suggestion import did_you_mean
 
 _INSTALLERS = ("apk", "apt-get", "dnf", "microdnf", "yum", "zypper")
-_COMMANDS = ("cd", "chmod", "chown", "cp", "curl", "echo", "export", "git", "groupadd", "install", "ln", "ls", "make")
-_COMMANDS += ("mkdir", "mv", "npx", "python3", "rm", "sed", "sh", "tar", "touch", "useradd", "wget")
+_COMMANDS = (
+    "cd",
+    "chmod",
+    "chown",
+    "cp",
+    "curl",
+    "echo",
+    "export",
+    "git",
+    "groupadd",
+    "install",
+    "ln",
+    "ls",
+    "make",
+    "mkdir",
+    "mv",
+    "npx",
+    "python3",
+    "rm",
+    "sed",
+    "sh",
+    "tar",
+    "touch",
+    "useradd",
+    "wget",
+)
 """Programs that people call in scripts, whose names are not like that of any statement."""
 _HEAD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
