@@ -17,6 +17,7 @@ EnvbuildError  exit 2
     NoMmdebstrap  bases.debian
     NoNetworkTool  instances.network.private
     NoRegistry  packages.npm_servers
+    NoTool(form, package, reason)  sharing.disk_image
     NoTun(error)  instances.network.private
     NoUserNamespace(reason, mend)  sandbox.user_namespace
     NotSigned(name, reason)  build.vendor_sums
@@ -252,6 +253,7 @@ EnvbuildError  exit 2
     TooMuchOfGit(url, limit)  git.network_program
     TooSparse(path, limit)  linux.sparse_files
     TookTooLong  linux.sparse_files
+    ToolFailed(program, words)  sharing.disk_image
     Unresolved(manager, reason, hint)  packages.errors
     UnsafeName(what, name)  lockfile.checked_name
     VolumeExists(name)  instances.volumes

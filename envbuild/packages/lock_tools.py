@@ -23,6 +23,7 @@ _BY_NAME = {
     "yarn.lock": "yarn upgrade {name}",
     "Cargo.lock": "cargo update {name}",
     "go.sum": "go get {name}",
+    "lockfile.json": "mvn io.github.chains-project:maven-lockfile:generate",
 }
 
 

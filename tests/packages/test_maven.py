@@ -365,6 +365,12 @@ def test_xml_that_is_no_pom_is_refused(monkeypatch, text, told):
         pom_of(text.encode(), OWN.pom)
 
 
+def test_a_text_in_many_pieces_takes_no_longer():
+    # Kept whole, with a copy for each piece, this takes minutes.
+    pom = b"<project><name>" + b"x<!-- -->" * 800_000 + b"</name>" + above("p").encode() + b"</project>"
+    assert pom_of(pom, OWN.pom).parent == Coordinates.of("g", "p", "1", "pom")
+
+
 def test_poms_are_read_as_maven_reads_them():
     # Names of people with entities that nothing defines, other encodings, bytes that are not what they declare.
     for text in (
@@ -527,6 +533,8 @@ def test_artifacts_and_the_poms_that_maven_reads_are_laid_out_as_its_own_reposit
     )  # fmt: skip
     (failed,) = done.of("step-failed")
     assert failed["line"] == 2
+    renewed = "app/lockfile.json with the tool that writes it: mvn io.github.chains-project:maven-lockfile:generate"
+    assert f"renew {renewed}" in failed["message"]
 
 
 @pytest.mark.namespaces
