@@ -8,7 +8,7 @@ from envbuild.packages.addresses import without_user
 from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Seen, Servers, Task
 from envbuild.packages.node_locks import OTHER_LOCKS
 from envbuild.packages.node_names import NodeOrigin, NodePlace, NodeVersion
-from envbuild.packages.npm_settings import SETTINGS, cleaned
+from envbuild.packages.npm_settings import LOCK_NAMES, SETTINGS, cleaned
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
 
@@ -16,12 +16,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from envbuild.packages.manager import Joined
+
 _GLOBAL = ("/etc", "/usr/etc", "/usr/local/etc")
 """Where npm may have its settings for all users, by the prefix that it was built with."""
 _UNIMPORTANT = ("audit", "cache", "cafile", "color", "fund", "loglevel", "progress", "update_notifier", "yes")
 """Settings that change no answer of npm's."""
-LOCK_NAMES = ("npm-shrinkwrap.json", "package-lock.json")
-"""npm's own locks, the one first that goes before the other."""
 
 
 class NpmManager:
@@ -108,12 +108,18 @@ class NpmManager:
         self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]
     ) -> Task:
         """Return what installs the locked packages from their files."""
-        from envbuild.packages.npm_tasks import install_task  # only where something is installed
+        from envbuild.packages.npm_installation import install_task  # only where something is installed
 
         return install_task(action, contents, packages)
 
     def parts_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
-        """Return nothing: what a package's scripts do depends on which others there are."""
+        """Return nothing: the whole is told from the archives."""
+
+    def joined_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> Joined:
+        """Return what joins the archives' trees."""
+        from envbuild.packages.npm_installation import JoinedPackages  # only where something is installed
+
+        return JoinedPackages(action, contents, packages)
 
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return the registry that the user has set for npm."""
