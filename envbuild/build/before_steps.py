@@ -53,7 +53,7 @@ def warn_of_other_locks(job: BuildJob, stages: Sequence[Stage]) -> None:
 def _other_lock(folder: str) -> tuple[str, str]:
     """Return the manager whose lock a project has, and the lock, where it has none of npm's; else "" twice."""
     from envbuild.packages.node_locks import OTHER_LOCKS  # only where a project of Node is installed
-    from envbuild.packages.__pycache__.npm_settings.cpython-311.pyc import LOCK_NAMES
+    from envbuild.packages.npm_settings import LOCK_NAMES
 
     if not any(os.path.lexists(os.path.join(folder, name)) for name in LOCK_NAMES):
         for manager, name in OTHER_LOCKS.items():
