@@ -133,6 +133,8 @@ class Explainer:
         from envbuild.archive.tar_writer import comment_of  # reading tar takes 10 ms: only where a commit is shown
 
         try:
+            from envbuild.archive.tar_writer import comment_of  # few recipes fetch any
+
             return comment_of(content_of(self._store, taken.digest))
         except FileNotFoundError:
             return ""

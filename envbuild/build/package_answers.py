@@ -10,7 +10,7 @@ from envbuild.build.events import StepProgress
 from envbuild.build.file_sources import FileSources
 from envbuild.build.job import BuildJob
 from envbuild.build.locked_answers import LockedAnswers
-from envbuild.build.package_lock import extended, pins
+from envbuild.build.package_lock import before, extended, pins
 from envbuild.build.package_question import Question, sight_of
 from envbuild.build.partial_lock import PartialLock
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress
@@ -26,7 +26,7 @@ from envbuild.record import values
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.build.package_phases import Phases, Resolved
-    from envbuild.packages.manager import Contents, InParts, Task
+    from envbuild.packages.manager import Contents, InParts, Joined, Task
 
 
 class ResolvedAnswers:
@@ -95,12 +95,15 @@ class ResolvedAnswers:
         assert isinstance(action, InstallPackages)
         started = time.monotonic()
         event = reporter.begin_step(at.stage, number, step)
+        meant = before(at, number, action.manager)
         sink = reporter.sink(event)
         holds = not self._job.request.refresh
         printed = ResolverOutput(sink)
         try:
             with self._slots:
-                resolved = self._phases.resolve(at, step, contents, pinned, self._renew, fewer, holds, printed.write)
+                resolved = self._phases.resolve(
+                    at, step, contents, pinned, self._renew, fewer, meant, holds, printed.write
+                )
             printed.end(None)
         except EnvbuildError as error:
             printed.end(error.message)
@@ -141,6 +144,10 @@ class ResolvedAnswers:
     def parts_of(self, action: InstallPackages, pending: PendingStep) -> InParts | None:
         """Return the same installation in parts, None where it has none."""
         return self._phases.parts_of(action, pending.inputs.contents, pending.inputs.packages)
+
+    def joined_of(self, action: InstallPackages, pending: PendingStep) -> Joined | None:
+        """Return the same installation without a sandbox, None where it needs one."""
+        return self._phases.joined_of(action, pending.inputs.contents, pending.inputs.packages)
 
     @property
     def _phases(self) -> Phases:

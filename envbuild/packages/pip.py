@@ -172,6 +172,9 @@ class PipManager:
 
         return parts_of(action, packages)
 
+    def joined_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
+        """Return nothing: scripts and bytecode are made by the tree's own Python."""
+
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return the indexes that the user has set for pip."""
         from envbuild.packages.pip_servers import PipServers  # only where something is resolved or fetched
