@@ -10,7 +10,7 @@ from envbuild.build.progress import Progress, StageProgress
 from envbuild.build.reporter import event_of
 from envbuild.build.walk import PendingStep
 from envbuild.language.base_kinds import RecipeBase, StageBase
-from envbuild.packages.registry import plain_name
+from envbuild.packages.plain_names import plain_name
 from envbuild.plan import key_parts
 from envbuild.plan.key_parts import Parts
 from envbuild.store.step_cache import Source
