@@ -141,7 +141,6 @@ EnvbuildError  exit 2
     NothingToDrop(place, name)  plan.stage_facts
     NothingToRun(reference)  instances.config
     OtherDigest(reference, name, actual)  images.find
-    OtherLock(path, manager)  packages.npm
     OtherWorkTree(folder, worktree)  git.repository
     ProjectTooLarge(folder)  build.project_files
     RecipeCycle(paths)  build.loader

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from envbuild.archive.tar_writer import comment_of
 from envbuild.build.context_scan import ContextItem
 from envbuild.build.fetch import content_of
 from envbuild.build.inputs import Inputs
@@ -131,7 +130,11 @@ class Explainer:
 
     def _commit(self, taken: Input) -> str:
         """Return the commit that an archive of a git repository is of, "" where the store no longer has it."""
+        from envbuild.archive.tar_writer import comment_of  # reading tar takes 10 ms: only where a commit is shown
+
         try:
+            from envbuild.archive.tar_writer import comment_of  # few recipes fetch any
+
             return comment_of(content_of(self._store, taken.digest))
         except FileNotFoundError:
             return ""

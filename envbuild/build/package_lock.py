@@ -9,7 +9,8 @@ from envbuild.build.progress import Answer, StageProgress
 from envbuild.lockfile.lock import Earlier, LockedInstall, Package
 from envbuild.lockfile.results import Results, Sight
 from envbuild.packages.manager import INSTALLED
-from envbuild.packages.registry import manager_of, plain_name
+from envbuild.packages.plain_names import plain_name
+from envbuild.packages.registry import manager_of
 from envbuild.plan.key import key_of
 from envbuild.plan.step import InstallPackages, Step
 from envbuild.store.objects import TooLargeToRead

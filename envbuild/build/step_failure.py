@@ -11,7 +11,6 @@ from envbuild.build.graph import Stage
 from envbuild.build.job import BuildJob
 from envbuild.build.progress import StageProgress
 from envbuild.build.sandbox_actions import Execution
-from envbuild.build.step_place import named_by
 from envbuild.errors import EnvbuildError, WorkFailed, fields
 from envbuild.images.names import place_of
 from envbuild.language.network_hosts import HOST_NETWORK
@@ -141,6 +140,8 @@ def _of_network(action: Action, done: Execution) -> Iterator[str]:
 def marked_in(step: Step, said: str) -> str:
     """Return which file or project a statement about packages names that a failure is about: the one that the package
     manager speaks of, else the first. "" where it names none."""
+    from envbuild.build.step_place import named_by  # only where a step fails
+
     names = named_by(step.action) if isinstance(step.action, InstallPackages) else ()
     mentioned = [name for name in names if (plain := name.partition("[")[0].strip("./")) and plain in said]
     return next(iter((*mentioned, *names)), "")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from envbuild.packages.manager import BUILD, IN_PROJECT, Contents
+from envbuild.packages.plain_names import plain_name
 from envbuild.packages.python_names import lock_kind
-from envbuild.packages.registry import plain_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envbuild.errors import UsageError, WorkFailed, fields
+from envbuild.errors import UsageError, WorkFailed
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import without_user
 from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Seen, Servers, Task
@@ -24,20 +24,6 @@ _UNIMPORTANT = ("audit", "cache", "cafile", "color", "fund", "loglevel", "progre
 """Settings that change no answer of npm's."""
 
 
-@fields
-class OtherLock(UsageError):
-    """A project has the lock of another manager, which npm would not look at."""
-
-    path: str
-    manager: str
-
-    def text(self) -> tuple[str, str]:
-        return (
-            f"npm does not read {self.path}",
-            f"to install what it has: npm(manager={self.manager}, ...); to choose versions anew: npm(manager=npm, ...)",
-        )
-
-
 class NpmManager:
     """The package manager of `npm` statements."""
 
@@ -52,7 +38,7 @@ class NpmManager:
 
     def files_of(self, action: InstallPackages, read: Callable[[str, str], bytes]) -> Contents:
         """Return the package.json of the folder that the statement names, and the lock beside it: npm's if it has one,
-        or that of the manager that the statement names. Raises OtherLock."""
+        or that of the manager that the statement names."""
         contents: dict[str, bytes] = {}
         manager = action.option("manager")
         for option, path in action.files:
@@ -68,9 +54,6 @@ class NpmManager:
                     break
                 except UsageError:
                     continue
-            else:
-                if manager is None:
-                    _refuse_other_locks(folder, lambda path: read(path, what))  # noqa: B023
         for _, path in action.files:
             settings = f"{path.rstrip('/')}/{SETTINGS}"
             try:
@@ -143,13 +126,3 @@ class NpmManager:
         from envbuild.packages.npm_servers import NpmServers  # only where something is resolved or fetched
 
         return NpmServers(machine)
-
-
-def _refuse_other_locks(folder: str, read: Callable[[str], bytes]) -> None:
-    """Raise OtherLock if a folder without a lock of npm has one of another manager."""
-    for manager, name in OTHER_LOCKS.items():
-        try:
-            read(f"{folder}/{name}")
-        except UsageError:
-            continue
-        raise OtherLock(f"{folder}/{name}", manager)

@@ -16,13 +16,14 @@ from envbuild.sharing.export import write_tar
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.entry import Entry
-from envbuild.tree.lookup import root_entry
+from envbuild.tree.lookup import root_entry, walk
 
 SQUASHFS, EROFS = "squashfs", "erofs"
 _PROGRAMS = {SQUASHFS: "sqfstar", EROFS: "mkfs.erofs"}
 _PACKAGES = {SQUASHFS: "squashfs-tools", EROFS: "erofs-utils"}
 _SEARCH = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin"
 _MAX_WORDS = 2000
+_SECOND = 1_000_000_000
 
 
 @fields
@@ -53,15 +54,17 @@ def write_disk_image(store: Store, image: Image, form: str, path: str, threads: 
     program = shutil.which(_PROGRAMS[form], path=_SEARCH)
     if program is None:
         raise NoTool(form, _PACKAGES[form], f"{_PROGRAMS[form]} is not installed")
-    epoch = str(facts_of(image).epoch)
+    environment = {"PATH": _SEARCH, "LC_ALL": "C"}
     if form == SQUASHFS:
-        words = [program, "-quiet", "-no-progress", "-mkfs-time", epoch, "-processors", str(threads)]
+        # sqfstar 4.5 gives the root directory the time of now, unless that is later than this.
+        environment["SOURCE_DATE_EPOCH"] = str(_newest(store, image))
+        words = [program, "-quiet", "-no-progress", "-processors", str(threads)]
         words += [*_of_root(root_entry(store.trees, image.tree)), path]
     else:
         _check_erofs(program)
         identity = str(uuid.UUID(image.digest[:32]))
+        epoch = str(facts_of(image).epoch)
         words = [program, "--quiet", "--tar=f", "-T", epoch, "--mkfs-time", "-U", identity, path, "/dev/stdin"]
-    environment = {"PATH": _SEARCH, "LC_ALL": "C"}
     with tempfile.TemporaryFile() as said:
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=said, stderr=said, env=environment) as tool:
             assert tool.stdin is not None
@@ -81,7 +84,7 @@ def write_disk_image(store: Store, image: Image, form: str, path: str, threads: 
 
 def _of_root(root: Entry) -> list[str]:
     """Return the options for the attributes of the root directory, which sqfstar doesn't take from an archive."""
-    options = {"mode": f"{root.mode:o}", "uid": root.uid, "gid": root.gid, "time": max(0, root.mtime // 1_000_000_000)}
+    options = {"mode": f"{root.mode:o}", "uid": root.uid, "gid": root.gid, "time": max(0, root.mtime // _SECOND)}
     return [word for name, value in options.items() for word in (f"-root-{name}", str(value))]
 
 
@@ -89,3 +92,8 @@ def _check_erofs(program: str) -> None:
     done = subprocess.run([program, "--help"], capture_output=True, check=False, timeout=60)
     if b"--tar" not in done.stdout + done.stderr or b"--mkfs-time" not in done.stdout + done.stderr:
         raise NoTool(EROFS, f"{_PACKAGES[EROFS]}  (1.7 or later)", "this mkfs.erofs reads no archives")
+
+
+def _newest(store: Store, image: Image) -> int:
+    """Return the time of an image's latest file, in seconds."""
+    return max((entry.mtime for _, entry in walk(store.trees, image.tree)), default=0) // _SECOND

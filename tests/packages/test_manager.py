@@ -19,7 +19,8 @@ from envbuild.packages.npm_archive import Odd
 from envbuild.packages.npm_servers import NpmServers
 from envbuild.packages.pip import LocalRequirement
 from envbuild.packages.pip_servers import PipServers
-from envbuild.packages.registry import KINDS, manager_of, plain_name
+from envbuild.packages.plain_names import plain_name
+from envbuild.packages.registry import KINDS, manager_of
 from envbuild.plan.step import InstallPackages
 from envbuild.store.store import Store
 from tests.imports import imported

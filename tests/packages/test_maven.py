@@ -22,7 +22,7 @@ from envbuild.packages.maven_pom import BadPom, Pom, pom_of
 from envbuild.packages.maven_poms import Poms
 from envbuild.packages.maven_servers import MavenServers
 from envbuild.packages.maven_settings import MavenSettings, NoMavenRepository
-from envbuild.packages.registry import plain_name
+from envbuild.packages.plain_names import plain_name
 from envbuild.plan.step import InstallPackages
 from tests.conftest import DEBIAN, installs_of, purls, wait_for
 from tests.packages.conftest import Server

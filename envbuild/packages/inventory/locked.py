@@ -12,7 +12,7 @@ from typing import Any
 from envbuild.packages.go_names import GO_MOD
 from envbuild.packages.inventory.component import CARGO, GO, MAVEN, Component
 from envbuild.packages.maven_names import JAR, POM, Coordinates
-from envbuild.packages.registry import plain_name
+from envbuild.packages.plain_names import plain_name
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 

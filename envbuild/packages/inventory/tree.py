@@ -12,8 +12,9 @@ from envbuild.packages.inventory.dpkg import debian_packages
 from envbuild.packages.inventory.locked import locked_packages
 from envbuild.packages.inventory.node import node_packages
 from envbuild.packages.inventory.python import python_packages
+from envbuild.packages.plain_names import plain_name
 from envbuild.packages.python_names import normal_name
-from envbuild.packages.registry import KINDS, plain_name
+from envbuild.packages.registry import KINDS
 from envbuild.record import values
 from envbuild.store.images import Image
 from envbuild.store.objects import TooLargeToRead
