@@ -65,8 +65,10 @@ def download(repository: Repository, blob: Descriptor, path: str, tell: Callable
                 time.sleep(pause)
                 pause = min(pause * 2, patience.longest)
                 continue
-        if _size(path) < blob.size:
-            raise BadAnswer(repository.host, what, f"it has {_size(path):,} bytes, and not {blob.size:,}")
+        size = _size(path)
+        if size < blob.size:
+            os.unlink(path)
+            raise BadAnswer(repository.host, what, f"it has {size:,} bytes, and not {blob.size:,}")
     else:
         raise Unreachable(repository.host, f"{what}: {reason or 'it breaks off again and again'}")
     if not blob.size and not os.path.exists(path):
