@@ -17,6 +17,7 @@ EnvbuildError  exit 2
     NoMmdebstrap  bases.debian
     NoNetworkTool  instances.network.private
     NoRegistry  packages.npm_servers
+    NoTool(form, package, reason)  sharing.disk_image
     NoTun(error)  instances.network.private
     NoUserNamespace(reason, mend)  sandbox.user_namespace
     NotSigned(name, reason)  build.vendor_sums
@@ -143,7 +144,6 @@ EnvbuildError  exit 2
     NothingToDrop(place, name)  plan.stage_facts
     NothingToRun(reference)  instances.config
     OtherDigest(reference, name, actual)  images.find
-    OtherLock(path, manager)  packages.npm
     OtherWorkTree(folder, worktree)  git.repository
     ProjectTooLarge(folder)  build.project_files
     RecipeCycle(paths)  build.loader
@@ -209,7 +209,7 @@ EnvbuildError  exit 2
     NotInLayers(path, reason)  oci.layer_tar
     NotReproducible(findings)  build.sandbox_actions
     NotRunning(name)  instances.control_client
-    NotToBeHad(package, reasons, locked)  packages.errors
+    NotToBeHad(package, reasons, locked, renewal)  packages.errors
     OtherArchive(name, version, reason)  packages.node_locks.yarn_archive
     OtherModule(name, reason)  packages.go_sum
     OwnersLost(base, locked)  build.bases
@@ -264,12 +264,13 @@ EnvbuildError  exit 2
     TooMuchOfGit(url, limit)  git.network_program
     TooSparse(path, limit)  linux.sparse_files
     TookTooLong  linux.sparse_files
+    ToolFailed(program, words)  sharing.disk_image
     Unresolved(manager, reason, hint)  packages.errors
     UnsafeName(what, name)  lockfile.checked_name
     VolumeExists(name)  instances.volumes
     VolumeInUse(name, users)  instances.volume_users
     WrongDigest(url, expected, actual, source)  build.fetch
-    WrongHash(package, actual, where)  packages.errors
+    WrongHash(package, actual, where, renewal)  packages.errors
   ChildError(exit_code, reported, excerpt)  linux.forked
   Stopped  build.step_failure
   StoppedByOthers  git.network_program

@@ -197,6 +197,12 @@ def installs_of(lock: Path, stage: int = -1) -> list[dict[str, Any]]:
     return pins_of(lock)["stages"][stage].get("installs", [])
 
 
+def purls(project: Project, image: str = "web") -> list[str]:
+    """Return the URLs of packages that an image's bill of materials has."""
+    components = json.loads(project.command("sbom", image).out)["components"]
+    return sorted(component["purl"] for component in components)
+
+
 def image_in(lock: Path) -> str:
     """The digest of the image that a lock names."""
     (line,) = [line.split() for line in lock.read_text().splitlines() if " image " in line and line.startswith("  - ")]

@@ -10,10 +10,10 @@ from envbuild.plan.step import Action, CopyIn, Execute, FetchFile, InstallPackag
 
 def point_at_step(error: EnvbuildError, step: Step) -> None:
     """Have an error shown with the statement of a step, the caret under what it names."""
-    point_at(error, step.place, step.text, _named_by(step.action))
+    point_at(error, step.place, step.statement, named_by(step.action))
 
 
-def _named_by(action: Action) -> tuple[str, ...]:
+def named_by(action: Action) -> tuple[str, ...]:
     """Return the words that name what an action takes from elsewhere."""
     match action:
         case CopyIn(origin=origin, sources=sources):

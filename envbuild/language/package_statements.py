@@ -15,8 +15,16 @@ _OF_LOCK_FILES = ("extra", "group", "without")
 """Options that choose from a lock file of another tool."""
 
 
+_VERBS = ("add", "install", "remove", "update", "upgrade")
+"""Commands of apt-get, which no package is called like."""
+
+
 def read_apt(statement: StatementSyntax, options: Options, reader: Reader) -> model.Apt | None:
     words = _texts(statement, reader, "apt PKG, or an indented block")
+    if words and words[0][1] in _VERBS:
+        rest = " ".join(text for _, text in words[1:] if not text.startswith("-")) or "PACKAGE ..."
+        reader.error(words[0][0].span, f"'{words[0][1]}' is not a package", f"as in: apt {rest[:200]}")
+        return None
     at = next((number for number, (_, text) in enumerate(words) if text == "->"), len(words))
     packages = [name for word, text in words[:at] if (name := reader.checked(values.package, text, word.span))]
     destination = _check_source(statement, options, reader, words, at)

@@ -65,6 +65,9 @@ class AptManager:
     def parts_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
         """Return nothing: what a package's scripts do depends on which others there are."""
 
+    def joined_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
+        """Return nothing: the tree's own programs install."""
+
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return this machine's Debian sources."""
         from envbuild.packages.apt_servers import AptServers  # only where something is resolved or fetched

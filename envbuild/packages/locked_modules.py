@@ -89,3 +89,6 @@ class LockedModules:
 
     def parts_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
         """Return nothing: all packages are laid out together."""
+
+    def joined_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
+        """Return nothing: modules are installed in a sandbox."""

@@ -15,16 +15,19 @@ from envbuild.packages.connections import MAX_PARALLEL
 from envbuild.packages.credentials import Headers, headers_of
 from envbuild.packages.download import cause
 from envbuild.packages.errors import Unresolved, WrongHash
+from envbuild.packages.lock_tools import renewal_of
 from envbuild.packages.locked_servers import LockedServers
 from envbuild.packages.manager import Contents, ManagerSettings, Resolution
 from envbuild.packages.maven_lock import MavenLock, lock_of
 from envbuild.packages.maven_names import CENTRAL, Coordinates, RepositoryOrigin
-from envbuild.packages.maven_pom import Pom, pom_of
+from envbuild.packages.maven_pom import BadPom, Pom, pom_of
 from envbuild.packages.maven_poms import Poms, repositories_of
 from envbuild.packages.maven_settings import MavenSettings
 from envbuild.packages.plain_xml import MAX_BYTES
 from envbuild.plan.step import InstallPackages
 
+MAX_TOTAL = 512 << 20
+"""Bytes of all poms of a project: those of a large one have 30 millions."""
 _MISSING = (404, 410)
 
 
@@ -43,7 +46,7 @@ class MavenServers(LockedServers):
         lock = lock_of(resolution.contents)
         for origin in sorted(lock.origins):
             self._address_of(RepositoryOrigin(origin))  # it raises NoMavenRepository here, and not in eight threads
-        fetched = _Poms(self, lock)
+        fetched = _Poms(self, lock, resolution.contents)
         poms = Poms(fetched.fetch)
         poms.follow(lock.read, {meant.pom for meant in lock.files})
         packages = {meant.name: _package(meant, locked.hash, locked.origin) for meant, locked in lock.files.items()}
@@ -78,10 +81,12 @@ class MavenServers(LockedServers):
 class _Poms:
     """The poms of one resolution, fetched from the repositories; `packages` are those that were fetched."""
 
-    def __init__(self, servers: MavenServers, lock: MavenLock) -> None:
+    def __init__(self, servers: MavenServers, lock: MavenLock, contents: Contents) -> None:
+        self._contents = contents
         self._servers = servers
         self._lock = lock
         self.packages: dict[Coordinates, Package] = {}
+        self._left = MAX_TOTAL
 
     def fetch(self, wanted: Sequence[tuple[Coordinates, RepositoryOrigin]]) -> Mapping[Coordinates, Pom]:
         """Return the poms of those that there are. Raises Unresolved, WrongHash, BadPom and BadDocument."""
@@ -104,6 +109,9 @@ class _Poms:
             except HTTPError as error:
                 raise Unresolved("maven", f"{address}: {cause(error)}", _HINT) from error
             if content is not None:
+                self._left -= len(content)
+                if self._left < 0:
+                    raise BadPom(meant.name, f"with it the poms have more than {MAX_TOTAL:,} bytes")
                 return self._checked(meant, origin, content, address), pom_of(content, meant)
             if status not in _MISSING:
                 raise Unresolved("maven", f"{address}: the server answers {status}", _HINT)
@@ -115,7 +123,8 @@ class _Poms:
         algorithm = digest.partition(":")[0]
         actual = f"{algorithm}:{hashlib.new(algorithm, content).hexdigest()}"
         if locked is not None and locked.hash != actual:
-            raise WrongHash(_package(meant, locked.hash, locked.origin), actual, address)
+            expected = _package(meant, locked.hash, locked.origin)
+            raise WrongHash(expected, actual, address, renewal_of(self._contents, expected))
         return _package(meant, actual, origin)
 
 

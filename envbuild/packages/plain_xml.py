@@ -15,6 +15,8 @@ from envbuild.packages.documents import BadDocument
 MAX_BYTES = 8 << 20
 MAX_DEPTH = 64
 MAX_ELEMENTS = 400_000
+MAX_TEXT = 4_000
+"""Characters of one element that are kept: descriptions are longer, and nothing that anybody looks at is."""
 _ENCODING = re.compile(rb"""<\?xml[^>]{0,80}encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _ONE_BYTE = re.compile(r"(?:iso-8859-|latin|windows-125|cp125|us-ascii)", re.IGNORECASE)
 _NAMED_ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos);)[A-Za-z][A-Za-z0-9]{0,30};")
@@ -94,4 +96,7 @@ class _Reader:
         self._open.pop()
 
     def _text(self, text: str) -> None:
-        self._open[-1].text += text
+        element = self._open[-1]
+        # A text may come in a million pieces, with comments between them.
+        if len(element.text) < MAX_TEXT:
+            element.text += text[:MAX_TEXT]

@@ -42,11 +42,3 @@ def manager_of(name: str) -> PackageManager:
 
             return MavenManager()
     raise AssertionError(f"no package manager is called {name!r}")
-
-
-def plain_name(name: str) -> str:
-    """Return a package's name as a user gives it: without an architecture, the folders of npm, and the version that is
-    part of the name of a crate, a module of Go or an artifact of Maven."""
-    name = name.rpartition("node_modules/")[2]
-    plain, at, _ = name[1:].partition("@")
-    return name[:1] + plain if at else name.partition(":")[0]

@@ -154,7 +154,8 @@ class _Planner:
 
     def _add(self, statement: model.Statement, action: actions.Action, text: str = "") -> None:
         timeout = statement.options.timeout if isinstance(statement, model.Run) else None
-        self.steps.append(Step(action, statement.place, text or statement.text, self.discard, False, timeout))
+        written = statement.text if text else ""
+        self.steps.append(Step(action, statement.place, text or statement.text, self.discard, False, timeout, written))
 
     def _absolute(self, path: str) -> str:
         absolute = join(self.facts.workdir, path)

@@ -143,10 +143,16 @@ def new_file(path: str) -> Iterator[BinaryIO]:
         with _opened(path, "wb") as file:
             yield file
         return
+    with new_path(path) as temporary, _opened(temporary, "xb") as file:
+        yield file
+
+
+@contextmanager
+def new_path(path: str) -> Iterator[str]:
+    """Yield a path beside `path`; what is made there takes its place in the end. Raises FileUnusable."""
     temporary = f"{path}.{os.getpid()}.new"
     try:
-        with _opened(temporary, "xb") as file:
-            yield file
+        yield temporary
         os.replace(temporary, path)
     except BaseException as error:
         try:

@@ -69,6 +69,11 @@ class ImageFile:
         """Return a layer's bytes as they lie there."""
         return self._open(layer.place, layer.size if layer.digest else None)
 
+    def size_of(self, layer: LayerFile) -> int:
+        """Return the bytes of a layer as it lies there. Raises BadImage for one that isn't there."""
+        with self.open(layer) as part:
+            return part.size
+
     def _image(self, descriptor: Descriptor, name: str) -> ImageInFile:
         manifest = read_manifest(self._blob(descriptor, MAX_DOCUMENT, "a manifest"), self.shown)
         config = read_config(self._blob(manifest.config, MAX_CONFIG, "the configuration"), self.shown)

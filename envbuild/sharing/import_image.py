@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from typing import IO, cast
 
-from envbuild.archive.compression import Uncompressed, uncompressed
+from envbuild.archive.compression import REPORTED, Uncompressed, uncompressed
 from envbuild.archive.limits import MAX_TIME, ArchiveError
 from envbuild.bases.tarball import write_members
 from envbuild.images.reference import BadName, TagReference, parse_name
@@ -36,15 +37,16 @@ class Imported(Record):
     same: bool
 
 
-def choose(images: list[ImageInFile], wanted: str, source: str) -> ImageInFile:
-    """Return the one image of a file, or the one of these that is called `wanted`. Raises BadImage."""
+def choose(images: list[ImageInFile], wanted: str, source: str, form: str = "--image NAME") -> ImageInFile:
+    """Return the one image of a file, or the one of these that is called `wanted`, which the user says in this `form`.
+    Raises BadImage."""
     fitting = [image for image in images if not wanted or wanted in (image.name, image.name.rpartition(":")[2])]
     if len(fitting) == 1:
         return fitting[0]
     names = ", ".join(image.name or "one without a name" for image in images[:8])
     if not fitting:
-        raise BadImage(source, f"it has no image {wanted!a}, but {names}", "name one of these with --image")
-    raise BadImage(source, f"it has {len(images)} images: {names}", "choose one with --image")
+        raise BadImage(source, f"it has no image {wanted!a}, but {names}", f"name one of these: {form}")
+    raise BadImage(source, f"it has {len(images)} images: {names}", f"choose one: {form}")
 
 
 def name_of(image: ImageInFile) -> TagReference | None:
@@ -62,9 +64,12 @@ def import_image(store: Store, file: LayerSource, image: ImageInFile, report: Re
     The caller tags it, and only then is it kept from garbage collection."""
     layers = LayeredTree(store.trees, store.objects, file.shown)
     with store.database.transaction():
+        sizes = [file.size_of(layer) for layer in image.layers]
+        total, done = sum(sizes), 0
         for number, (layer, diff_id) in enumerate(zip(image.layers, image.config.diff_ids, strict=True), 1):
-            report("layers", number - 1, len(image.layers))
-            _add_layer(file, layer, diff_id, layers, f"layer {number} of {file.shown}")
+            name = f"layer {number} of {file.shown}"
+            _add_layer(file, layer, diff_id, layers, name, partial(_report, report, done, total))
+            done += sizes[number - 1]
         tree = layers.finish()
         taken = _own(image.config, tree)
         if taken is None:
@@ -78,9 +83,15 @@ def import_image(store: Store, file: LayerSource, image: ImageInFile, report: Re
     return Imported(record, taken is not None)
 
 
-def _add_layer(file: LayerSource, layer: LayerFile, diff_id: str, layers: LayeredTree, name: str) -> None:
+def _report(report: Report, before: int, total: int, done: int) -> None:
+    report("layers", before + done, total)
+
+
+def _add_layer(
+    file: LayerSource, layer: LayerFile, diff_id: str, layers: LayeredTree, name: str, report: Callable[[int], None]
+) -> None:
     with file.open(layer) as part:
-        inside = _Hashed(uncompressed(cast(IO[bytes], part), name))
+        inside = _Hashed(uncompressed(cast(IO[bytes], part), name), lambda: report(part.tell()))
         layers.begin_layer()
         try:
             write_members(inside, name, layers, MAX_TIME)
@@ -98,14 +109,20 @@ def _add_layer(file: LayerSource, layer: LayerFile, diff_id: str, layers: Layere
 class _Hashed:
     """An uncompressed stream that is hashed as it is read."""
 
-    def __init__(self, stream: Uncompressed) -> None:
+    def __init__(self, stream: Uncompressed, report: Callable[[], None]) -> None:
         self._stream = stream
+        self._report = report
+        self._unreported = 0
         self._state = sha256()
         self.verified = stream.verified
 
     def read(self, size: int) -> bytes:
         data = self._stream.read(size)
         self._state.update(data)
+        self._unreported += len(data)
+        if self._unreported >= REPORTED:
+            self._unreported = 0
+            self._report()
         return data
 
     def digest(self) -> str:

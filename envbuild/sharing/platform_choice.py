@@ -41,6 +41,10 @@ class LayerSource(Protocol):
         """Return a layer's bytes as they lie there."""
         ...
 
+    def size_of(self, layer: LayerFile, /) -> int:
+        """Return how many bytes they are."""
+        ...
+
 
 def checked(image: ImageInFile, source: str) -> ImageInFile:
     """Return an image whose configuration speaks of as many layers as it has. Raises BadImage."""

@@ -97,6 +97,10 @@ class PulledImage:
         file = open(self._store.blobs.place(layer.place), "rb")  # noqa: SIM115 - closed with the part
         return Part(file, 0, os.fstat(file.fileno()).st_size)
 
+    def size_of(self, layer: LayerFile) -> int:
+        """Return how many bytes a layer has as it travels."""
+        return layer.size
+
     def _fetch(self, layer: Descriptor, transfers: Transfers) -> int:
         blobs = self._store.blobs
         path = blobs.place(layer.digest)

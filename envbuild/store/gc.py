@@ -29,10 +29,12 @@ _FIXED = 1_000_000
 
 
 class Freed(Record):
-    """What was removed, or would be; `size` in bytes."""
+    """What was removed, or would be; `size` in bytes. `parts` are those of installations, which later ones begin
+    with."""
 
     images: int
     steps: int
+    parts: int
     trees: int
     layers: int
     objects: int
@@ -61,7 +63,7 @@ def collect(
     with store.alone(wait=wait):
         kept = _kept(store, policy, pins(), budget, report)
         if kept is None:
-            return Freed(0, 0, 0, 0, 0, 0)
+            return Freed(0, 0, 0, 0, 0, 0, 0)
         if dry_run:
             return _count(store, kept)
         going({digest for (digest,) in store.database.rows("SELECT digest FROM images")} - kept.images)
@@ -127,6 +129,7 @@ def _needed_within(
             break
         kept.objects.add(printed)
         kept.keys.add(name)
+    kept.add_parts(store)
     kept.keep_whole_stacks(store)
     return kept
 
@@ -209,7 +212,8 @@ def _count(store: Store, kept: Needed) -> Freed:
     packages = (*_unneeded_packages(store, kept), *_unneeded_blobs(store, kept))
     return Freed(
         images=sum(1 for (digest,) in rows("SELECT digest FROM images") if digest not in kept.images),
-        steps=sum(1 for (key,) in rows("SELECT key FROM steps") if key not in kept.keys),
+        steps=sum(1 for (key,) in rows("SELECT key FROM steps WHERE text != ''") if key not in kept.keys),
+        parts=sum(1 for key, _ in store.steps.parts() if key not in kept.keys),
         trees=sum(1 for (digest,) in rows("SELECT digest FROM trees") if digest not in kept.trees),
         layers=layers,
         objects=len(dead),

@@ -116,6 +116,17 @@ def test_a_whole_commit_is_taken_of_any_server_and_redirects_are_told(project, s
     assert f"redirected to {server.url}/app" in moved.out, moved.out + moved.err
 
 
+def test_a_branch_that_moved_is_explained_by_its_commits(project, server, app):
+    branch, before = f"{server.url}/app@main", git(app, "rev-parse", "HEAD")
+    assert project.build(f"fetch {branch} -> /x").code == 0
+    after = commit(app, a="two")
+    (project.folder / "web.env.lock").unlink()
+    moved = project.build(options=("--explain",))
+    assert [event["reasons"] for event in moved.of("step-explained")] == [
+        [f"fetched {branch}: {before[:12]} -> {after[:12]}"]
+    ]
+
+
 def test_a_repository_of_the_commit_is_kept_on_demand_and_follows_from_it_alone(project, server, app, tmp_path):
     git(app, "update-index", "--chmod=+x", "a")
     git(app, "commit", "--quiet", "--message=mode")  # not the first one: those before it are left out

@@ -22,9 +22,9 @@ from envbuild.packages.maven_pom import BadPom, Pom, pom_of
 from envbuild.packages.maven_poms import Poms
 from envbuild.packages.maven_servers import MavenServers
 from envbuild.packages.maven_settings import MavenSettings, NoMavenRepository
-from envbuild.packages.registry import plain_name
+from envbuild.packages.plain_names import plain_name
 from envbuild.plan.step import InstallPackages
-from tests.conftest import DEBIAN, installs_of, wait_for
+from tests.conftest import DEBIAN, installs_of, purls, wait_for
 from tests.packages.conftest import Server
 from tests.packages.maven_repository import MavenRepository, jars_of, lock_text, pom_text
 
@@ -202,6 +202,36 @@ def test_a_lock_of_ours_may_only_add_poms():
             manager.check(own.replace(**changed))
 
 
+@pytest.mark.namespaces
+def test_what_a_stage_took_is_listed_of_the_image_that_it_was_compiled_for(project, server, tmp_path):
+    repository = MavenRepository(server)
+    repository.add("org.example", "own", "1.0", b"own")
+    linux = Coordinates.of("org.example", "own", "1.0", "zip", "linux")
+    repository.put(linux, b"zip")
+    base = project.folder.joinpath("busybox.tar").name
+    lock = lock_text([repository.node(OWN), repository.node(linux, type="zip")])
+    project.write("app/lockfile.json", lock)
+    lines = ("from tar:busybox.tar as build", "maven(into=/m2) -r app", "file /made", "    x")
+    done = project.build(*lines, f"from tar:{base}", "copy(from=build) /made -> /", HOME=home_of(repository, tmp_path))
+    assert done.code == 0, done.out + done.err
+    assert purls(project) == [
+        "pkg:maven/org.example/own@1.0",
+        "pkg:maven/org.example/own@1.0?classifier=linux&type=zip",
+    ]
+    listed = json.loads(project.command("packages", "web", "--kind", "maven", "--format", "json").out)
+    assert [(package["name"], package["stage"], package["path"]) for package in listed] == [
+        ("org.example:own", "build", ""), ("org.example:own", "build", ""),
+    ]  # fmt: skip
+    table = project.command("packages", "web").out.splitlines()
+    assert table[1].split() == ["maven", "org.example:own", "1.0", "stage", "build"]
+    # An image that stands on it was built with the same.
+    project.write("child.env", "from recipe:web.env", "file /more", "    x")
+    assert project.command("build", "child.env", HOME=str(tmp_path)).code == 0
+    assert purls(project, "child") == purls(project)
+    spdx = json.loads(project.command("sbom", "web", "--format", "spdx").out)
+    assert spdx["packages"][1]["sourceInfo"] == "taken by the stage build from the lock of a project"
+
+
 # Poms, as data.
 
 
@@ -333,6 +363,12 @@ def test_xml_that_is_no_pom_is_refused(monkeypatch, text, told):
         monkeypatch.setattr(plain_xml, "MAX_BYTES", 50_000)
     with pytest.raises((BadDocument, BadPom), match=told):
         pom_of(text.encode(), OWN.pom)
+
+
+def test_a_text_in_many_pieces_takes_no_longer():
+    # Kept whole, with a copy for each piece, this takes minutes.
+    pom = b"<project><name>" + b"x<!-- -->" * 800_000 + b"</name>" + above("p").encode() + b"</project>"
+    assert pom_of(pom, OWN.pom).parent == Coordinates.of("g", "p", "1", "pom")
 
 
 def test_poms_are_read_as_maven_reads_them():
@@ -497,6 +533,8 @@ def test_artifacts_and_the_poms_that_maven_reads_are_laid_out_as_its_own_reposit
     )  # fmt: skip
     (failed,) = done.of("step-failed")
     assert failed["line"] == 2
+    renewed = "app/lockfile.json with the tool that writes it: mvn io.github.chains-project:maven-lockfile:generate"
+    assert f"renew {renewed}" in failed["message"]
 
 
 @pytest.mark.namespaces

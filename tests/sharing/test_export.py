@@ -177,6 +177,20 @@ def test_a_plain_archive_has_all_files(built: Project, tmp_path: Path):
     assert "var/tmp" not in members
 
 
+def test_a_file_system_to_mount(built: Project, tmp_path: Path):
+    needs("sqfstar")
+    for name in ("one", "two"):
+        exported(built, "web", "--format", "squashfs", "-o", str(tmp_path / name))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    words = [needs("unsquashfs"), "-n", "-ll", str(tmp_path / "one")]
+    listed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert "-rwsr-xr-x root/root" in listed
+    assert "squashfs-root/data -> /srv/data" in listed
+    assert "squashfs-root/var/tmp" not in listed
+    refused = built.command("export", "web", "--format", "squashfs")
+    assert refused.code == 2
+
+
 def test_what_can_not_be_written_is_said_and_leaves_nothing(built: Project, tmp_path: Path):
     (tmp_path / "other").mkdir()
     (tmp_path / "other/x").write_text("mine")

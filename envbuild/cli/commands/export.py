@@ -20,7 +20,8 @@ from envbuild.ui.humanize import count
 
 DESCRIPTION = """\
 Write an image as a file or a folder that other tools take: an OCI image layout for podman, buildah, skopeo, umoci and
-containerd, an archive for `docker load`, or a plain tar archive of all files. The same image gives the same bytes.
+containerd, an archive for `docker load`, a plain tar archive of all files, or a file system to mount. The same image
+gives the same bytes.
 
 Its layers are not those of its steps: what it began with, then its packages, then what each step brought, so that an
 edit makes one small new layer. Layers that were made once are kept in the store."""
@@ -32,7 +33,7 @@ examples:
   envbuild export web --format docker | docker load
   envbuild export web --format tar -o files.tar"""
 
-OCI, DOCKER, TAR = "oci", "docker", "tar"
+OCI, DOCKER, TAR, SQUASHFS, EROFS = "oci", "docker", "tar", "squashfs", "erofs"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +44,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE|DIR",
         help="write to this file, or with a slash at its end to this folder (default: standard output)",
     )
-    parser.add_argument("--format", choices=(OCI, DOCKER, TAR), default=OCI, help="what to write (default: oci)")
+    parser.add_argument(
+        "--format", choices=(OCI, DOCKER, TAR, SQUASHFS, EROFS), default=OCI, help="what to write (default: oci)"
+    )
     add_layers(parser, "zstd, and gzip for docker, whose versions before 23 know no other")
     parser.add_argument("--name", metavar="NAME:TAG", help="what the image is called there (default: as here)")
 
@@ -58,6 +61,11 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         raise UsageError(f"--format {arguments.format} is one file, and {output} is a folder", "name a file")
     if output is None and environment.stdout.isatty():
         raise UsageError("an image is nothing for a terminal", "name a file: envbuild export IMAGE -o FILE")
+    if output is None and arguments.format in (SQUASHFS, EROFS):
+        raise UsageError(
+            f"--format {arguments.format} is written to a file, and not to a pipe", "name one with -o FILE"
+        )
+    jobs = threads(arguments.jobs)
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
         image = find_image(store, arguments.image)
@@ -67,6 +75,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             with _target(output, environment) as file:
                 export.write_tar(store, image, file)
             return 0
+        if arguments.format in (SQUASHFS, EROFS):
+            from envbuild.sharing.disk_image import write_disk_image
+
+            with export.new_path(output) as path:
+                write_disk_image(store, image, arguments.format, path, jobs)
+            return 0
         with environment.progress_line() as line:
             exported = export.export(
                 store,
@@ -75,7 +89,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 tag,
                 layering=chosen,
                 compression=arguments.compression or ("gzip" if arguments.format == DOCKER else "zstd"),
-                threads=threads(arguments.jobs),
+                threads=jobs,
                 report=line,
             )
         if folder:
