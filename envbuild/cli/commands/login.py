@@ -18,7 +18,7 @@ them are logged in. That is $REGISTRY_AUTH_FILE, else the file that has a login 
 EXAMPLES = """\
 examples:
   envbuild login HOST
-  envbuild login HOST -u ci --password-stdin < password"""
+  envbuild login HOST -u ci --password-stdin      < password"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
