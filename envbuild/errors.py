@@ -45,11 +45,13 @@ EnvbuildError  exit 2
     BadName(name, what)  images.reference
     BadPattern(pattern)  tree.patterns
     BadReference(reference, reason)  registry.reference
+    BadRegistriesFile(path, reason)  registry.mirrors
     BadSource(source)  packages.apt_servers
     BadTemplate(path, line, reason)  build.template
     BadTree(reason)  git.tracked_files
     BaseNotSupported(base)  build.bases
     BlobTooLarge(size, limit)  git.blobs
+    Blocked(reference, path)  registry.mirrors
     BranchTag(name)  images.reference
     ContextError  build.context_ignore
       AbsoluteSource(source, named_by, folder)  build.context

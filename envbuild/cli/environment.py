@@ -147,6 +147,13 @@ class Environment:
         podman = [f"{folder}/containers/auth.json" for folder in folders if folder]
         return AuthFiles((*podman, f"{docker}/config.json"), f"{docker}/config.json", "", path)
 
+    def registries_files(self) -> tuple[str, ...]:
+        """Return where podman's settings for registries are: the first that is there counts."""
+        if chosen := self.variables.get("CONTAINERS_REGISTRIES_CONF"):
+            return (chosen,)
+        own = self.variables.get("XDG_CONFIG_HOME") or f"{self.home()}/.config"
+        return (f"{own}/containers/registries.conf", "/etc/containers/registries.conf")
+
     def certificate_folders(self) -> tuple[str, ...]:
         """Return the folders in which docker and podman look for the certificates of registries, the user's first."""
         own = f"{self.home()}/.config"

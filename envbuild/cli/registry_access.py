@@ -36,8 +36,27 @@ def exchange(environment: Environment, host: str, path: str, *, insecure: bool) 
 
 
 def repository(environment: Environment, reference: RegistryReference, rights: str, *, insecure: bool) -> Repository:
-    """Return the repository of a reference."""
-    from envbuild.registry.client import Repository
+    """Return the repository of a reference, where podman's settings say that it is."""
+    return repositories(environment, reference, rights, insecure=insecure)[-1]
 
-    reached = exchange(environment, reference.host, reference.path, insecure=insecure)
-    return Repository(reached, reference.path, rights)
+
+def repositories(
+    environment: Environment, reference: RegistryReference, rights: str, *, insecure: bool
+) -> list[Repository]:
+    """Return where an image may be had from: the mirrors of its registry, and that last."""
+    from envbuild.registry.client import Repository
+    from envbuild.registry.mirrors import endpoints
+
+    return [
+        Repository(
+            exchange(
+                environment,
+                endpoint.reference.host,
+                endpoint.reference.path,
+                insecure=insecure or endpoint.insecure,
+            ),
+            endpoint.reference.path,
+            rights,
+        )
+        for endpoint in endpoints(environment.registries_files(), reference)
+    ]

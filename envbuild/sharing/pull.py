@@ -7,6 +7,7 @@ broke lies beside it and is continued.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from envbuild.oci.descriptor import Descriptor
 from envbuild.oci.manifest import (
@@ -23,10 +24,13 @@ from envbuild.packages.errors import TooLargeToFetch
 from envbuild.record import Record
 from envbuild.registry.client import Repository
 from envbuild.registry.download import digest_of, download
+from envbuild.registry.errors import NotInRegistry, RegistryError
 from envbuild.registry.reference import RegistryReference
+from envbuild.sharing.known_manifests import image_of
 from envbuild.sharing.part import Part
 from envbuild.sharing.platform_choice import ImageInFile, LayerFile, checked, chosen
 from envbuild.sharing.transfers import Report, Transfers
+from envbuild.store.images import Image
 from envbuild.store.store import Store
 
 MAX_DOCUMENTS = 64
@@ -63,6 +67,46 @@ def resolve(repository: Repository, reference: RegistryReference, architecture: 
     elif descriptor.media_type not in MANIFESTS:
         raise BadImage(source, f"it is no image but {descriptor.media_type[:80]!a}", "name an image")
     return Remote(first, descriptor, read_manifest(content, source))
+
+
+class Pulled(Record):
+    """What a pull came to: the image if it was here, else the source to take it from; where it was had from, and why
+    not from the mirrors before that."""
+
+    remote: Remote
+    repository: Repository
+    image: Image | None
+    source: PulledImage | None
+    fetched: int
+    notes: tuple[str, ...]
+
+
+def pull(
+    store: Store,
+    repositories: Sequence[Repository],
+    reference: RegistryReference,
+    architecture: str,
+    variant: str,
+    most: int,
+    report: Report,
+) -> Pulled:
+    """Bring the layers of an image here, from the first of its repositories that has all of it. Raises what the last
+    one does: BadImage, NotInRegistry and RegistryError."""
+    notes: list[str] = []
+    for number, repository in enumerate(repositories, 1):
+        try:
+            remote = resolve(repository, reference, architecture, variant)
+            image = image_of(store, remote.descriptor.digest)
+            if image is not None:
+                return Pulled(remote, repository, image, None, 0, tuple(notes))
+            source = PulledImage(store, repository, reference, remote)
+            fetched = source.fetch(most, report)
+            return Pulled(remote, repository, None, source, fetched, tuple(notes))
+        except (RegistryError, NotInRegistry) as error:
+            if number == len(repositories):
+                raise
+            notes.append(f"a mirror was left out: {error.message}")
+    raise AssertionError("an image has a registry")
 
 
 class PulledImage:

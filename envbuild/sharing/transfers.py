@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -10,6 +12,8 @@ from typing import TypeVar
 from envbuild.registry.download import Stopped
 
 MAX_PARALLEL = 6
+_ENDING = 10
+"""Seconds that ended threads are waited for."""
 Report = Callable[[str, int, int], None]
 Item = TypeVar("Item")
 
@@ -35,8 +39,10 @@ class Transfers:
     def run(self, work: Callable[[Item], None], items: Sequence[Item]) -> None:
         """Do `work` for each. Raises the first failure when all that was under way has ended."""
         failures: list[BaseException] = []
+        threads: set[int] = set()
 
         def begin(item: Item) -> None:
+            threads.add(threading.get_native_id())
             if self._stop.is_set():
                 return
             try:
@@ -56,5 +62,14 @@ class Transfers:
                 self._stop.set()
                 pool.shutdown(cancel_futures=True)
                 raise
+        _wait_for_end(threads)
         if failures:
             raise failures[0]
+
+
+def _wait_for_end(threads: set[int]) -> None:
+    """Wait until the system has no such threads of this process. Python takes a thread for ended a moment before that,
+    and a process with several can't enter a user namespace."""
+    end = time.monotonic() + _ENDING
+    while any(os.path.exists(f"/proc/self/task/{thread}") for thread in threads) and time.monotonic() < end:
+        time.sleep(0.001)

@@ -7,7 +7,7 @@ import argparse
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.platform_option import add_platform, platform
-from envbuild.cli.registry_access import add_insecure, repository
+from envbuild.cli.registry_access import add_insecure, repositories
 from envbuild.cli.user_namespace import enter_for
 from envbuild.store.store import Store
 from envbuild.store.tags import PULL as PULLED
@@ -45,40 +45,46 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.registry.client import PULL
     from envbuild.registry.reference import parse_reference
     from envbuild.sharing.import_image import import_image
-    from envbuild.sharing.known_manifests import image_of, note_blobs, note_image
-    from envbuild.sharing.pull import PulledImage, resolve
+    from envbuild.sharing.known_manifests import note_blobs, note_image
+    from envbuild.sharing.pull import pull
 
     reference = parse_reference(arguments.reference)
     named = arguments.name or _name(reference)
     architecture, variant = platform(arguments.platform)
     most = environment.fetch_limit()
-    came = 0
     with Store.open(environment.store_path()) as store:
         store.share()
         store.tidy()
         place, names = to_set(store, named, ".")  # a name that can't be one is said before anything is asked
-        remote = repository(environment, reference, PULL, insecure=arguments.insecure)
+        remotes = repositories(environment, reference, PULL, insecure=arguments.insecure)
+        user = environment.user()  # in the namespace that is entered below, it is root
         with environment.progress_line() as line:
-            resolved = resolve(remote, reference, architecture, variant)
-            image = image_of(store, resolved.descriptor.digest)
+            pulled = pull(store, remotes, reference, architecture, variant, most, line)
+            image = pulled.image
             if image is None:
-                source = PulledImage(store, remote, reference, resolved)
-                came = source.fetch(most, line)
+                assert pulled.source is not None
                 enter_for(store)
-                image = import_image(store, source, source.image, line).image
-                note_image(store, resolved.descriptor.digest, image.digest)
-        manifest = resolved.manifest
-        note_blobs(store, reference.host, reference.path, [blob.digest for blob in (manifest.config, *manifest.layers)])
+                image = import_image(store, pulled.source, pulled.source.image, line).image
+                note_image(store, pulled.remote.descriptor.digest, image.digest)
+        environment.warn(pulled.notes)
+        manifest = pulled.remote.manifest
+        blobs = [blob.digest for blob in (manifest.config, *manifest.layers)]
+        note_blobs(store, pulled.repository.host, pulled.repository.path, blobs)
         if place.project is not None:
             store.projects.add(place.project)
-        known = {"user": environment.user(), "reference": reference.text, "manifest": resolved.digest}
+        known = {"user": user, "reference": reference.text, "manifest": pulled.remote.digest}
         store.tags.move(names, image.digest, PULLED, known)
     shown = ":".join(names[0])
     if arguments.format == "json":
-        plain = {"name": shown, "image": f"sha256:{image.digest}", "manifest": resolved.digest, "fetched": came}
+        plain = {
+            "name": shown,
+            "image": f"sha256:{image.digest}",
+            "manifest": pulled.remote.digest,
+            "fetched": pulled.fetched,
+        }
         print_json(plain, environment.stdout)
         return 0
-    note = f"{format_size(came)} fetched" if came else "all of it was here"
+    note = f"{format_size(pulled.fetched)} fetched" if pulled.fetched else "all of it was here"
     environment.stdout.write(f"{shown} = {image.digest} ({note})\n")
     return 0
 
