@@ -10,10 +10,12 @@ from envbuild.build.package_answers import ResolvedAnswers
 from envbuild.build.part_installer import PartInstaller
 from envbuild.build.progress import StageProgress
 from envbuild.build.sandbox_actions import Execution, Executor
+from envbuild.build.staged_installer import StagedInstaller
 from envbuild.build.step_failure import Stopped
 from envbuild.build.store_cache import StoreCache
 from envbuild.build.walk import PendingStep
 from envbuild.lockfile.lock import VERSION
+from envbuild.packages.apt_stages import AptStages
 from envbuild.packages.manager import CHECK, CHECK_ALL, CHECK_OTHERS
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
@@ -73,10 +75,10 @@ class Installation:
         if parts is None:
             return None
         owners_kept = self._cache.owners_kept
-        installer = PartInstaller(
-            self._job.store, self._executor, pending.step, at.tree, at.near, pending.epoch, owners_kept=owners_kept
-        )
-        return installer.install(parts, variables, sink)
+        where = (self._job.store, self._executor, pending.step, at.tree, at.near, pending.epoch)
+        if isinstance(parts, AptStages):
+            return StagedInstaller(*where, owners_kept=owners_kept).install(parts, sink)
+        return PartInstaller(*where, owners_kept=owners_kept).install(parts, variables, sink)
 
     def _check(self, at: StageProgress, number: int) -> str:
         """Return which check an installation ends with: of all packages where the lock answers with some that no

@@ -12,6 +12,7 @@ from envbuild.errors import DISK_TROUBLE
 from envbuild.linux.nofollow import Folder, NotAFile, TooMuch
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress, addresses_in, without_user
+from envbuild.packages.apt_stages import AptStages
 from envbuild.packages.cache import Address, Cache, Wanted
 from envbuild.packages.documents import BadDocument
 from envbuild.packages.errors import Unresolved
@@ -129,8 +130,10 @@ class Phases:
         """Return what installs the packages, whose files are in the cache."""
         return manager_of(action.manager).install_task(action, contents, self._with_paths(packages))
 
-    def parts_of(self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> InParts | None:
-        """Return the same installation in parts, None where it has none."""
+    def parts_of(
+        self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...]
+    ) -> InParts | AptStages | None:
+        """Return the same installation in parts or in stages, None where it has none."""
         return manager_of(action.manager).parts_of(action, contents, self._with_paths(packages))
 
     def _with_paths(self, packages: Sequence[Package]) -> list[tuple[Package, str]]:

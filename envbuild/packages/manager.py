@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Protocol
 
+    from envbuild.packages.apt_stages import AptStages
     from envbuild.packages.cache import Address, LookUp, Transport, Wanted
     from envbuild.store.store import Store
     from envbuild.tree.entry import Digest
@@ -190,8 +191,8 @@ class PackageManager(Protocol):
 
     def parts_of(
         self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]
-    ) -> InParts | None:
-        """Return the same installation in parts (parts.py), None where it has none."""
+    ) -> InParts | AptStages | None:
+        """Return the same installation in parts or in stages, None where it has none."""
 
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return where this machine gets the packages from."""
