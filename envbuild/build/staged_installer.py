@@ -10,11 +10,12 @@ same. What configures packages always runs anew: scripts see everything that is 
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 
 from envbuild.build.sandbox_actions import Execution, Executor
 from envbuild.debian.left_behind import is_removed_after_installation
-from envbuild.debian.unpack_check import Trees, order_does_not_count
+from envbuild.debian.unpack_check import MAX_STATUS, STATUS, Trees, order_does_not_count
 from envbuild.digest import sha256_of
 from envbuild.packages.apt_plan import MARKS, PLAN, Call
 from envbuild.packages.apt_stages import AptStages, Archive, Plan
@@ -28,14 +29,16 @@ from envbuild.text import json
 from envbuild.tree.diff import amount, diff, expanded
 from envbuild.tree.entry import DIRECTORY, EMPTY_CONTENT, Digest
 from envbuild.tree.late_times import TooDeep, without_late_times
-from envbuild.tree.lookup import has_tmp
+from envbuild.tree.lookup import LinkCircle, has_tmp
 
 FORMAT = "envbuild stages 1"
 MAX_STAGES = 16
 """Stages that are remembered of one tree."""
 MAX_PLAN = 4 << 20
-WORTH = 8 << 20
-"""Bytes of archives after which a stage ends before a package that has to be unpacked in its place."""
+LEAST = 4 << 20
+"""Bytes of archives that are unpacked faster than they are looked for."""
+WORTH, MUCH = 2 << 20, 24 << 20
+"""Bytes of archives after which a stage ends before a package that has to be unpacked in its place, and before any."""
 _SECOND = 1_000_000_000
 
 Sink = Callable[[bytes], None]
@@ -52,10 +55,11 @@ class Stage(Record):
 
 class Addition(Record):
     """A way to a plan's tree from a stage: its first `done` archives are there after those at `added` were unpacked on
-    top. `cost` is in bytes of archives."""
+    top. Those at `shown`, with these among them, come in another order then. `cost` is in bytes of archives."""
 
     stage: Stage
     added: tuple[int, ...]
+    shown: tuple[int, ...]
     done: int
     cost: int
 
@@ -84,6 +88,8 @@ class StagedInstaller:
 
     def install(self, stages: AptStages, sink: Sink) -> Execution | None:
         """Return what the installation came to; None if it can't be done in stages, and nothing counts."""
+        if stages.size < LEAST:
+            return None
         if self._step.discard or has_tmp(self._store.trees, self._tree):
             return None  # scripts see what the step's end removes, and what lies in /tmp
         started = time.time_ns()
@@ -95,13 +101,13 @@ class StagedInstaller:
         start = self._begin(stages, plan, first, started // _SECOND, sink)
         if start is None:
             return None
-        for way in [*self._ways(plan, first, start), Addition(start, (), 0, 0)]:
+        for way in [*self._ways(plan, first, start), Addition(start, (), (), 0, 0)]:
             stage = self._add(stages, plan, first, start, way, sink)
             if stage is not None:
                 break
         else:
             return None
-        for end in _ends(plan.archives, len(stage.archives)):
+        for end in stage_ends(plan.archives, len(stage.archives)):
             done = self._run(stages.call_task([_part(plan.unpack, range(len(stage.archives), end))]), stage.tree, sink)
             if done is None:
                 return None
@@ -122,9 +128,10 @@ class StagedInstaller:
         try:
             text = self._store.read_text(done.tree, PLAN, MAX_PLAN)
             marks = self._store.read_file(done.tree, MARKS, MAX_PLAN)
-        except TooLargeToRead:
+            status = self._store.read_text(self._tree, STATUS, MAX_STATUS)
+        except (TooLargeToRead, LinkCircle):
             return None
-        return None if text is None else stages.plan(text, marks)
+        return None if text is None else stages.plan(text, marks, status or "")
 
     def _begin(self, stages: AptStages, plan: Plan, first: str, began: int, sink: Sink) -> Stage | None:
         """Return the stage before any of the plan's archives."""
@@ -138,7 +145,7 @@ class StagedInstaller:
 
     def _ways(self, plan: Plan, first: str, start: Stage) -> list[Addition]:
         """Return how stages that are kept lead to the plan's tree, the cheapest way first."""
-        ways = [way for stage in self._known(first) if (way := _way(plan.archives, stage)) is not None]
+        ways = [way for stage in self._known(first) if (way := way_from(plan.archives, stage)) is not None]
         return sorted(ways, key=lambda way: way.cost)
 
     def _add(self, stages: AptStages, plan: Plan, first: str, start: Stage, way: Addition, sink: Sink) -> Stage | None:
@@ -147,17 +154,22 @@ class StagedInstaller:
         if way.stage.archives:
             number = len(way.stage.archives)
             sink(f"{number} of {stages.number} package{'s' * (stages.number != 1)} as unpacked here before\n".encode())
-        if not way.added:
+        if not way.shown:
             return way.stage
-        task = stages.call_task([_part(plan.unpack, way.added)])
-        alone = self._run(task, start.tree, _say_nothing)
-        on_top = self._run(task, way.stage.tree, sink) if alone is not None else None
-        if alone is None or on_top is None:
+        alone = self._run(stages.call_task([_part(plan.unpack, way.shown)]), start.tree, _say_nothing)
+        if alone is None:
             return None
-        if not order_does_not_count(self._store, Trees(start.tree, way.stage.tree, alone.tree, on_top.tree)):
+        tree = way.stage.tree
+        if way.added:
+            on_top = self._run(stages.call_task([_part(plan.unpack, way.added)]), tree, sink)
+            if on_top is None:
+                return None
+            tree = on_top.tree
+        archives = plan.archives[: way.done]
+        named = frozenset(path for archive in archives for path in archive.named or ())
+        if not order_does_not_count(self._store, Trees(start.tree, way.stage.tree, alone.tree, tree), named):
             return None
-        names = tuple(archive.hash for archive in plan.archives[: way.done])
-        return self._keep(first, Stage(names, on_top.tree, way.stage.began))
+        return self._keep(first, Stage(tuple(archive.hash for archive in archives), tree, way.stage.began))
 
     def _finish(self, stages: AptStages, plan: Plan, stage: Stage, key: str, sink: Sink) -> Execution | None:
         """Configure what is unpacked, and put back the times of all that was made since the first stage began."""
@@ -211,32 +223,61 @@ class StagedInstaller:
         return [] if kept is None else [(first, began, archives) for first, began, archives in json.loads(kept)]
 
 
-def _way(archives: Sequence[Archive], stage: Stage) -> Addition | None:
+def way_from(archives: Sequence[Archive], stage: Stage) -> Addition | None:
     """Return what leads from a stage to a plan's tree, None if nothing does: it has archives that the plan lacks, or
-    what has to be unpacked out of order must not."""
+    what was or has to be unpacked in another order than the plan's must not."""
     places = {archive.hash: place for place, archive in enumerate(archives)}
     there = [places.get(name, -1) for name in stage.archives]
-    if -1 in there or there != sorted(there):
+    if -1 in there:
         return None
-    done = there[-1] + 1 if there else 0
+    done = max(there, default=-1) + 1
     added = sorted(set(range(done)) - set(there))
-    if added and not all(archives[place].idle for place in (*added, *(place for place in there if place > added[0]))):
+    shown = sorted({*added, *there} - set(longest_rise(there)))
+    order = [*there, *added]
+    turned = (
+        {
+            place
+            for at, earlier in enumerate(order)
+            for later in order[at:]
+            if later < earlier
+            for place in (earlier, later)
+        }
+        if shown
+        else set()
+    )
+    if any(archives[place].named is None for place in turned):
         return None
-    size = sum(archives[place].size for place in there)
-    twice = sum(archives[place].size for place in added)
-    return Addition(stage, tuple(added), done, sum(archive.size for archive in archives) - size + twice)
+    cost = sum(archive.size for archive in archives) - sum(archives[place].size for place in there)
+    cost += sum(archives[place].size for place in shown)
+    return Addition(stage, tuple(added), tuple(shown), done, cost)
 
 
-def _ends(archives: Sequence[Archive], start: int) -> Iterator[int]:
+def longest_rise(places: Sequence[int]) -> list[int]:
+    """Return the most of these numbers that there are in rising order."""
+    ends: list[int] = []  # the lowest place at which a row of each length ends
+    before: dict[int, int | None] = {}
+    for place in places:
+        length = bisect_left(ends, place)
+        before[place] = ends[length - 1] if length else None
+        ends[length:] = [place, *ends[length + 1 :]]
+    rise: list[int] = []
+    last = ends[-1] if ends else None
+    while last is not None:
+        rise.append(last)
+        last = before[last]
+    return rise[::-1]
+
+
+def stage_ends(archives: Sequence[Archive], start: int) -> Iterator[int]:
     """Yield where the stages of a plan's archives end from `start` on: before an archive that has to be unpacked in its
-    place, since what is added before it can't be on top of it; and in the end."""
+    place, since nothing can be added on top of it that comes before; where there is much already; and in the end."""
     size = 0
     for place in range(start, len(archives)):
-        if not archives[place].idle and size >= WORTH:
+        if size >= (WORTH if archives[place].named is None else MUCH):
             yield place
             size = 0
         size += archives[place].size
-    if size or start < len(archives):
+    if start < len(archives):
         yield len(archives)
 
 

@@ -1,7 +1,7 @@
-"""Which `preinst` scripts do nothing when a package is installed for the first time (deb-preinst(5)).
+"""What `preinst` scripts look at and change when a package is installed for the first time (deb-preinst(5)).
 
 dpkg then calls them with the one word `install`. Most scripts are there for upgrades, and say so in a few forms that
-debhelper and maintainers use. What is not in these forms counts as doing something.
+debhelper and maintainers use. Of what is not in these forms nothing is known.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ MAX_SCRIPT = 1 << 16
 """Characters of a script that is looked at."""
 
 _NOTHING = re.compile(r"set -e|exit 0|:|true")
+_NAMED = re.compile(r"(?:rm -f|mkdir -p|touch)((?: /[A-Za-z0-9/._+-]+)+)")
+"""Goes by nothing but what lies at the paths that it names."""
 _HELPER = re.compile(
     r"(?:if )?dpkg-maintscript-helper (?:rm_conffile|mv_conffile|symlink_to_dir|dir_to_symlink)"
     r"(?: [A-Za-z0-9/._+:~\\-]+)+ -- \"\$@\""
@@ -28,13 +30,14 @@ _HAS_VERSION = re.compile(_TEST % ((r"""-n "\$\{?2\}?\"""",) * 2))
 _IS_INSTALL = re.compile(_TEST % ((_FIRST % "install",) * 2))
 
 
-def does_nothing_at_first(script: str) -> bool:
-    """Return whether a `preinst` is sure to change nothing, and to look at no file, when it is called as `install`."""
+def named_at_first(script: str) -> frozenset[str] | None:
+    """Return the paths without which a `preinst` that is called as `install` looks at no file and changes none; None
+    where that is not sure."""
     if len(script) > MAX_SCRIPT:
-        return False
+        return None
     head, _, body = script.partition("\n")
     if re.fullmatch(r"#! ?/bin/(?:sh|bash|dash)(?: -e)?", head.rstrip()) is None or "<<" in body:
-        return False
+        return None
     text = body.replace("\\\n", " ")
     lines = [line.strip() for line in text.split("\n")]
     lines = [re.sub(r"\s+", " ", line) for line in lines if line and not line.startswith("#")]
@@ -42,8 +45,9 @@ def does_nothing_at_first(script: str) -> bool:
         for line in lines:
             shlex.split(line, comments=True)  # a string of more lines could hide where a branch ends
     except ValueError:
-        return False
-    return _idle(_joined(lines))
+        return None
+    named: set[str] = set()
+    return frozenset(named) if _is_known(_joined(lines), named) else None
 
 
 def _joined(lines: list[str]) -> list[str]:
@@ -57,14 +61,18 @@ def _joined(lines: list[str]) -> list[str]:
     return joined
 
 
-def _idle(lines: list[str]) -> bool:
+def _is_known(lines: list[str], named: set[str]) -> bool:
+    """Return whether it is known what the lines do, and add to `named` the paths that they do it to."""
     position = 0
     while position < len(lines):
         line = lines[position]
         if _NOTHING.fullmatch(line) or _HELPER.fullmatch(line):
             position += 1
+        elif match := _NAMED.fullmatch(line):
+            named.update(path.strip("/") for path in match[1].split())
+            position += 1
         elif _CASE.fullmatch(line):
-            end = _end_of_case(lines, position + 1)
+            end = _end_of_case(lines, position + 1, named)
             if end is None:
                 return False
             position = end
@@ -111,8 +119,8 @@ def _end_of_if(lines: list[str], position: int) -> int | None:
     return None
 
 
-def _end_of_case(lines: list[str], position: int) -> int | None:
-    """Return where a `case "$1" in` ends whose branch for `install` is there and does nothing; None otherwise."""
+def _end_of_case(lines: list[str], position: int, named: set[str]) -> int | None:
+    """Return where a `case "$1" in` ends of which it is known what the branch for `install` does; None otherwise."""
     handled = False
     while position < len(lines) and lines[position] != "esac":
         match = _PATTERN.match(lines[position])
@@ -130,7 +138,7 @@ def _end_of_case(lines: list[str], position: int) -> int | None:
         position += 1
         if not handled and ("install" in words or any("*" in word for word in words)):
             body[-1] = body[-1].removesuffix(";;").strip()
-            if not _idle([line for line in body if line]):
+            if not _is_known([line for line in body if line], named):
                 return None
             handled = True
     return position + 1 if position < len(lines) else None

@@ -1,9 +1,8 @@
-"""Whether packages that are unpacked on top of others leave the tree that unpacking them earlier would have left.
+"""Whether packages that are unpacked after others leave the tree that unpacking them before these would have left.
 
-Unpacking an archive that runs nothing adds files, and a stanza to dpkg's status. So the order of two archives counts
-only where these meet. That is looked at, not taken for granted: the packages are unpacked both `alone`, on the tree of
-before the others, and `on_top` of the others, and must have done the same in both. Whether their scripts do nothing is
-for the caller to know.
+Unpacking an archive whose script goes by nothing else adds files, and a stanza to dpkg's status. So the order of two
+archives counts only where these meet. That is looked at, not taken for granted: the packages are unpacked `alone`, too,
+on the tree of before the others, and must have done the same there.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ _OF_DPKG = (b"etc/dpkg/", b"usr/bin/dpkg", b"usr/lib/dpkg/", b"usr/libexec/dpkg/
 
 
 class Trees(Record):
-    """Four trees: `before` any of the packages, with the `others` unpacked, and those in question `alone` and
-    `on_top` of the others."""
+    """Four trees: `before` any of the packages; with the `others` unpacked, among which may be some of those in
+    question; with all those in question `alone`; and with the rest of them `on_top` of the others."""
 
     before: Digest
     others: Digest
@@ -38,31 +37,38 @@ class Trees(Record):
     on_top: Digest
 
 
-def order_does_not_count(store: Store, trees: Trees) -> bool:
-    """Return whether `on_top` is what unpacking the packages before the others would have left."""
+def order_does_not_count(store: Store, trees: Trees, named: frozenset[str]) -> bool:
+    """Return whether `on_top` is what unpacking the packages in question before the others would have left. `named` are
+    the paths that scripts of any of them go by."""
     try:
-        return _same_files(store, trees) and _same_stanzas(store, trees)
+        return _same_files(store, trees, named) and _same_stanzas(store, trees)
     except (LinkCircle, TooLargeToRead):
         return False
 
 
-def _same_files(store: Store, trees: Trees) -> bool:
+def _same_files(store: Store, trees: Trees, named: frozenset[str]) -> bool:
     alone = _effect(store, trees.before, trees.alone)
-    on_top = _effect(store, trees.others, trees.on_top)
-    if alone is None or on_top is None or not on_top.keys() <= alone.keys():
+    added = _effect(store, trees.others, trees.on_top)
+    if alone is None or added is None or not added.keys() <= alone.keys():
         return False
     for path, entry in alone.items():
-        if path in on_top:
-            if not _equal(entry, on_top[path]):
-                return False
-            continue
-        # Others have it too: that can only be a directory, and who came first must not show.
-        there = lookup(store.trees, trees.others, path, follow=False)
-        if there is None or entry.kind != DIRECTORY or not _equal(entry, there):
+        # What others have, too, can only be a directory, and who came first must not show.
+        there = lookup(store.trees, trees.on_top, path, follow=False)
+        if there is None or not _equal(entry, there):
             return False
-        if not (_is_filled(store, entry) and _is_filled(store, there)) and entry.mtime != there.mtime:
+        shared = entry.kind == DIRECTORY and path not in added
+        if shared and not (_is_filled(store, entry) and _is_filled(store, there)) and entry.mtime != there.mtime:
             return False
-    return True
+    return not any(_meets(alone, path.encode()) for path in named)
+
+
+def _meets(added: dict[bytes, Entry], path: bytes) -> bool:
+    """Return whether anything was added at a path, below it, or as a link on the way to it."""
+    parts = path.split(b"/")
+    above = (b"/".join(parts[:number]) for number in range(1, len(parts)))
+    if any((entry := added.get(place)) is not None and entry.kind != DIRECTORY for place in above):
+        return True
+    return any(place == path or place.startswith(path + b"/") for place in added)
 
 
 def _effect(store: Store, before: Digest, after: Digest) -> dict[bytes, Entry] | None:
@@ -107,10 +113,12 @@ def _same_stanzas(store: Store, trees: Trees) -> bool:
     names = list(on_top)
     if None in (before, others, alone, on_top) or names != sorted(names):
         return False  # in another order the place of a stanza could depend on when it came
-    added = alone.keys() - before.keys()
-    if on_top.keys() != others.keys() | added or added & others.keys():
+    shown = alone.keys() - before.keys()
+    if on_top.keys() != others.keys() | shown:
         return False
-    if any(on_top[name] != (alone[name] if name in added else others[name]) for name in names):
+    if any(on_top[name] != (alone if name in shown else others)[name] for name in names):
+        return False
+    if any(others[name] != alone[name] for name in shown & others.keys()):
         return False
     # Triggers that wait for a package are listed in the order in which they came.
     touched = {name for name in before if before[name] != alone.get(name)}

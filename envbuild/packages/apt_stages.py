@@ -7,10 +7,11 @@ archives. The last call configures everything. build/staged_installer.py keeps w
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 
 from envbuild.debian.deb import control_files
-from envbuild.debian.preinst import does_nothing_at_first
+from envbuild.debian.preinst import named_at_first
 from envbuild.lockfile.lock import Package
 from envbuild.packages.apt_plan import (
     CONFIGURE,
@@ -45,13 +46,12 @@ if [ -e {_MARKS} ]; then cat {_MARKS} > /{MARKS}; fi
 
 
 class Archive(Record):
-    """A package that is unpacked: the `name` of its file, the `hash` and `size` of that, and whether unpacking runs
-    nothing of its own (`idle`)."""
+    """A package that is unpacked: the `hash` and `size` of its file, and the paths that a script of its own looks at
+    or changes before (`named`), None where that may be any."""
 
-    name: str
     hash: str
     size: int
-    idle: bool
+    named: frozenset[str] | None
 
 
 class Plan(Record):
@@ -82,6 +82,11 @@ class AptStages:
         """How many packages are installed."""
         return len(self._files)
 
+    @property
+    def size(self) -> int:
+        """The bytes of their archives."""
+        return sum(os.stat(path).st_size for _, path in self._files.values())
+
     def plan_task(self) -> Task:
         """Return what leaves in the tree, as PLAN, which calls apt makes, and nothing else but MARKS."""
         words = self._whole.argv[3:]
@@ -92,9 +97,9 @@ class AptStages:
             executable=(*self._whole.executable, PLANNER),
         )
 
-    def plan(self, text: str, marks: bytes | None) -> Plan | None:
+    def plan(self, text: str, marks: bytes | None, status: str) -> Plan | None:
         """Return the plan that PLAN has, None for one of another form: of which the last call but one unpacks, and the
-        last one configures what is left."""
+        last one configures what is left. `status` is dpkg's, of the tree on which it is carried out."""
         calls = parse_plan(text)
         if calls is None or len(calls) < 2:
             return None
@@ -104,7 +109,8 @@ class AptStages:
             return None
         if len(set(files)) != len(files) or not self._files.keys() >= set(files):
             return None
-        return Plan(tuple(first), unpack, tuple(map(self._archive, unpack.items)), last, marks)
+        there = frozenset(re.findall(r"^Package: (\S+)$", status, re.MULTILINE))
+        return Plan(tuple(first), unpack, tuple(self._archive(item, there) for item in unpack.items), last, marks)
 
     def hashes(self, calls: Sequence[Call]) -> list[list[str]]:
         """Return all that decides what some calls do to a tree, beside the program that runs them."""
@@ -139,11 +145,13 @@ class AptStages:
             (POLICY,),
         )
 
-    def _archive(self, name: str) -> Archive:
+    def _archive(self, name: str, there: frozenset[str]) -> Archive:
         package, path = self._files[name]
         preinst = control_files(path, ("preinst",)).get("preinst")
-        idle = preinst is None or does_nothing_at_first(preinst)
-        return Archive(name, package.hash, os.stat(path).st_size, idle)
+        named = frozenset() if preinst is None else named_at_first(preinst)
+        if package.name.partition(":")[0] in there:
+            named = None  # the scripts of the version that is there run, too
+        return Archive(package.hash, os.stat(path).st_size, named)
 
 
 def _line(call: Call) -> str:
