@@ -102,11 +102,14 @@ class StagedInstaller:
         if start is None:
             return None
         for way in [*self._ways(plan, first, start), Addition(start, (), (), 0, 0)]:
-            stage = self._add(stages, plan, first, start, way, sink)
+            stage = self._add(stages, plan, first, start, way)
             if stage is not None:
                 break
         else:
             return None
+        if way.stage.archives:
+            number = len(way.stage.archives)
+            sink(f"{number} of {stages.number} package{'s' * (stages.number != 1)} as unpacked here before\n".encode())
         for end in stage_ends(plan.archives, len(stage.archives)):
             done = self._run(stages.call_task([_part(plan.unpack, range(len(stage.archives), end))]), stage.tree, sink)
             if done is None:
@@ -120,10 +123,12 @@ class StagedInstaller:
         done = self._executor.install(self._step, stages.plan_task(), self._tree, self._near, self._epoch, _say_nothing)
         if done.outcome.status:
             return None
+        touched = []
         for change in expanded(self._store.trees, diff(self._store.trees, self._tree, done.tree)):
-            path = change.path.decode("utf-8", "replace")
-            is_directory = change.after is not None and change.after.kind == DIRECTORY and change.before is not None
-            if path not in (PLAN, MARKS) and not is_directory and not is_removed_after_installation(path):
+            path = change.path.decode("utf-8", "surrogateescape")
+            if change.after is not None and change.after.kind == DIRECTORY and change.before is not None:
+                touched.append(path)
+            elif path not in (PLAN, MARKS) and not is_removed_after_installation(path):
                 return None
         try:
             text = self._store.read_text(done.tree, PLAN, MAX_PLAN)
@@ -131,7 +136,7 @@ class StagedInstaller:
             status = self._store.read_text(self._tree, STATUS, MAX_STATUS)
         except (TooLargeToRead, LinkCircle):
             return None
-        return None if text is None else stages.plan(text, marks, status or "")
+        return None if text is None else stages.plan(text, marks, tuple(touched), status or "")
 
     def _begin(self, stages: AptStages, plan: Plan, first: str, began: int, sink: Sink) -> Stage | None:
         """Return the stage before any of the plan's archives."""
@@ -148,12 +153,9 @@ class StagedInstaller:
         ways = [way for stage in self._known(first) if (way := way_from(plan.archives, stage)) is not None]
         return sorted(ways, key=lambda way: way.cost)
 
-    def _add(self, stages: AptStages, plan: Plan, first: str, start: Stage, way: Addition, sink: Sink) -> Stage | None:
+    def _add(self, stages: AptStages, plan: Plan, first: str, start: Stage, way: Addition) -> Stage | None:
         """Return the stage that a way leads to; None if what is added on top might have come to something else in its
         place."""
-        if way.stage.archives:
-            number = len(way.stage.archives)
-            sink(f"{number} of {stages.number} package{'s' * (stages.number != 1)} as unpacked here before\n".encode())
         if not way.shown:
             return way.stage
         alone = self._run(stages.call_task([_part(plan.unpack, way.shown)]), start.tree, _say_nothing)
@@ -161,7 +163,7 @@ class StagedInstaller:
             return None
         tree = way.stage.tree
         if way.added:
-            on_top = self._run(stages.call_task([_part(plan.unpack, way.added)]), tree, sink)
+            on_top = self._run(stages.call_task([_part(plan.unpack, way.added)]), tree, _say_nothing)
             if on_top is None:
                 return None
             tree = on_top.tree

@@ -41,6 +41,7 @@ _FINISH_SCRIPT = f"""\
 set -eu
 touch -d "@$BEGAN" /tmp/begun
 if [ -e {_MARKS} ]; then cat {_MARKS} > /{MARKS}; fi
+for directory; do touch -- "/$directory"; done
 . {_CALLS}
 {CLEAN_SCRIPT}"""
 
@@ -56,13 +57,15 @@ class Archive(Record):
 
 class Plan(Record):
     """The calls of an installation: `first` ones, then the one that unpacks the `archives` with `unpack`'s options, and
-    the `last` one, which configures what is unpacked. `marks` are what apt itself writes."""
+    the `last` one, which configures what is unpacked. `marks` are what apt itself writes, and `touched` the
+    directories in which it does something."""
 
     first: tuple[Call, ...]
     unpack: Call
     archives: tuple[Archive, ...]
     last: Call
     marks: bytes | None
+    touched: tuple[str, ...]
 
 
 class AptStages:
@@ -97,7 +100,7 @@ class AptStages:
             executable=(*self._whole.executable, PLANNER),
         )
 
-    def plan(self, text: str, marks: bytes | None, status: str) -> Plan | None:
+    def plan(self, text: str, marks: bytes | None, touched: tuple[str, ...], status: str) -> Plan | None:
         """Return the plan that PLAN has, None for one of another form: of which the last call but one unpacks, and the
         last one configures what is left. `status` is dpkg's, of the tree on which it is carried out."""
         calls = parse_plan(text)
@@ -110,7 +113,8 @@ class AptStages:
         if len(set(files)) != len(files) or not self._files.keys() >= set(files):
             return None
         there = frozenset(re.findall(r"^Package: (\S+)$", status, re.MULTILINE))
-        return Plan(tuple(first), unpack, tuple(self._archive(item, there) for item in unpack.items), last, marks)
+        archives = tuple(self._archive(item, there) for item in unpack.items)
+        return Plan(tuple(first), unpack, archives, last, marks, touched)
 
     def hashes(self, calls: Sequence[Call]) -> list[list[str]]:
         """Return all that decides what some calls do to a tree, beside the program that runs them."""
@@ -131,6 +135,7 @@ class AptStages:
     def finish_task(self, plan: Plan, began: int) -> Task:
         """Return what configures the packages that were unpacked, the first of them at the time `began` (seconds)."""
         task = self._task(_FINISH_SCRIPT, (plan.last,), ("BEGAN", str(began)))
+        task = task.replace(argv=(*task.argv, "sh", *plan.touched))
         return task if plan.marks is None else task.replace(files=(*task.files, (_MARKS, plan.marks)))
 
     def _task(self, script: str, calls: Sequence[Call], *variables: tuple[str, str]) -> Task:

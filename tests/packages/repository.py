@@ -28,26 +28,21 @@ class Repository:
         depends: str = "",
         *,
         files: Mapping[str, str] | None = None,
-        links: Mapping[str, str] | None = None,
         private: tuple[str, ...] = (),
     ) -> None:
-        """Puts a package into the repository whose file /usr/share/NAME/text has its version, and which has `files` and
-        `links` beside it (scripts in DEBIAN/). Only root may enter the directories `private`."""
+        """Puts a package into the repository whose file /usr/share/NAME/text has its version, and which has `files`
+        beside it (scripts in DEBIAN/). Only root may enter the directories `private`."""
         root = self._folder / f"{name}_{version}"
         (root / "DEBIAN").mkdir(parents=True)
         for path, text in {f"usr/share/{name}/text": f"{version}\n", **(files or {})}.items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text)
-        for path, target in (links or {}).items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).symlink_to(target)
         control = f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: A <a@b.test>\n"
         control += (f"Depends: {depends}\n" if depends else "") + f"Description: {name}\n"
         (root / "DEBIAN/control").write_text(control)
         for path in (root, *root.rglob("*")):
-            if not path.is_symlink():
-                script = path.parent.name == "DEBIAN" and path.read_bytes().startswith(b"#!")
-                path.chmod(0o755 if path.is_dir() or script else 0o644)
+            script = path.parent.name == "DEBIAN" and path.read_bytes().startswith(b"#!")
+            path.chmod(0o755 if path.is_dir() or script else 0o644)
         for path in private:
             (root / path).chmod(0o700)
         archive = self._folder / f"{name}_{version}_all.deb"
