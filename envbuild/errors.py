@@ -13,9 +13,11 @@ EnvbuildError  exit 2
     NoGit  git.program
     NoGoProxy  packages.go_servers
     NoLauncher  sandbox.launcher
+    NoMavenRepository(reason)  packages.maven_settings
     NoMmdebstrap  bases.debian
     NoNetworkTool  instances.network.private
     NoRegistry  packages.npm_servers
+    NoTool(form, package, reason)  sharing.disk_image
     NoTun(error)  instances.network.private
     NoUserNamespace(reason, mend)  sandbox.user_namespace
     NotSigned(name, reason)  build.vendor_sums
@@ -36,6 +38,7 @@ EnvbuildError  exit 2
     BadDotEnv(path, error)  compose.file.load
     BadFileReference(reference)  images.reference
     BadGroupName(name, error)  compose.file.load
+    BadImage(source, reason, mend)  oci.manifest
     BadLock(path, reason, hint)  lockfile.lock
     BadMoment(moment)  text.dates
     BadName(name, what)  images.reference
@@ -117,6 +120,7 @@ EnvbuildError  exit 2
     NoSuite(suite)  bases.debian
     NoWorkingDirectory(path)  instances.sandbox_request
     NotAFile(revision, path)  git.repository
+    NotALayout(path, reason)  sharing.export
     NotAnArchive(source)  build.inputs
     NotAsBuilt(reference, digest, path, revision, reason)  images.find
     NotBuiltHere(reference, digest, path, revision)  images.find
@@ -137,7 +141,6 @@ EnvbuildError  exit 2
     NothingToDrop(place, name)  plan.stage_facts
     NothingToRun(reference)  instances.config
     OtherDigest(reference, name, actual)  images.find
-    OtherLock(path, manager)  packages.npm
     OtherWorkTree(folder, worktree)  git.repository
     ProjectTooLarge(folder)  build.project_files
     RecipeCycle(paths)  build.loader
@@ -167,6 +170,8 @@ EnvbuildError  exit 2
     BadCrate(crate, reason)  packages.cargo_tasks
     BadDocument(what, reason)  packages.documents
     BadGoSum(path, line, reason)  packages.go_sum
+    BadMavenLock(path, line, reason, hint)  packages.maven_lock
+    BadPom(name, reason)  packages.maven_pom
     BadProjectLock(path, line, reason, hint)  packages.node_locks.indented_text
     BadProxy(address)  build.step_network.machine
     BadSubmodule(url, path, reason)  git.submodules
@@ -198,9 +203,10 @@ EnvbuildError  exit 2
     NotAnswering(name)  instances.control_client
     NotBuilt(path)  compose.images
     NotConnected(program, reason)  instances.network.private
+    NotInLayers(path, reason)  oci.layer_tar
     NotReproducible(findings)  build.sandbox_actions
     NotRunning(name)  instances.control_client
-    NotToBeHad(package, reasons, locked)  packages.errors
+    NotToBeHad(package, reasons, locked, renewal)  packages.errors
     OtherArchive(name, version, reason)  packages.node_locks.yarn_archive
     OtherModule(name, reason)  packages.go_sum
     OwnersLost(base, locked)  build.bases
@@ -247,12 +253,13 @@ EnvbuildError  exit 2
     TooMuchOfGit(url, limit)  git.network_program
     TooSparse(path, limit)  linux.sparse_files
     TookTooLong  linux.sparse_files
+    ToolFailed(program, words)  sharing.disk_image
     Unresolved(manager, reason, hint)  packages.errors
     UnsafeName(what, name)  lockfile.checked_name
     VolumeExists(name)  instances.volumes
     VolumeInUse(name, users)  instances.volume_users
     WrongDigest(url, expected, actual, source)  build.fetch
-    WrongHash(package, actual, where)  packages.errors
+    WrongHash(package, actual, where, renewal)  packages.errors
   ChildError(exit_code, reported, excerpt)  linux.forked
   Stopped  build.step_failure
   StoppedByOthers  git.network_program

@@ -23,6 +23,7 @@ import yaml
 from hypothesis import settings
 
 from envbuild.linux.machine import architecture
+from tests import memory_folder
 from tests.forked import ENVBUILD, ForkServer, can_be_forked, started
 from tests.in_namespace import copy, own
 
@@ -59,6 +60,11 @@ def _mirror_works() -> str:
     from envbuild.debian.apt_sources import machine_sources, sources_for
 
     return "" if sources_for("bookworm", machine_sources()) else "apt has no Debian source"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ and not config.option.basetemp:
+        memory_folder.choose()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -189,6 +195,12 @@ def pins_of(lock: Path) -> dict[str, Any]:
 def installs_of(lock: Path, stage: int = -1) -> list[dict[str, Any]]:
     """What a lock has of the statements of a stage that install packages."""
     return pins_of(lock)["stages"][stage].get("installs", [])
+
+
+def purls(project: Project, image: str = "web") -> list[str]:
+    """Return the URLs of packages that an image's bill of materials has."""
+    components = json.loads(project.command("sbom", image).out)["components"]
+    return sorted(component["purl"] for component in components)
 
 
 def image_in(lock: Path) -> str:

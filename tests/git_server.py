@@ -22,13 +22,13 @@ PERSON = {
 }
 
 
-def git(folder: Path, *words: str, given: bytes | None = None) -> str:
-    """Run git in a directory, as nobody in particular; return what it prints."""
+def git(folder: Path, *words: str, given: bytes | None = None, code: int = 0) -> str:
+    """Run git in a directory, as nobody in particular, to this exit code; return what it prints."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | PERSON
     done = subprocess.run(
         ["git", "-C", str(folder), *words], input=given, capture_output=True, env=environment, check=False
     )
-    assert done.returncode == 0, done.stderr.decode()
+    assert done.returncode == code, done.stderr.decode()
     return done.stdout.decode().strip()
 
 

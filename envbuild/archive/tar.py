@@ -71,6 +71,11 @@ class TarReader:
         self._total = 0
         self._unwritten = 0
 
+    @property
+    def offset(self) -> int:
+        """How many bytes were read: behind a member's header, where its content begins."""
+        return self._offset
+
     def members(self) -> Iterator[Member]:
         """Yield all members in order. Raises ArchiveError."""
         globals_: dict[str, bytes] = {}

@@ -58,7 +58,7 @@ class TarWriter:
         return path[:100]
 
     def _extended(self, kind: bytes, name: bytes, records: tuple[tuple[bytes, bytes], ...]) -> None:
-        body = b"".join(_record(key, value) for key, value in records)
+        body = b"".join(record(key, value) for key, value in records)
         self._write(self._header(name, kind, 0o644, len(body), b"") + body + bytes(-len(body) % BLOCK))
 
     def _header(self, name: bytes, kind: bytes, mode: int, size: int, target: bytes) -> bytes:
@@ -95,7 +95,7 @@ def comment_of(path: str) -> str:
     return head[BLOCK:].partition(b" comment=")[2].partition(b"\n")[0].decode("utf-8", "replace")
 
 
-def _record(key: bytes, value: bytes) -> bytes:
+def record(key: bytes, value: bytes) -> bytes:
     """Return a PAX record, which says its own length in front."""
     length = len(key) + len(value) + 3
     digits = len(str(length))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from envbuild.archive.compression import open_compressed
 from envbuild.archive.limits import ArchiveError, Limits
-from envbuild.archive.tar import Member, TarReader
+from envbuild.archive.tar import Member, Source, TarReader
 from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Entry
 from envbuild.tree.target import PreparedBase, TreeTarget
 
@@ -92,31 +92,42 @@ def write_archive(
 ) -> None:
     """Add all members of the archive to `target`, with times no later than `epoch` (seconds), as `owner` if one is
     given. Raises ArchiveError."""
-    latest = epoch * 1_000_000_000
-    name = os.path.basename(path)
-    target.add(b"", Entry(ROOT_NAME, DIRECTORY, 0o755, 0, 0, latest))
     source = open_compressed(path, report)
     try:
-        reader = TarReader(source, name, limits)
-        for member in reader.members():
-            check_member(member, name)
-            entry = _entry(member, latest, owner)
-            if member.kind in "cb" and member.path.startswith(b"dev/"):
-                continue  # a sandbox has a /dev of its own
-            if member.kind == "hard link":
-                linked = target.get(member.target)
-                if linked is None or linked.kind == DIRECTORY:
-                    raise ArchiveError(name, "a hard link to what did not come before", member.offset, member.path)
-                # In a tree each name is a copy of its own.
-                reader.count_unwritten(linked.size, member.offset, member.path)
-                # Names of one file have its attributes, whatever the header says.
-                target.link(member.path, member.target)
-            elif entry.kind == FILE:
-                _add_file(reader, member, entry, target, name)
-            elif member.path or entry.kind == DIRECTORY:
-                _add(target, member, entry, None, name)
+        write_members(source, os.path.basename(path), target, epoch, owner, limits)
     finally:
         source.close()
+
+
+def write_members(
+    source: Source,
+    name: str,
+    target: TreeTarget,
+    epoch: int,
+    owner: tuple[int, int] | None = None,
+    limits: Limits | None = None,
+) -> None:
+    """Do the same with an archive that is open, of this name."""
+    latest = epoch * 1_000_000_000
+    target.add(b"", Entry(ROOT_NAME, DIRECTORY, 0o755, 0, 0, latest))
+    reader = TarReader(source, name, limits)
+    for member in reader.members():
+        check_member(member, name)
+        entry = _entry(member, latest, owner)
+        if member.kind in "cb" and member.path.startswith(b"dev/"):
+            continue  # a sandbox has a /dev of its own
+        if member.kind == "hard link":
+            linked = target.get(member.target)
+            if linked is None or linked.kind == DIRECTORY:
+                raise ArchiveError(name, "a hard link to what did not come before", member.offset, member.path)
+            # In a tree each name is a copy of its own.
+            reader.count_unwritten(linked.size, member.offset, member.path)
+            # Names of one file have its attributes, whatever the header says.
+            target.link(member.path, member.target)
+        elif entry.kind == FILE:
+            _add_file(reader, member, entry, target, name)
+        elif member.path or entry.kind == DIRECTORY:
+            _add(target, member, entry, None, name)
 
 
 def check_member(member: Member, archive: str) -> None:

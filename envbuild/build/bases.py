@@ -20,6 +20,7 @@ from envbuild.language.base_kinds import (
     Debian,
     Host,
     ImageBase,
+    ImageFileBase,
     RecipeBase,
     ReservedBase,
     Scratch,
@@ -116,6 +117,8 @@ class Bases:
 
                 image = self._sources.image(self._graph.recipe_of(stage), reference, folder)
                 return BaseTree(image.tree, self._with_epoch(facts_of(image)), f"image sha256:{image.digest}")
+            case ImageFileBase():
+                return self._taken(stage)
             case ReservedBase() as base:
                 raise BaseNotSupported(base)
             case Host() | Debian():
@@ -129,6 +132,21 @@ class Bases:
         if self._only_locked and locked is not None and self._store.trees.has(locked.digest):
             return self.as_locked(stage)
         return self._remembered(stage)
+
+    def _taken(self, stage: Stage) -> BaseTree | None:
+        """Return the image that was taken last from the same file, or that an image's own record names."""
+        from envbuild.build.image_files import ORIGIN, image_of_origin
+
+        remembered = self._store.memo.get("base", self._memo_key(stage)) if not self._only_locked else None
+        origin = json.loads(remembered)["origin"] if remembered is not None else ""
+        if self._only_locked and stage.locked is not None:
+            origin = stage.locked.origin
+        image = image_of_origin(self._store, origin)
+        if image is None:
+            return None
+        from envbuild.images.find import facts_of
+
+        return BaseTree(image.tree, self._with_epoch(facts_of(image)), f"{ORIGIN}{image.digest}")
 
     def _is_made_anew(self, stage: Stage) -> bool:
         """Return whether a base is made although the store may have it, since the question is what it gives."""
@@ -172,6 +190,13 @@ class Bases:
         """Return the base that a stage's lock names, whether the store has it or not."""
         assert stage.locked is not None
         locked = stage.locked
+        if isinstance(stage.base, ImageFileBase):
+            from envbuild.build.image_files import image_of_origin
+            from envbuild.images.find import facts_of
+
+            image = image_of_origin(self._store, locked.origin)
+            if image is not None:
+                return BaseTree(image.tree, self._with_epoch(facts_of(image)), locked.origin)
         return BaseTree(locked.digest, self._facts(locked.epoch), locked.origin, locked.packages, locked.released)
 
     def key(self, stage: Stage) -> str:
@@ -219,6 +244,11 @@ class Bases:
 
                 context = self._sources.context(self._graph.recipe_of(stage), folder)
                 return prepare_tar(context.real_path(path), report=report)
+            case ImageFileBase(path=path, tag=tag, folder=folder):
+                from envbuild.build.image_files import prepare_image
+
+                context = self._sources.context(self._graph.recipe_of(stage), folder)
+                return prepare_image(context.real_path(path), tag, f"{work}/image-{stage.number}", report)
             case ImageBase() | StageBase() | RecipeBase() | ReservedBase():
                 raise AssertionError(f"{stage.base_text} is not made")
             case _ as base:
@@ -226,6 +256,8 @@ class Bases:
 
     def finish(self, stage: Stage, prepared: PreparedBase) -> BaseTree:
         """Write a prepared base into the store and remember it."""
+        if isinstance(stage.base, ImageFileBase):
+            return self._take(stage, prepared)
         builder = self._store.builder()
         prepared.write(builder)
         tree = builder.finish(prepared.epoch * 1_000_000_000)
@@ -243,6 +275,16 @@ class Bases:
         epoch = locked.epoch if locked is not None and not self._refresh else prepared.epoch
         released = prepared.epoch if packages.all else 0
         return BaseTree(tree, self._facts(epoch), prepared.identity, packages, released)
+
+    def _take(self, stage: Stage, prepared: PreparedBase) -> BaseTree:
+        from envbuild.build.image_files import ORIGIN, PreparedImage
+        from envbuild.images.find import facts_of
+
+        assert isinstance(prepared, PreparedImage)
+        image = prepared.take(self._store)
+        origin = f"{ORIGIN}{image.digest}"
+        self._store.memo.put("base", self._memo_key(stage), json.dumps({"origin": origin}).encode())
+        return BaseTree(image.tree, self._with_epoch(facts_of(image)), origin)
 
     def _packages(self, stage: Stage, prepared: PreparedBase) -> BasePackages:
         """Return what a base was made of, as far as that is known."""
@@ -280,6 +322,12 @@ class Bases:
                 context = self._sources.context(self._graph.recipe_of(stage), folder)
                 (item,) = context.select(path, Choice(), 0, keep=False)
                 return f"tar {item.entry.digest}"
+            case ImageFileBase(path=path, tag=tag, folder=folder):
+                from envbuild.build.context_scan import Choice
+
+                context = self._sources.context(self._graph.recipe_of(stage), folder)
+                (item,) = context.select(path, Choice(), 0, keep=False)
+                return f"oci {item.entry.digest} {tag} {architecture()}"
             case Scratch():
                 return f"scratch  {architecture()}"
             case Debian(suite=suite):

@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterator
 
 from envbuild.build.context_scan import ContextItem
+from envbuild.build.fetch import content_of
 from envbuild.build.inputs import Inputs
 from envbuild.build.walk import PendingStep
+from envbuild.language.git_address import is_git
 from envbuild.packages.manager import shown_path
 from envbuild.packages.registry import manager_of
 from envbuild.plan.key_parts import Input, Parts, dump, own_differences, parts_of
@@ -20,6 +22,8 @@ from envbuild.tree.lookup import MemoryTrees
 
 MAX_SHOWN = 5
 """Paths that are named for one input; more are counted."""
+MAX_DIGITS = 12
+"""Digits of a commit."""
 
 
 def parts_and_source(pending: PendingStep, recipe_path: str, *, owners_kept: bool) -> tuple[Parts, Source]:
@@ -119,8 +123,19 @@ class Explainer:
         if was.kind == new.kind == DIRECTORY and was.digest != new.digest:
             prefix = new.name.rstrip("/") + "/"
             yield from self._trees(trees, f"{what} folder {new.name}", was.digest, new.digest, prefix, f"{what} file")
+        elif is_git(new.name) and (old := self._commit(was)) != (now := self._commit(new)) and old and now:
+            yield f"{what} {new.name}: {old[:MAX_DIGITS]} -> {now[:MAX_DIGITS]}"
         else:
             yield f"{what} {'file ' if new.kind == 'f' else ''}{new.name} changed"
+
+    def _commit(self, taken: Input) -> str:
+        """Return the commit that an archive of a git repository is of, "" where the store no longer has it."""
+        try:
+            from envbuild.archive.tar_writer import comment_of  # few recipes fetch any
+
+            return comment_of(content_of(self._store, taken.digest))
+        except FileNotFoundError:
+            return ""
 
     def _trees(
         self, trees: _AllTrees, what: str, old: Digest, new: Digest, prefix: str, each: str | None = None

@@ -88,7 +88,8 @@ class StepFailed(Record):
     """The step ended with this status (128 + the signal's number for one), or could not be done at all.
 
     `output` is the end of what it wrote, at most 64 KiB; all of it is kept and `way_in` names the command
-    that opens a shell where it failed ("" where there is none).
+    that opens a shell where it failed ("" where there is none). `marked` is the word of the statement that it is
+    about, "" where it is not known.
     """
 
     step: int
@@ -102,6 +103,7 @@ class StepFailed(Record):
     seconds: float
     output: bytes
     way_in: str
+    marked: str = ""
 
 
 class Notice(Record):

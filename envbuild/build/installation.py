@@ -71,14 +71,15 @@ class Installation:
         variables: Pairs,
         sink: Callable[[bytes], None],
     ) -> Execution | None:
-        parts = self._answers.parts_of(action, pending)
-        if parts is None:
-            return None
+        parts, joined = self._answers.parts_of(action, pending), self._answers.joined_of(action, pending)
         owners_kept = self._cache.owners_kept
         where = (self._job.store, self._executor, pending.step, at.tree, at.near, pending.epoch)
         if isinstance(parts, AptStages):
             return StagedInstaller(*where, owners_kept=owners_kept).install(parts, sink)
-        return PartInstaller(*where, owners_kept=owners_kept).install(parts, variables, sink)
+        installer = PartInstaller(*where, owners_kept=owners_kept)
+        if joined is not None:
+            return installer.join(joined, sink)
+        return None if parts is None else installer.install(parts, variables, sink)
 
     def _check(self, at: StageProgress, number: int) -> str:
         """Return which check an installation ends with: of all packages where the lock answers with some that no

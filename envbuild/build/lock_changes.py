@@ -13,7 +13,7 @@ from envbuild.lockfile.lock import LockedInstall, LockedStage, Package
 from envbuild.packages.addresses import without_user
 from envbuild.packages.manager import INSTALLED
 from envbuild.packages.pin_changes import DIGITS, SAME_ADDRESS, SAME_TAG, SAME_VERSION, base_change, elsewhere
-from envbuild.packages.registry import plain_name
+from envbuild.packages.plain_names import plain_name
 from envbuild.plan.step import FetchFile, InstallPackages
 from envbuild.store.store import Store
 from envbuild.text.suggestion import nearest

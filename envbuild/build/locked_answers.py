@@ -30,7 +30,7 @@ class LockedAnswers:
         strict."""
         # Only where a recipe asks for packages.
         from envbuild.build.package_lock import locked_answer
-        from envbuild.packages.registry import plain_name
+        from envbuild.packages.plain_names import plain_name
 
         lock = self._graph.recipe_of(stage.stage).lock
         results = lock.results if lock is not None else NO_RESULTS

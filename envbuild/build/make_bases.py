@@ -79,11 +79,14 @@ class BaseMaker:
         try:
             prepared = self.job.bases.prepare(stage, work, self._files, progress, report)
         except EnvbuildError as error:
-            text, place = stage.base_statement, stage.base.place
-            report_failure(self.reporter.emit, stage.event, stage, text, place, error, started)
+            self._report_failure(stage, error, started)
             raise
         stack.callback(prepared.close)
         return PreparedStage(stage, prepared, time.monotonic() - started, held)
+
+    def _report_failure(self, stage: Stage, error: EnvbuildError, started: float) -> None:
+        text, place = stage.base_statement, stage.base.place
+        report_failure(self.reporter.emit, stage.event, stage, text, place, error, started)
 
     def finish(self, stage: Stage) -> None:
         """Give a stage its base: write it, or wait for the stage that does. Raises Stopped if that failed."""
@@ -100,8 +103,12 @@ class BaseMaker:
             return
         started = time.monotonic()
         try:
-            with self.store.database.transaction():
-                made.base = base = self.job.bases.finish(stage, made.prepared)
+            try:
+                with self.store.database.transaction():
+                    made.base = base = self.job.bases.finish(stage, made.prepared)
+            except EnvbuildError as error:
+                self._report_failure(stage, error, started - made.seconds)
+                raise
             seconds = made.seconds + time.monotonic() - started
             self.reporter.count_run()
             files, size = self.store.size(base.tree)

@@ -25,6 +25,7 @@ _SIGNS = (
     b"no such host",  # Go
     b"failed to lookup address",  # Rust
     b"unknownhostexception",  # Java
+    b"in offline mode",  # Maven
     b"eai_again",  # Node
     b"enotfound",
     b"enetunreach",
@@ -45,6 +46,7 @@ _MANAGERS = (
     (re.compile(r"\b(?:npm|pnpm|yarn)\b[^;&|\n]*?\b(?:install|i|add|ci)\b([^;&|]*)"), "npm(into=DIR) {}"),
     (re.compile(r"\bcargo\b[^;&|\n]*?\b(?:build|fetch|run|test|vendor)\b"), "cargo(into=DIR) -r DIR"),
     (re.compile(r"\bgo\s+(?:build|install|mod|run|test|vet)\b"), "go(into=/root/go/pkg/mod) -r DIR"),
+    (re.compile(r"\b(?:mvn|mvnw)\b"), "maven(into=/root/.m2/repository) -r DIR"),
 )
 _ADDRESS = re.compile(r"\b(?:curl|wget)\b[^;&|\n]*?(https?://[^\s'\";&|]+)")
 

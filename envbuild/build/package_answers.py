@@ -10,10 +10,11 @@ from envbuild.build.events import StepProgress
 from envbuild.build.file_sources import FileSources
 from envbuild.build.job import BuildJob
 from envbuild.build.locked_answers import LockedAnswers
-from envbuild.build.package_lock import extended, pins
+from envbuild.build.package_lock import before, extended, pins
 from envbuild.build.package_question import Question, sight_of
 from envbuild.build.partial_lock import PartialLock
 from envbuild.build.progress import Answer, NotKnownYet, StageProgress
+from envbuild.build.resolver_output import ResolverOutput
 from envbuild.build.sandbox_actions import Executor
 from envbuild.build.step_failure import Stopped, report_failure
 from envbuild.build.walk import PendingStep
@@ -26,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.build.package_phases import Phases, Resolved
     from envbuild.packages.apt_stages import AptStages
-    from envbuild.packages.manager import Contents, InParts, Task
+    from envbuild.packages.manager import Contents, InParts, Joined, Task
 
 
 class ResolvedAnswers:
@@ -95,14 +96,20 @@ class ResolvedAnswers:
         assert isinstance(action, InstallPackages)
         started = time.monotonic()
         event = reporter.begin_step(at.stage, number, step)
+        meant = before(at, number, action.manager)
         sink = reporter.sink(event)
         holds = not self._job.request.refresh
+        printed = ResolverOutput(sink)
         try:
             with self._slots:
-                resolved = self._phases.resolve(at, step, contents, pinned, self._renew, fewer, holds, sink)
+                resolved = self._phases.resolve(
+                    at, step, contents, pinned, self._renew, fewer, meant, holds, printed.write
+                )
+            printed.end(None)
         except EnvbuildError as error:
+            printed.end(error.message)
             if not self._stop.is_set():
-                report_failure(reporter.emit, event, at.stage, step.text, step.place, error, started)
+                report_failure(reporter.emit, event, at.stage, step.text, step.place, error, started, step)
             raise
         seconds = time.monotonic() - started
         number = len(resolved.packages)
@@ -118,14 +125,18 @@ class ResolvedAnswers:
                 raise Stopped
             self._job.reporter.emit(StepProgress(event, done, total, "bytes"))
 
-        from envbuild.packages.errors import NotToBeHad
+        from envbuild.packages.errors import NotToBeHad, WrongHash
+        from envbuild.packages.lock_tools import renewal_of
 
+        contents = pending.inputs.contents
         try:
-            self._phases.fetch(action, pending.inputs.contents, pending.inputs.packages, progress)
+            self._phases.fetch(action, contents, pending.inputs.packages, progress)
         except NotToBeHad as error:
-            if self._job.graph.recipe_of(pending.stage).lock is None:
-                raise NotToBeHad(error.package, error.reasons, locked=False) from error
-            raise
+            locked = self._job.graph.recipe_of(pending.stage).lock is not None
+            raise NotToBeHad(error.package, error.reasons, locked, renewal_of(contents, error.package)) from error
+        except WrongHash as error:
+            renewal = renewal_of(contents, error.package)
+            raise WrongHash(error.package, error.actual, error.where, renewal) from error
 
     def install_task(self, action: InstallPackages, pending: PendingStep) -> Task:
         """Return what installs a step's packages, whose files are in the cache."""
@@ -134,6 +145,10 @@ class ResolvedAnswers:
     def parts_of(self, action: InstallPackages, pending: PendingStep) -> InParts | AptStages | None:
         """Return the same installation in parts or in stages, None where it has none."""
         return self._phases.parts_of(action, pending.inputs.contents, pending.inputs.packages)
+
+    def joined_of(self, action: InstallPackages, pending: PendingStep) -> Joined | None:
+        """Return the same installation without a sandbox, None where it needs one."""
+        return self._phases.joined_of(action, pending.inputs.contents, pending.inputs.packages)
 
     @property
     def _phases(self) -> Phases:

@@ -9,7 +9,8 @@ from envbuild.build.progress import Answer, StageProgress
 from envbuild.lockfile.lock import Earlier, LockedInstall, Package
 from envbuild.lockfile.results import Results, Sight
 from envbuild.packages.manager import INSTALLED
-from envbuild.packages.registry import manager_of, plain_name
+from envbuild.packages.plain_names import plain_name
+from envbuild.packages.registry import manager_of
 from envbuild.plan.key import key_of
 from envbuild.plan.step import InstallPackages, Step
 from envbuild.store.objects import TooLargeToRead
@@ -164,15 +165,27 @@ def pins(stage: Stage, manager: str, renewed: frozenset[str]) -> tuple[Package, 
     return tuple(manager_of(manager).check(package) for package in dict.fromkeys(pinned))
 
 
+def before(stage: StageProgress, number: int, manager: str) -> tuple[tuple[Package, ...], tuple[str, ...]]:
+    """Return what the lock has for the statement that stood in the place of the package statement `number`, if that was
+    one of the same package manager, and the words that it wanted; nothing else."""
+    locked, earlier = stage.stage.locked, package_steps(stage, number)
+    if locked is None or len(earlier) >= len(locked.installs):
+        return (), ()
+    install = locked.installs[len(earlier)]
+    if install.manager != manager:
+        return (), ()
+    return tuple(manager_of(manager).check(package) for package in install.packages), install.wants
+
+
 def extended(
     stage: StageProgress, number: int, question: Question, sight: Sight, results: Results
 ) -> tuple[Package, ...]:
     """Return what the lock has for the package statement `number` if that asks for more words now, and for the same
     otherwise, of a package manager that sees the same; nothing else."""
-    locked, before = stage.stage.locked, package_steps(stage, number)
-    if locked is None or len(before) >= len(locked.installs):
+    locked, earlier = stage.stage.locked, package_steps(stage, number)
+    if locked is None or len(earlier) >= len(locked.installs):
         return ()
-    install = locked.installs[len(before)]
+    install = locked.installs[len(earlier)]
     fewer = question.replace(wants=install.wants)
     said = install.manager, install.asks, install.sources
     if said != (question.manager, question.asks, question.sources) or not set(install.wants) < set(question.wants):

@@ -16,7 +16,7 @@ from envbuild.packages.apt_stages import AptStages
 from envbuild.packages.cache import Address, Cache, Wanted
 from envbuild.packages.documents import BadDocument
 from envbuild.packages.errors import Unresolved
-from envbuild.packages.manager import Contents, InParts, ManagerSettings, Servers, Task, TaskResult, texts_of
+from envbuild.packages.manager import Contents, InParts, Joined, ManagerSettings, Servers, Task, TaskResult, texts_of
 from envbuild.packages.reach import Level
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import InstallPackages, Step
@@ -69,12 +69,14 @@ class Phases:
         pinned: tuple[Package, ...],
         renewed: frozenset[str],
         extended: tuple[Package, ...],
+        before: tuple[tuple[Package, ...], tuple[str, ...]],
         holds: bool,
         sink: Callable[[bytes], None],
     ) -> Resolved:
         """Return the packages that a statement means on the stage's tree: `pinned` ones as they are if that can be, and
         also what the tree has already if it `holds`; those whose names are in `renewed` as new as can be. `extended`
-        are what the statement meant before it asked for more. Raises Unresolved and NoManager."""
+        are what the statement meant before it asked for more, `before` what it meant whatever it asked, with
+        its words. Raises Unresolved and NoManager."""
         action = step.action
         assert isinstance(action, InstallPackages)
 
@@ -105,10 +107,11 @@ class Phases:
         with self._store.workspace(run.tree) as space:
             out = f"{space.path}/out"
             os.mkdir(out, 0o755)
-            resolution = _Resolution(action, contents, out, execute, download)
+            resolution = _Resolution(action, contents, out, execute, download, self._store, run.facts.epoch)
             resolution.pinned, resolution.renewed, resolution.holds = pinned, renewed, holds
             resolution.base = run.base.packages.all
             resolution.extended = extended
+            resolution.before, resolution.wanted_before = before
             resolution.earlier = _earlier(run, action)
             resolution.own_sources = self._own_sources
             resolved = self._servers_of(action).resolve(resolution)
@@ -135,6 +138,10 @@ class Phases:
     ) -> InParts | AptStages | None:
         """Return the same installation in parts or in stages, None where it has none."""
         return manager_of(action.manager).parts_of(action, contents, self._with_paths(packages))
+
+    def joined_of(self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> Joined | None:
+        """Return the same installation without a sandbox, None where it needs one."""
+        return manager_of(action.manager).joined_of(action, contents, self._with_paths(packages))
 
     def _with_paths(self, packages: Sequence[Package]) -> list[tuple[Package, str]]:
         return [(package, self._cache.where(package)) for package in packages]
@@ -185,6 +192,8 @@ class _Resolution:
     earlier: tuple[Package, ...] = ()
     base: tuple[Package, ...] = ()
     extended: tuple[Package, ...] = ()
+    before: tuple[Package, ...] = ()
+    wanted_before: tuple[str, ...] = ()
     holds = False
     own_sources = False
 
@@ -195,7 +204,11 @@ class _Resolution:
         out: str,
         execute: Callable[[Task, str], TaskResult],
         download: Callable[[Wanted], str],
+        store: Store,
+        epoch: int,
     ) -> None:
+        self.store = store
+        self.epoch = epoch
         self.action = action
         self.contents = contents
         self._out = out

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from envbuild.build.sandbox_actions import Execution, Executor
 from envbuild.digest import sha256_of
 from envbuild.lockfile.lock import Package
-from envbuild.packages.manager import InParts, Task
+from envbuild.packages.manager import InParts, Joined, Task
 from envbuild.plan.step import Step
 from envbuild.record import Pairs, values
 from envbuild.sandbox.spec import Outcome
@@ -50,6 +50,7 @@ class PartInstaller:
         self._near = near
         self._epoch = epoch
         self._owners_kept = owners_kept
+        self._used: list[str] = []
 
     def install(self, parts: InParts, variables: Pairs, sink: Sink) -> Execution | None:
         """Return what the installation came to; None if it can't be done in parts, and nothing counts. `variables` are
@@ -87,8 +88,21 @@ class PartInstaller:
             return None
         return self._finish(parts, tree, _key(base, "whole"), last, variables, sink)
 
+    def join(self, joined: Joined, sink: Sink) -> Execution | None:
+        """Return what an installation without a sandbox came to; None if it needs one, and nothing counts."""
+        if self._step.discard:
+            return None  # what of it is left out, the sandbox's snapshot says
+        result = joined.join(self._store, self._tree, self._epoch)
+        if result is None:
+            return None
+        tree, known, number = result
+        if known:
+            sink(f"{known} of {number} package{'s' * (number != 1)} as unpacked before\n".encode())
+        key = _key(self._tree, "joined")
+        return self._finish(joined, tree, key, None, (), sink)
+
     def _finish(
-        self, parts: InParts, tree: Digest, key: str, last: Execution | None, variables: Pairs, sink: Sink
+        self, parts: InParts | Joined, tree: Digest, key: str, last: Execution | None, variables: Pairs, sink: Sink
     ) -> Execution:
         """Do what is left to do on the joined tree, and make layers of it that are built on those of the last time."""
         before = self._store.steps.get(key)
@@ -100,6 +114,7 @@ class PartInstaller:
         else:
             self._store.layers(tree, near)
         self._keep({key: tree})
+        self._store.steps.touch(self._used)
         files, size = amount(self._store.trees, self._tree, tree)
         outcome, output, tail = (Outcome(0), EMPTY_CONTENT, b"") if last is None else _ended(last)
         return Execution(outcome, tree, output, tail, files, size, 0.0)
@@ -139,6 +154,7 @@ class PartInstaller:
         record = self._store.steps.get(key)
         if record is None or self._store.leads_to_lost(record.tree):
             return None
+        self._used.append(key)
         return record.tree
 
     def _keep(self, trees: dict[str, Digest]) -> None:

@@ -8,6 +8,7 @@ from envbuild.build.graph import Graph, PlannedRecipe, Stage
 from envbuild.build.inputs import Gatherer, known_file
 from envbuild.build.loader import load_graph
 from envbuild.build.named_image import fits
+from envbuild.build.package_question import question_of
 from envbuild.build.progress import Progress
 from envbuild.build.recipe_files import lock_text, project_of
 from envbuild.build.request import BuildRequest
@@ -171,7 +172,8 @@ class _Reader:
     def _files(self, recipe: PlannedRecipe, lock: Lock, section: Section) -> Iterator[PinnedFile]:
         """Yield the files of one architecture, each once."""
         files: dict[str, PinnedFile] = {}
-        named = [item for stage in recipe.stages for item in self._statements(stage, section.architecture)]
+        statements = [item for stage in recipe.stages for item in self._statements(stage, section.architecture)]
+        named = _Statements(statements, section)
         for stage in section.stages:
             for file in (*_of_base(stage), *_of_steps(stage, named)):
                 files.setdefault(file.package.hash, file)
@@ -244,26 +246,43 @@ def _of_base(stage: LockedStage) -> Iterator[PinnedFile]:
         yield PinnedFile(BASE, manager.check(package), _statement_of("apt"), released=stage.released)
 
 
-def _of_steps(stage: LockedStage, statements: list[tuple[InstallPackages, Contents]]) -> Iterator[PinnedFile]:
+def _of_steps(stage: LockedStage, statements: _Statements) -> Iterator[PinnedFile]:
     for install in stage.installs:
         if not install.packages:
             continue
         manager = manager_of(install.manager)
-        action, contents = _statement_for(install, statements)
+        action, contents = statements.answered_by(install)
         for package in install.packages:
             if not manager.is_in_tree(package):
                 yield PinnedFile(install.manager, manager.check(package), action, contents)
 
 
-def _statement_for(
-    install: LockedInstall, statements: list[tuple[InstallPackages, Contents]]
-) -> tuple[InstallPackages, Contents]:
-    """Return the statement that a lock's packages answer: a lock of before does not say what it wanted."""
-    for action, contents in statements:
-        wanted = set(action.wanted) <= set(install.wants) or install.earlier is not None
-        if action.manager == install.manager and wanted:
-            return action, contents
-    return _statement_of(install.manager), ()
+class _Statements:
+    """The statements of a recipe, for the parts of a lock that answer them."""
+
+    def __init__(self, statements: list[tuple[InstallPackages, Contents]], section: Section) -> None:
+        asked = {(install.asks, install.wants) for stage in section.stages for install in stage.installs}
+        self._exactly: dict[tuple[str, tuple[str, ...]], tuple[InstallPackages, Contents]] = {}
+        self._others: list[tuple[InstallPackages, Contents]] = []
+        for action, contents in statements:
+            question = question_of(action, contents, section.architecture)
+            key = (question.asks, question.wants)
+            if key in asked:
+                self._exactly.setdefault(key, (action, contents))
+            else:
+                self._others.append((action, contents))
+
+    def answered_by(self, install: LockedInstall) -> tuple[InstallPackages, Contents]:
+        """Return the statement that a lock's packages answer. Of one that was changed since, and of what a lock of
+        before has, which does not say what it wanted, it is the first that may be meant."""
+        statement = self._exactly.get((install.asks, install.wants))
+        if statement is not None:
+            return statement
+        for action, contents in (*self._others, *self._exactly.values()):
+            wanted = set(action.wanted) <= set(install.wants) or install.earlier is not None
+            if action.manager == install.manager and wanted:
+                return action, contents
+        return _statement_of(install.manager), ()
 
 
 def _statement_of(manager: str) -> InstallPackages:

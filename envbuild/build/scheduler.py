@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
-from envbuild.build.before_steps import check_grants, note_open_networks
+from envbuild.build.before_steps import check_grants, note_open_networks, warn_of_other_locks
 from envbuild.build.cache_miss import parts_and_source
 from envbuild.build.cache_mounts import CacheUser
 from envbuild.build.context import MAX_ATTEMPTS, WAIT
@@ -88,6 +88,7 @@ class Scheduler:
         left = [stage for stage in self.job.graph.stages if not self.progress.has_ended(stage)]
         check_grants(self.job, left)
         note_open_networks(self.job, left)
+        warn_of_other_locks(self.job, left)
         if request.places or request.offline:
             from envbuild.build.network_needs import prepare_places  # only where it matters
 
@@ -263,7 +264,7 @@ class Scheduler:
                 raise
             error = DiskTrouble(caught) if isinstance(caught, OSError) else caught
             if not self._stop.is_set():
-                report_failure(self.reporter.emit, event, at.stage, step.text, step.place, error, started)
+                report_failure(self.reporter.emit, event, at.stage, step.text, step.place, error, started, step)
             raise error from caught
         seconds = time.monotonic() - started
         owners_kept = not isinstance(step.action, (Execute, InstallPackages)) or self._worker.ids.kind != "single"

@@ -88,7 +88,7 @@ def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, e
         parameters = action.parameters
     facts = at.facts.replace(environment=environment, user=user, workdir=workdir, start=None, health=None)
     detail = {
-        "text": step.text,
+        "text": step.statement,
         "file": step.place.file,
         "line": step.place.line,
         "output": done.output,
@@ -103,7 +103,7 @@ def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, e
             event,
             recipe,
             at.stage.name,
-            step.text,
+            step.statement,
             step.place.file,
             step.place.line,
             "\n".join((message, *_of_network(action, done))),
@@ -111,6 +111,7 @@ def step_failed(job: BuildJob, at: StageProgress, step: Step, done: Execution, e
             done.seconds,
             done.tail,
             f"envbuild shell --failed {recipe}",
+            marked_in(step, done.tail.decode(errors="replace")),
         )
     )
     failure = StepFailure(step.place, message)
@@ -136,17 +137,35 @@ def _of_network(action: Action, done: Execution) -> Iterator[str]:
         yield 'up names or connects by itself, as ssh does, name the server: network="HOST:PORT"; or network=host'
 
 
+def marked_in(step: Step, said: str) -> str:
+    """Return which file or project a statement about packages names that a failure is about: the one that the package
+    manager speaks of, else the first. "" where it names none."""
+    from envbuild.build.step_place import named_by  # only where a step fails
+
+    names = named_by(step.action) if isinstance(step.action, InstallPackages) else ()
+    mentioned = [name for name in names if (plain := name.partition("[")[0].strip("./")) and plain in said]
+    return next(iter((*mentioned, *names)), "")
+
+
 def report_failure(
-    emit: Emit, event: int, stage: Stage, text: str, place: Place, error: EnvbuildError, started: float
+    emit: Emit,
+    event: int,
+    stage: Stage,
+    text: str,
+    place: Place,
+    error: EnvbuildError,
+    started: float,
+    step: Step | None = None,
 ) -> None:
-    """Report that a step could not be done at all; `started` is when it was begun (time.monotonic)."""
+    """Report that a step could not be done at all, or that the base with this `text` can't be made; `started` is when
+    it was begun (time.monotonic)."""
     hint = f"\nhint: {error.hint}" if error.hint else ""
     emit(
         StepFailed(
             event,
             stage.recipe_name,
             stage.name,
-            text,
+            text if step is None else step.statement,
             place.file,
             place.line,
             error.message + hint,
@@ -154,6 +173,7 @@ def report_failure(
             time.monotonic() - started,
             b"",
             "",
+            "" if step is None else marked_in(step, error.message),
         )
     )
     error.reported = True

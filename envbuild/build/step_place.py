@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from envbuild.errors import EnvbuildError
-from envbuild.language.git_address import SUBMODULES
+from envbuild.language.git_address import without_options
 from envbuild.language.statement_error import point_at
 from envbuild.plan.step import Action, CopyIn, Execute, FetchFile, InstallPackages, Render, Step
 
 
 def point_at_step(error: EnvbuildError, step: Step) -> None:
     """Have an error shown with the statement of a step, the caret under what it names."""
-    point_at(error, step.place, step.text, _named_by(step.action))
+    point_at(error, step.place, step.statement, named_by(step.action))
 
 
-def _named_by(action: Action) -> tuple[str, ...]:
+def named_by(action: Action) -> tuple[str, ...]:
     """Return the words that name what an action takes from elsewhere."""
     match action:
         case CopyIn(origin=origin, sources=sources):
@@ -21,7 +21,7 @@ def _named_by(action: Action) -> tuple[str, ...]:
         case Render(template=template):
             return (template,)
         case FetchFile(url=url):
-            return (url.removesuffix(SUBMODULES),)
+            return (without_options(url),)
         case Execute(mounts=mounts, shown=shown):
             trees = [name for mount in shown for name in (mount.source, mount.origin.argument)]
             return (*trees, *(source for source, _ in mounts))

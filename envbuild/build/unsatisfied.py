@@ -5,7 +5,7 @@ from __future__ import annotations
 from envbuild.build.graph import PlannedRecipe
 from envbuild.build.progress import StageProgress
 from envbuild.packages import apt_tasks, npm_tasks, pip_tasks
-from envbuild.packages.registry import plain_name
+from envbuild.packages.plain_names import plain_name
 from envbuild.plan.step import InstallPackages, Step
 
 _MAX_SHOWN = 5

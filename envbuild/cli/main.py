@@ -42,6 +42,8 @@ COMMANDS = {
     "show": ("show", "show an image's configuration, steps and sizes"),
     "ls": ("ls", "list a directory of an image"),
     "cat": ("cat", "print a file of an image"),
+    "export": ("export", "write an image as a file for other tools: OCI, docker, tar"),
+    "import": ("import_", "take an image of other tools into the store: OCI, docker"),
     "packages": ("packages", "list an image's Debian, Python and Node packages"),
     "sbom": ("sbom", "write an image's bill of materials, as CycloneDX or SPDX"),
     "output": ("output", "print the whole output of the steps of a build"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 
 from envbuild.errors import UsageError, fields
@@ -62,25 +63,30 @@ class Blobs:
     ) -> None:
         self._held.close()
 
-    def read(self, oid: str, limit: int) -> bytes:
+    def read(self, oid: str, limit: int, kind: str = "blob") -> bytes:
         """Return the content. Raises BlobTooLarge, NoBlob and GitTooSlow."""
-        size = self._ask(oid, limit)
-        content = self._take(size)
-        self._take(1)
-        return content
+        with self.content(oid, limit, kind) as (size, take):
+            return take(size)
 
     def copy(self, oid: str, target: int, limit: int) -> int:
         """Write the content to a descriptor and return its size. Raises what `read` does, and OSError."""
-        size = left = self._ask(oid, limit)
-        while left:
-            chunk = memoryview(self._take(min(left, _CHUNK)))
-            left -= len(chunk)
-            while chunk:
-                chunk = chunk[os.write(target, chunk) :]
-        self._take(1)
+        with self.content(oid, limit) as (size, take):
+            left = size
+            while left:
+                chunk = memoryview(take(min(left, _CHUNK)))
+                left -= len(chunk)
+                while chunk:
+                    chunk = chunk[os.write(target, chunk) :]
         return size
 
-    def _ask(self, oid: str, limit: int) -> int:
+    @contextmanager
+    def content(self, oid: str, limit: int, kind: str = "blob") -> Iterator[tuple[int, Callable[[int], bytes]]]:
+        """Yield the size of an object, of which all has to be read, and what returns its next bytes. `kind` is git's
+        word for what it is. Raises what `read` does."""
+        yield self._ask(oid, limit, kind.encode()), self._take
+        self._take(1)
+
+    def _ask(self, oid: str, limit: int, kind: bytes) -> int:
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         try:
@@ -91,7 +97,7 @@ class Blobs:
         words = self._child.stdout.readline(1024).split()
         if not words:
             raise GitTooSlow(_WORDS, self._seconds) if self._child.poll() is not None else NoBlob(oid)
-        if len(words) != 3 or words[1] != b"blob":
+        if len(words) != 3 or words[1] != kind:
             raise NoBlob(oid)
         size = int(words[2])
         if size > limit:

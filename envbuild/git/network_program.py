@@ -13,9 +13,11 @@ import subprocess
 import tempfile
 import time
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 from envbuild.errors import EnvbuildError, WorkFailed, fields
 from envbuild.git.program import SETTINGS, VARIABLES, NoGit
+from envbuild.linux.own_id import as_own_id
 from envbuild.record import Record
 
 TYPE_CHECKING = False
@@ -53,6 +55,9 @@ _VARIABLES = {
     b"SSH_ASKPASS_REQUIRE": b"force",
     b"GCM_INTERACTIVE": b"never",
 }
+_SSH_VARIABLES = (b"GIT_SSH", b"GIT_SSH_COMMAND", b"GIT_SSH_VARIANT")
+"""Of the user's own variables for git those that say how ssh is started: they stand for its settings, as `git
+ls-remote` takes them."""
 MAX_MEMORY = 4 << 30
 """Bytes that one process of git may keep: a small pack can say that it unpacks to more than any memory."""
 MAX_SECONDS = 3 * 3600.0
@@ -69,6 +74,9 @@ _TOO_LARGE = b"File too large"
 """What git says at the limit of a file's size."""
 
 
+_OF_SSH = "Could not read from remote repository."
+
+
 @fields
 class ServerRefused(WorkFailed):
     """git got nothing from a server; `reason` is in its words."""
@@ -77,17 +85,32 @@ class ServerRefused(WorkFailed):
     reason: str
 
     def text(self) -> tuple[str, str]:
-        shown = self.url.partition("://")[2].rpartition("@")[2]
+        return f"fetch: {self.url}: {self.reason}", self._hint()
+
+    def _hint(self) -> str:
+        scheme, _, rest = self.url.partition("://")
+        host = urlsplit(self.url)
         if any(word in self.reason for word in ("Username", "Authentication", "Permission denied", "publickey")):
+            # A name is part of what ssh opens; of the web's it may be a token.
+            shown = rest if scheme == "ssh" else rest.rpartition("@")[2]
+            hint = f"git itself must be able to open it without a question: git ls-remote {scheme}://{shown}"
+            return f"if the repository is private, {hint}"
+        if "Host key" in self.reason and "has changed" in self.reason:
+            name = f"[{host.hostname}]:{host.port}" if host.port else host.hostname
             return (
-                f"fetch: {self.url}: {self.reason}",
-                f"if the repository is private, git itself must be able to open it without a question: git ls-remote "
-                f"{self.url.partition('://')[0]}://{shown}",
+                "the server has another key than the one in your known_hosts, or is another server: ask who runs it "
+                f"before you take the old key away (ssh-keygen -R '{name}')"
             )
-        hint = "check the address and the network, and build again"
+        if self.reason.startswith("Host key"):
+            port = f"-p {host.port} " if host.port else ""
+            user = f"{host.username}@" if host.username else ""
+            command = f"ssh {port}{user}{host.hostname}"
+            return f"connect once by hand and compare the server's key, which ssh then knows: {command}"
+        if "cannot run ssh" in self.reason:
+            return "install it: apt install openssh-client"
         if "fsck" in self.reason:
-            hint = "the repository has an object that git itself refuses: git fsck --strict shows it"
-        return f"fetch: {self.url}: {self.reason}", hint
+            return "the repository has an object that git itself refuses: git fsck --strict shows it"
+        return "check the address and the network, and build again"
 
 
 @fields
@@ -127,10 +150,10 @@ def ask(url: str, words: tuple[str, ...], allowed: Allowed, folder: str = "") ->
         raise NoGit
     command = [git, "--no-pager", *settings, *(("-C", folder) if folder else ()), *words]
     limits = [str(MAX_MEMORY >> 10), str((allowed.size >> 9) + 1)]
-    kept = {name: value for name, value in os.environb.items() if not name.startswith(b"GIT_")}
+    kept = {name: value for name, value in os.environb.items() if _is_kept(name)}
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         child = subprocess.Popen(
-            ["/bin/sh", "-c", _LIMITED, "sh", *limits, *command],
+            ["/bin/sh", "-c", _LIMITED, "sh", *limits, *as_own_id(), *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
@@ -151,6 +174,10 @@ def ask(url: str, words: tuple[str, ...], allowed: Allowed, folder: str = "") ->
             raise ServerRefused(url, _reason(said, child.returncode))
         output.seek(0)
         return output.read(MAX_WORDS)
+
+
+def _is_kept(name: bytes) -> bool:
+    return not name.startswith(b"GIT_") or name in _SSH_VARIABLES
 
 
 def _watch(
@@ -213,6 +240,7 @@ def _reason(errors: bytes, status: int) -> str:
     """Return the line in which git says what is wrong: what a server has it print comes before that, marked."""
     lines = [line.strip() for line in errors.decode("utf-8", "replace").replace("\r", "\n").splitlines()]
     said = [line for line in lines if line.startswith(("fatal: ", "error: ", "ssh: ", "Host key ")) or "denied" in line]
+    said = [line for line in said if not line.endswith(_OF_SSH)] or said  # what ssh said stands before
     words = [line.removeprefix("fatal: ").removeprefix("error: ") for line in said or lines[-1:] if line]
     if words and any(word.startswith("fsck error") for word in words):
         words = [f"fsck: {words[0]}"]

@@ -16,7 +16,7 @@ from envbuild.build.recipe_cache import load
 from envbuild.build.recipe_files import read_recipe
 from envbuild.errors import EnvbuildError
 from envbuild.language import model
-from envbuild.language.base_kinds import Tarball
+from envbuild.language.base_kinds import ImageFileBase, Tarball
 from envbuild.language.parse import parse_all
 from envbuild.language.syntax import StatementSyntax
 from envbuild.lockfile.lock import path_of
@@ -145,7 +145,7 @@ class Recipes:
 
 def _named(stage: model.Stage) -> Iterator[tuple[str, str]]:
     """Yield what a stage names of the folders of its statements: (folder, path there)."""
-    if isinstance(stage.base, Tarball):
+    if isinstance(stage.base, (Tarball, ImageFileBase)):
         yield stage.base.folder, stage.base.path
     for statement in stage.statements:
         match statement:

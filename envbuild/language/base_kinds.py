@@ -37,6 +37,16 @@ class Tarball(Record):
     folder: str
 
 
+class ImageFileBase(Record):
+    """`from oci:PATH`: an image of other tools, a layout or an archive; its path is relative to `folder`. `tag` is
+    which of several, "" for the only one."""
+
+    place: Place
+    path: str
+    tag: str
+    folder: str
+
+
 class ImageBase(Record):
     """`from image:REFERENCE`: an image of the store, or one that a lock in git names."""
 
@@ -61,14 +71,14 @@ class RecipeBase(Record):
 
 
 class ReservedBase(Record):
-    """A base that the language has and no build can make yet: `kind` is oci or registry."""
+    """A base that the language has and no build can make yet: `kind` is registry."""
 
     place: Place
     kind: str
     argument: str
 
 
-Base = Scratch | Host | Debian | Tarball | ImageBase | StageBase | RecipeBase | ReservedBase
+Base = Scratch | Host | Debian | Tarball | ImageFileBase | ImageBase | StageBase | RecipeBase | ReservedBase
 
 
 def base_text(base: Base) -> str:
@@ -82,6 +92,8 @@ def base_text(base: Base) -> str:
             return f"debian:{suite}"
         case Tarball(path=path):
             return f"tar:{path}"
+        case ImageFileBase(path=path, tag=tag):
+            return f"oci:{path}:{tag}" if tag else f"oci:{path}"
         case ImageBase(reference=reference):
             return f"image:{reference}"
         case StageBase(name=name):

@@ -8,6 +8,7 @@ from envbuild.language.base_kinds import (
     Debian,
     Host,
     ImageBase,
+    ImageFileBase,
     RecipeBase,
     ReservedBase,
     Scratch,
@@ -57,6 +58,7 @@ def read_base(statement: StatementSyntax, reader: Reader) -> Base | None:
     wrong = (
         not argument
         or (kind == "debian" and (not _SUITE.fullmatch(argument) or argument == "latest" or argument.endswith("-slim")))
+        or (kind == "oci" and (argument.startswith(":") or argument.endswith(":")))
         or (kind == "registry" and "/" not in argument.strip("/"))
     )
     if wrong:
@@ -69,6 +71,9 @@ def read_base(statement: StatementSyntax, reader: Reader) -> Base | None:
             return Debian(place, argument)
         case "tar":
             return Tarball(place, argument, reader.context)
+        case "oci":
+            path, _, tag = argument.partition(":")
+            return ImageFileBase(place, path, tag, reader.context)
         case "image":
             return ImageBase(place, argument, reader.folder)
         case "recipe":

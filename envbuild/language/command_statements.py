@@ -8,11 +8,14 @@ from envbuild.language.options import Options
 from envbuild.language.reader import Reader
 from envbuild.language.statement_parts import Command, RunOptions, shell_words
 from envbuild.language.syntax import StatementSyntax, TextLine
+from envbuild.text.instruction_forms import form_of
 from envbuild.text.pattern import Pattern
 
 _HEALTH_TIMES = ("every", "timeout", "start_period", "start_interval")
 _LIST = Pattern(r'\["|\[ *"[^"]*" *,')
 """How a JSON array begins that a command of the shell would not."""
+_FLAGS = ("--device=", "--mount=", "--network=", "--security=")
+"""What a Dockerfile's `RUN` begins with; no shell takes it."""
 _REMARK = Pattern(r"[ \t]+#")
 _LISTS = {"entry": 'as in: entry ["docker-entrypoint.sh"]', "start": 'as in: start ["python", "-m", "app"]'}
 
@@ -24,6 +27,10 @@ def _command(statement: StatementSyntax, reader: Reader) -> Command | None:
         reader.error(statement.span, f"{statement.keyword} needs a command", hint)
         return None
     first = statement.text
+    if first is not None and statement.keyword == "run" and command.text.startswith(_FLAGS):
+        form = form_of("run", command.text) or "run(OPTION) COMMAND"
+        reader.error(first.span, "options of run stand in parentheses", f"as in: {form}")
+        return None
     meant = command_of_list(statement.keyword, command.text) if first is not None and not statement.block else None
     if first is not None and meant is not None:
         message = f"{statement.keyword} takes a command for the shell"

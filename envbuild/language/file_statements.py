@@ -118,8 +118,12 @@ def read_fetch(statement: StatementSyntax, options: Options, reader: Reader) -> 
     )
 
 
-_SUBMODULES_FORM = "as in: fetch(submodules) git+https://HOST/REPOSITORY@REF -> DIRECTORY"
-_ONLY_OF_GIT = {"submodules": f"git repositories have submodules, {_SUBMODULES_FORM}"}
+_OF_GIT = (git_address.SUBMODULES, git_address.KEEP_GIT)
+_GIT_FORM = "as in: fetch({option}) git+https://HOST/REPOSITORY@REF -> DIRECTORY"
+_ONLY_OF_GIT = {
+    git_address.SUBMODULES: f"git repositories have submodules, {_GIT_FORM.format(option=git_address.SUBMODULES)}",
+    git_address.KEEP_GIT: f"git repositories have a .git, {_GIT_FORM.format(option=git_address.KEEP_GIT)}",
+}
 _NOT_OF_GIT = {
     "sha256": "a commit's id says what is in it: git+https://HOST/REPOSITORY@COMMIT",
     "mode": "git has the modes of its files; change them below, as in: run chmod -R go-w DIR",
@@ -134,12 +138,13 @@ def _read_git(
     """Read the fetch of a repository's commit: a directory, as what is unpacked."""
     word, url = source
     _refuse_options(statement, "for a git repository", _NOT_OF_GIT, reader)
-    if url.endswith(git_address.SUBMODULES):
-        reader.error(word.span, "submodules are asked for by an option", _SUBMODULES_FORM)
+    behind = url[len(git_address.without_options(url)) + 1 :]
+    if behind:
+        hint = _GIT_FORM.format(option=behind.replace(",", ", "))
+        reader.error(word.span, f"'{behind}' is asked for by an option", hint)
         return None
     if reader.checked(git_address.git_address, url, word.span) is None:
         return None
-    if options.flag("submodules"):
-        url += git_address.SUBMODULES
+    url = git_address.with_options(url, [name for name in _OF_GIT if options.flag(name)])
     start = reader.start_of(statement)
     return model.Fetch(*start, url, destination, owner=options.text("owner"), unpack=True)

@@ -10,8 +10,9 @@ from envbuild.record import Record
 from envbuild.text.pattern import Pattern
 
 PREFIX = "git+"
-SUBMODULES = "#submodules"
-"""What the address of a `fetch(submodules)` ends with: it is another file than that of the commit alone."""
+SUBMODULES, KEEP_GIT = "submodules", "keep-git"
+"""Options of a `fetch`, which its address has behind a `#`: what it makes is another file than that of the commit
+alone."""
 SCHEMES = ("https", "http", "ssh")
 MAX_LENGTH = 2000
 _REPOSITORY = Pattern(
@@ -30,6 +31,7 @@ class GitAddress(Record):
     repository: str
     ref: str = ""
     submodules: bool = False
+    keep_git: bool = False
 
     @property
     def commit(self) -> str:
@@ -52,11 +54,28 @@ def is_commit(text: str) -> bool:
     return bool(_COMMIT.fullmatch(text))
 
 
+def with_options(url: str, options: list[str]) -> str:
+    """Return an address with what a `fetch` says of it, some of the words above."""
+    return f"{url}#{','.join(options)}" if options else url
+
+
+def without_options(url: str) -> str:
+    """Return an address as the recipe has it."""
+    return _split(url)[0]
+
+
+def _split(text: str) -> tuple[str, list[str]]:
+    url, _, behind = text.rpartition("#")
+    options = behind.split(",")
+    known = [option for option in (SUBMODULES, KEEP_GIT) if option in options]
+    return (url, known) if url and known == options else (text, [])
+
+
 def git_address(text: str) -> GitAddress:
     """Return what an address means. Raises InvalidValue."""
     from envbuild.language.values import InvalidValue  # where a build has nothing to do, no address is read
 
-    plain = text.removesuffix(SUBMODULES)
+    plain, options = _split(text)
     address = plain.removeprefix(PREFIX)
     if "#" in address:
         repository, _, ref = address.partition("#")
@@ -76,7 +95,8 @@ def git_address(text: str) -> GitAddress:
     url = checked_repository(f"{scheme}://{host}{slash}{repository}")
     if ref and not _is_ref(ref):
         raise InvalidValue(f"'{ref}' is not a branch, a tag or a commit", f"as in: {FORM}")
-    return GitAddress(url, ref.lower() if _COMMIT.fullmatch(ref.lower()) else ref, text != plain)
+    ref = ref.lower() if _COMMIT.fullmatch(ref.lower()) else ref
+    return GitAddress(url, ref, SUBMODULES in options, KEEP_GIT in options)
 
 
 def checked_repository(url: str) -> str:

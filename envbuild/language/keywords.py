@@ -130,6 +130,7 @@ KEYWORDS: dict[str, Keyword] = {
     ),
     "cargo": Keyword({"into": OptionKind(DIRECTORY)}),
     "go": Keyword({"into": OptionKind(DIRECTORY)}),
+    "maven": Keyword({"into": OptionKind(DIRECTORY)}),
     "copy": Keyword(_COPY),
     "render": Keyword(_OWNED),
     "file": Keyword(_OWNED, block=True),
@@ -139,6 +140,7 @@ KEYWORDS: dict[str, Keyword] = {
             **_OWNED,
             "unpack": OptionKind(FLAG),
             "submodules": OptionKind(FLAG),
+            "keep-git": OptionKind(FLAG),
         }
     ),
     "adduser": Keyword(block=True),

@@ -86,6 +86,10 @@ class Go(OfLock):
     """The modules of a go.sum."""
 
 
+class Maven(OfLock):
+    """The artifacts of a lockfile.json of maven-lockfile."""
+
+
 class Copy(Statement):
     """`origin` is a stage's name or an image reference (`from=`); None for the context."""
 

@@ -1,4 +1,4 @@
-"""The statements that install packages: apt, pip, npm, cargo, go."""
+"""The statements that install packages: apt, pip, npm, cargo, go, maven."""
 
 from __future__ import annotations
 
@@ -15,8 +15,16 @@ _OF_LOCK_FILES = ("extra", "group", "without")
 """Options that choose from a lock file of another tool."""
 
 
+_VERBS = ("add", "install", "remove", "update", "upgrade")
+"""Commands of apt-get, which no package is called like."""
+
+
 def read_apt(statement: StatementSyntax, options: Options, reader: Reader) -> model.Apt | None:
     words = _texts(statement, reader, "apt PKG, or an indented block")
+    if words and words[0][1] in _VERBS:
+        rest = " ".join(text for _, text in words[1:] if not text.startswith("-")) or "PACKAGE ..."
+        reader.error(words[0][0].span, f"'{words[0][1]}' is not a package", f"as in: apt {rest[:200]}")
+        return None
     at = next((number for number, (_, text) in enumerate(words) if text == "->"), len(words))
     packages = [name for word, text in words[:at] if (name := reader.checked(values.package, text, word.span))]
     destination = _check_source(statement, options, reader, words, at)
@@ -133,6 +141,11 @@ def read_cargo(statement: StatementSyntax, options: Options, reader: Reader) -> 
 def read_go(statement: StatementSyntax, options: Options, reader: Reader) -> model.Go | None:
     said = _of_lock(statement, options, reader, "go.sum", "/root/go/pkg/mod")
     return model.Go(*reader.start_of(statement), *said) if said is not None else None
+
+
+def read_maven(statement: StatementSyntax, options: Options, reader: Reader) -> model.Maven | None:
+    said = _of_lock(statement, options, reader, "lockfile.json", "/root/.m2/repository")
+    return model.Maven(*reader.start_of(statement), *said) if said is not None else None
 
 
 def _of_lock(

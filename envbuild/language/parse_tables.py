@@ -27,7 +27,7 @@ PATTERNS = {
     'REFERENCE': '\\$\\{(?:[^}\\s"$]|\\$\\{[^}\\s"$]*\\}|\\$(?!\\{))*\\}',
     'REMARK': '[ \t]+#[^\n]*',
     'TEXT': '[ \t]+[^ \t\n][^\n]*',
-    'WORDS_KEYWORD': '(recipe|context|image|include|apt|pip|npm|cargo|go|adduser|env|workdir|user|discard|expose|volume|label|unset|stop|shell)(?=[ \t\n(])',
+    'WORDS_KEYWORD': '(recipe|context|image|include|apt|pip|npm|cargo|go|maven|adduser|env|workdir|user|discard|expose|volume|label|unset|stop|shell)(?=[ \t\n(])',
     '_ARROW': '->(?=[ \t\n])',
     '_AS': 'as(?=[ \t\n])',
     '_ASSIGN': '=',

@@ -18,7 +18,7 @@ from envbuild.language.file_statements import read_copy, read_fetch, read_file, 
 from envbuild.language.foreign_forms import single_quotes
 from envbuild.language.keywords import ADDUSER, FACTS
 from envbuild.language.options import Options
-from envbuild.language.package_statements import read_apt, read_cargo, read_go, read_npm, read_pip
+from envbuild.language.package_statements import read_apt, read_cargo, read_go, read_maven, read_npm, read_pip
 from envbuild.language.quoting import Parts
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import StatementSyntax, Word
@@ -181,6 +181,7 @@ _READERS = {
     "npm": read_npm,
     "cargo": read_cargo,
     "go": read_go,
+    "maven": read_maven,
     "copy": read_copy,
     "render": read_render,
     "file": read_file,

@@ -9,8 +9,37 @@ from envbuild.language.keywords import KEYWORDS
 from envbuild.language.quoting import Problem
 from envbuild.language.syntax import Span
 from envbuild.text.docker_words import hint_for_statement
+from envbuild.text.instruction_forms import form_of
 from envbuild.text.suggestion import did_you_mean
 
+_INSTALLERS = ("apk", "apt-get", "dnf", "microdnf", "yum", "zypper")
+_COMMANDS = (
+    "cd",
+    "chmod",
+    "chown",
+    "cp",
+    "curl",
+    "echo",
+    "export",
+    "git",
+    "groupadd",
+    "install",
+    "ln",
+    "ls",
+    "make",
+    "mkdir",
+    "mv",
+    "npx",
+    "python3",
+    "rm",
+    "sed",
+    "sh",
+    "tar",
+    "touch",
+    "useradd",
+    "wget",
+)
+"""Programs that people call in scripts, whose names are not like that of any statement."""
 _HEAD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
@@ -80,8 +109,21 @@ def _start_of_statement(rest: str, head: re.Match[str] | None, column: int) -> t
     docker = hint_for_statement(head[0], rest[head.end() :])
     if docker:
         return f"unknown statement '{head[0]}'", docker, head.end()
+    habit = _of_shell(head[0], rest)
+    if habit:
+        return f"unknown statement '{head[0]}'", habit, head.end()
     otherwise = "indent the lines of a block" if "(" not in rest.split(" ")[0] else ""
     return f"unknown statement '{head[0]}'", did_you_mean(head[0], KEYWORDS, otherwise), head.end()
+
+
+def _of_shell(program: str, line: str) -> str:
+    """Return what a recipe says for a command that stands where a statement does; "" for a word that is none."""
+    form = form_of("run", line)
+    if form and not form.startswith("run"):
+        return f"a recipe says: {form}"
+    if program in _INSTALLERS:
+        return "a recipe says: apt PACKAGE ..."
+    return f"a command of the shell is: run {program} ..." if program in _COMMANDS else ""
 
 
 def _inside_options(allowed: set[str]) -> bool:
@@ -100,7 +142,8 @@ def _in_options(keyword: str, rest: str, what: str, allowed: set[str]) -> tuple[
 
 def _in_placed(keyword: str, statement: str, rest: str, what: str, allowed: set[str]) -> tuple[str, str, int]:
     shape = {"copy": "copy SOURCE ... -> DESTINATION", "render": "render TEMPLATE -> DESTINATION"}
-    hint = f"as in: {shape.get(keyword, 'fetch URL -> DESTINATION')}"
+    docker = form_of("copy", statement[len(keyword) :].strip()) if keyword == "copy" else ""
+    hint = f"as in: {docker or shape.get(keyword, 'fetch URL -> DESTINATION')}"
     if re.search(r"[ \t]->[ \t]*(#.*)?$", statement):
         return f"{keyword} has no destination after '->'", hint, 0
     if re.search(r"[ \t]->[ \t]", statement):

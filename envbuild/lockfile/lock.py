@@ -20,7 +20,10 @@ COMPATIBILITY = 1
 EARLIER = "an earlier envbuild made it, which gave all files one time"
 """Why a lock of compatibility 0 is out of date."""
 _HASH_DIGITS = {"sha1": 40, "sha256": 64, "sha384": 96, "sha512": 128}
-_HASHES = {"apt": ("sha256",), "aptsource": ("sha256",), "pip": ("sha256",), "cargo": ("sha256",), "go": ("sha256",)}
+_HASHES = {
+    **dict.fromkeys(("apt", "aptsource", "pip", "cargo", "go"), ("sha256",)),
+    "maven": ("sha256", "sha384", "sha512"),
+}
 """The hashes that the packages of a manager have, if these are not all of them."""
 _MAX_FIELD = 2048
 _MAX_SHOWN = 80

@@ -72,6 +72,9 @@ class AptManager:
 
         return stages_of(action, packages)
 
+    def joined_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
+        """Return nothing: the tree's own programs install."""
+
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return this machine's Debian sources."""
         from envbuild.packages.apt_servers import AptServers  # only where something is resolved or fetched

@@ -12,13 +12,12 @@ from urllib3.exceptions import HTTPError
 from envbuild.errors import MachineLacks, fields
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress
-from envbuild.packages.cache import Address, Transport
+from envbuild.packages.cache import Address
 from envbuild.packages.cargo_lock import crates_of
-from envbuild.packages.connections import Connections
 from envbuild.packages.crate_names import CRATES, SPARSE
-from envbuild.packages.credentials import headers_of
 from envbuild.packages.documents import BadDocument, fields_of
-from envbuild.packages.manager import Asked, Contents, ManagerSettings, Resolution
+from envbuild.packages.locked_servers import LockedServers
+from envbuild.packages.manager import Contents, ManagerSettings, Resolution
 from envbuild.plan.step import InstallPackages
 
 MAX_REPLACEMENTS = 8
@@ -39,20 +38,16 @@ class NoCrateRegistry(MachineLacks):
         )
 
 
-class CargoServers:
+class CargoServers(LockedServers):
     """The servers of cargo's registries."""
 
     def __init__(self, machine: ManagerSettings) -> None:
-        self._machine = machine
+        super().__init__(machine)
         self._templates: dict[str, tuple[str, Address]] = {}
 
     def resolve(self, resolution: Resolution) -> Sequence[tuple[Package, str]]:
         """Return the crates that the project's lock names. Raises BadCargoLock and UnsafeName."""
         return [(package, "") for package in crates_of(resolution.contents)]
-
-    def asked(self, action: InstallPackages, contents: Contents, texts: Sequence[str]) -> Asked:
-        """Return nothing: the answer is in the project's lock."""
-        return Asked(())
 
     def find(self, action: InstallPackages, contents: Contents, package: Package) -> tuple[list[Address], list[str]]:
         """Return where the crate's registry says that its archive is. Raises NoCrateRegistry and BadDocument."""
@@ -77,23 +72,16 @@ class CargoServers:
         except BadAddress:
             return [], [f"{index}config.json: {address[:200]!r} is not an address"]
 
-    def look_up(self, package: Package) -> None:
-        """Return None: a registry keeps what it once had."""
-
     def named(self) -> Sequence[str]:
         """Return the address of the registry."""
         return (self.registry,)
-
-    def transport(self) -> Transport:
-        """Return how servers are reached: with the users of ~/.netrc."""
-        return Transport((), "", headers_of([], [f"{self._machine.home}/.netrc"]), self._machine.max_file)
 
     def _template(self, index: str) -> tuple[str, Address]:
         """Return what a registry says of where archives are (The Cargo Book, "Registry Index"), and the address of who
         said so."""
         if index not in self._templates:
             address = f"{index.rstrip('/')}/config.json"
-            page = self._connections.read(address, {})
+            page = self.connections.read(address, {})
             if page.status != 200:
                 raise BadDocument(address, f"the server answers {page.status}")
             template = fields_of(page.content, address).text("dl").rstrip("/")
@@ -135,10 +123,6 @@ class CargoServers:
                 return plain
             raise NoCrateRegistry(f"{path}: 'source' and 'registries' are tables of tables")
         return {}
-
-    @cached_property
-    def _connections(self) -> Connections:
-        return Connections(self.transport())
 
 
 def _server(address: str) -> tuple[str, str, int] | None:

@@ -18,10 +18,10 @@ from envbuild.errors import WorkFailed, fields
 from envbuild.linux.nofollow import Component
 from envbuild.lockfile.lock import Package
 from envbuild.packages.crate_names import CRATES
+from envbuild.packages.locked_modules import layout_task
 from envbuild.packages.manager import FOLDER, PACKAGES, Task
 from envbuild.plan.step import InstallPackages
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MAX_UNPACKED = 512 << 20
 VENDOR = "vendor"
 SETTINGS = ".cargo/config.toml"
@@ -68,8 +68,7 @@ def install_task(action: InstallPackages, packages: Sequence[tuple[Package, str]
         order.append(f"{folder}\n")
     files.append((_ORDER, "".join(order).encode()))
     files.append((f"{_FILES}/config.toml", _settings([package for package, _ in packages])))
-    environment = (("INTO", action.option("into") or ""), ("PATH", _PATH))
-    return Task(("/bin/sh", "-c", _INSTALL), environment, tuple(files), tuple(mounted))
+    return layout_task(action, _INSTALL, tuple(files), mounted)
 
 
 def _settings(packages: Sequence[Package]) -> bytes:

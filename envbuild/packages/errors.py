@@ -6,6 +6,11 @@ from envbuild.errors import WorkFailed, fields
 from envbuild.lockfile.lock import Package
 
 
+def _plain(package: Package) -> str:
+    """Return the name that an update takes."""
+    return package.name.rpartition("node_modules/")[2].partition(":")[0]
+
+
 @fields
 class Unresolved(WorkFailed):
     """The package manager found no packages that fit; it says why itself."""
@@ -23,37 +28,42 @@ class Unresolved(WorkFailed):
 
 @fields
 class WrongHash(WorkFailed):
-    """A file is not the one that the lock or the index names."""
+    """A file is not the one that the lock or the index names. `renewal` is what names it for envbuild's own lock, if
+    something does."""
 
     package: Package
     actual: str
     where: str
+    renewal: str = ""
 
     def text(self) -> tuple[str, str]:
+        own = f"its line in the lock with: envbuild update {_plain(self.package)}"
         return (
             f"{self.package.name} {self.package.version}: {self.where} is not the file that the lock names\n"
             f"  expected {self.package.hash}\n  got      {self.actual}",
-            "nothing of it was kept; if the new file is meant, renew its line in the lock with: envbuild update "
-            f"{self.package.name.rpartition('node_modules/')[2].partition(':')[0]}",
+            f"nothing of it was kept; if the new file is meant, renew {self.renewal or own}",
         )
 
 
 @fields
 class NotToBeHad(WorkFailed):
     """No source of this machine has a file that the lock names; if it is not `locked`, all of the recipe is resolved
-    anew."""
+    anew. `renewal` is what names it for that lock, if something does: then an update brings the same."""
 
     package: Package
     reasons: list[str]
     locked: bool = True
+    renewal: str = ""
 
     def text(self) -> tuple[str, str]:
         tried = "".join(f"\n  {reason}" for reason in self.reasons)
-        renewed = f" {self.package.name.rpartition('node_modules/')[2].partition(':')[0]}" if self.locked else ""
+        renewed = f"envbuild update RECIPE{f' {_plain(self.package)}' if self.locked else ''}"
         return (
             f"{self.package.name} {self.package.version}: {self.package.origin} can't be fetched{tried}",
-            "check the network; an archive may have what the source dropped (ENVBUILD_DEBIAN_SNAPSHOT); if newer "
-            f"versions will do: envbuild update RECIPE{renewed}",
+            f"check the network; if another version will do, renew {self.renewal}"
+            if self.renewal
+            else "check the network; an archive may have what the source dropped (ENVBUILD_DEBIAN_SNAPSHOT); if newer "
+            f"versions will do: {renewed}",
         )
 
 

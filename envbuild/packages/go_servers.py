@@ -13,13 +13,14 @@ from envbuild.errors import MachineLacks, fields
 from envbuild.images.host_network import go_proxies
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import without_user
-from envbuild.packages.cache import Address, Transport
-from envbuild.packages.connections import MAX_PARALLEL, Connections
-from envbuild.packages.credentials import headers_of
+from envbuild.packages.cache import Address
+from envbuild.packages.connections import MAX_PARALLEL
+from envbuild.packages.credentials import Headers, headers_of
 from envbuild.packages.errors import Unresolved
 from envbuild.packages.go_names import GO_MOD, ORIGIN, place_of
 from envbuild.packages.go_sum import Sum, sums_of
-from envbuild.packages.manager import Asked, Contents, ManagerSettings, Resolution
+from envbuild.packages.locked_servers import LockedServers
+from envbuild.packages.manager import Contents, Resolution
 from envbuild.plan.step import InstallPackages
 
 MAX_ZIP = 256 << 20
@@ -37,11 +38,8 @@ class NoGoProxy(MachineLacks):
         )
 
 
-class GoServers:
+class GoServers(LockedServers):
     """The proxies of Go's modules."""
-
-    def __init__(self, machine: ManagerSettings) -> None:
-        self._machine = machine
 
     def resolve(self, resolution: Resolution) -> Sequence[tuple[Package, str]]:
         """Return the modules that go.sum names. Its hashes are of what is in the files; so these are fetched, and their
@@ -57,7 +55,7 @@ class GoServers:
         for proxy in self.proxies:
             address = f"{proxy}/{said.place}"
             try:
-                with self._connections.open(address, {}) as answer:
+                with self.connections.open(address, {}) as answer:
                     content = answer.page(MAX_ZIP) if answer.status == 200 else None
             except HTTPError as error:
                 reasons.append(f"{address}: {error}")
@@ -70,26 +68,20 @@ class GoServers:
             return Package(said.name, said.version, digest, ORIGIN), ""
         raise Unresolved("go", "\n".join(reasons))
 
-    def asked(self, action: InstallPackages, contents: Contents, texts: Sequence[str]) -> Asked:
-        """Return nothing: nothing is run."""
-        return Asked(())
-
     def find(self, action: InstallPackages, contents: Contents, package: Package) -> tuple[list[Address], list[str]]:
         """Return where each proxy has the file. Raises NoGoProxy."""
         ending = "mod" if package.name.endswith(GO_MOD) else "zip"
         module = package.name.removesuffix(GO_MOD).partition("@")[0]
         return [Address(f"{proxy}/{place_of(module, package.version, ending)}") for proxy in self.proxies], []
 
-    def look_up(self, package: Package) -> None:
-        """Return None: a proxy keeps what it once had."""
-
     def named(self) -> Sequence[str]:
         """Return the addresses of the proxies."""
         return self.proxies
 
-    def transport(self) -> Transport:
-        """Return how servers are reached: with the users of ~/.netrc, and those in GOPROXY."""
-        return Transport((), "", headers_of(self._named, [f"{self._machine.home}/.netrc"]), self._machine.max_file)
+    @property
+    def headers(self) -> Headers:
+        """The headers for the proxies: those of ~/.netrc, and of the users in GOPROXY."""
+        return headers_of(self._named, [self.netrc])
 
     @cached_property
     def proxies(self) -> list[str]:
@@ -101,7 +93,3 @@ class GoServers:
     @cached_property
     def _named(self) -> list[str]:
         return go_proxies(dict(self._machine.variables))
-
-    @cached_property
-    def _connections(self) -> Connections:
-        return Connections(self.transport())

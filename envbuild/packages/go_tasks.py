@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from envbuild.linux.nofollow import Component
 from envbuild.lockfile.lock import Package
 from envbuild.packages.go_sum import sums_of
+from envbuild.packages.locked_modules import layout_task
 from envbuild.packages.manager import FOLDER, PACKAGES, Contents, Task
 from envbuild.plan.step import InstallPackages
 
 _ORDER = f"{FOLDER}/order"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 _INSTALL = f"""\
 set -eu
 umask 022
@@ -39,7 +40,4 @@ def install_task(action: InstallPackages, contents: Contents, packages: Sequence
         name = Component(package.hash.partition(":")[2])
         mounted.append((name, path))
         order.append(f"{name} {said.place} {said.digest}\n")
-    environment = (("INTO", action.option("into") or ""), ("PATH", _PATH))
-    files = ((_ORDER, "".join(order).encode()),)
-    # Two modules may have the same go.mod, byte for byte.
-    return Task(("/bin/sh", "-c", _INSTALL), environment, files, tuple(dict.fromkeys(mounted)))
+    return layout_task(action, _INSTALL, ((_ORDER, "".join(order).encode()),), mounted)

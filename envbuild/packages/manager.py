@@ -125,8 +125,9 @@ class Resolution(Protocol):
     `pinned` are packages that keep their versions if they can, `renewed` the names of those that should be as new as
     can be, and `earlier` what earlier statements of the stage put into the same place. `base` are the packages that
     the stage's base is known to be made of. `extended` are the packages that the lock has for fewer words of the same
-    question, on the same tree. If `holds`, what the tree has already stays as it is, too. With
-    `own_sources` nothing in the tree says where packages come from.
+    question, on the same tree, and `before` those that it has for the statement that stood in the place of this one,
+    which had the words `wanted_before`. If `holds`, what the tree has already stays as it is, too. With
+    `own_sources` nothing in the tree says where packages come from. `store` and `epoch` are those of the build.
     """
 
     action: InstallPackages
@@ -136,8 +137,12 @@ class Resolution(Protocol):
     earlier: tuple[Package, ...]
     base: tuple[Package, ...]
     extended: tuple[Package, ...]
+    before: tuple[Package, ...]
+    wanted_before: tuple[str, ...]
     holds: bool
     own_sources: bool
+    store: Store
+    epoch: int
 
     def run(self, task: Task) -> TaskResult:
         """Run a task on the tree, with the network. Raises Unresolved if it does not end in time."""
@@ -194,8 +199,25 @@ class PackageManager(Protocol):
     ) -> InParts | AptStages | None:
         """Return the same installation in parts or in stages, None where it has none."""
 
+    def joined_of(
+        self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]
+    ) -> Joined | None:
+        """Return the same installation without a sandbox, None where it needs one."""
+
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return where this machine gets the packages from."""
+
+
+class Joined(Protocol):
+    """An installation of one statement whose result follows from the packages' files alone: nothing has to run for it,
+    but perhaps for its end."""
+
+    def join(self, store: Store, tree: Digest, epoch: int) -> tuple[Digest, int, int] | None:
+        """Return the tree that it makes of `tree`, how many of its packages the store had unpacked, and how many there
+        are; None where only a sandbox tells."""
+
+    def finish(self) -> Task | None:
+        """Return what is left to do on that tree, None for nothing."""
 
 
 class InParts(Protocol):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from envbuild.errors import UsageError, WorkFailed, fields
+from envbuild.errors import UsageError, WorkFailed
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import without_user
 from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Seen, Servers, Task
 from envbuild.packages.node_locks import OTHER_LOCKS
 from envbuild.packages.node_names import NodeOrigin, NodePlace, NodeVersion
-from envbuild.packages.npm_settings import SETTINGS, cleaned
+from envbuild.packages.npm_settings import LOCK_NAMES, SETTINGS, cleaned
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
 
@@ -16,26 +16,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from envbuild.packages.manager import Joined
+
 _GLOBAL = ("/etc", "/usr/etc", "/usr/local/etc")
 """Where npm may have its settings for all users, by the prefix that it was built with."""
 _UNIMPORTANT = ("audit", "cache", "cafile", "color", "fund", "loglevel", "progress", "update_notifier", "yes")
 """Settings that change no answer of npm's."""
-LOCK_NAMES = ("npm-shrinkwrap.json", "package-lock.json")
-"""npm's own locks, the one first that goes before the other."""
-
-
-@fields
-class OtherLock(UsageError):
-    """A project has the lock of another manager, which npm would not look at."""
-
-    path: str
-    manager: str
-
-    def text(self) -> tuple[str, str]:
-        return (
-            f"npm does not read {self.path}",
-            f"to install what it has: npm(manager={self.manager}, ...); to choose versions anew: npm(manager=npm, ...)",
-        )
 
 
 class NpmManager:
@@ -52,7 +38,7 @@ class NpmManager:
 
     def files_of(self, action: InstallPackages, read: Callable[[str, str], bytes]) -> Contents:
         """Return the package.json of the folder that the statement names, and the lock beside it: npm's if it has one,
-        or that of the manager that the statement names. Raises OtherLock."""
+        or that of the manager that the statement names."""
         contents: dict[str, bytes] = {}
         manager = action.option("manager")
         for option, path in action.files:
@@ -68,9 +54,6 @@ class NpmManager:
                     break
                 except UsageError:
                     continue
-            else:
-                if manager is None:
-                    _refuse_other_locks(folder, lambda path: read(path, what))  # noqa: B023
         for _, path in action.files:
             settings = f"{path.rstrip('/')}/{SETTINGS}"
             try:
@@ -125,25 +108,21 @@ class NpmManager:
         self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]
     ) -> Task:
         """Return what installs the locked packages from their files."""
-        from envbuild.packages.npm_tasks import install_task  # only where something is installed
+        from envbuild.packages.npm_installation import install_task  # only where something is installed
 
         return install_task(action, contents, packages)
 
     def parts_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
-        """Return nothing: what a package's scripts do depends on which others there are."""
+        """Return nothing: the whole is told from the archives."""
+
+    def joined_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> Joined:
+        """Return what joins the archives' trees."""
+        from envbuild.packages.npm_installation import JoinedPackages  # only where something is installed
+
+        return JoinedPackages(action, contents, packages)
 
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return the registry that the user has set for npm."""
         from envbuild.packages.npm_servers import NpmServers  # only where something is resolved or fetched
 
         return NpmServers(machine)
-
-
-def _refuse_other_locks(folder: str, read: Callable[[str], bytes]) -> None:
-    """Raise OtherLock if a folder without a lock of npm has one of another manager."""
-    for manager, name in OTHER_LOCKS.items():
-        try:
-            read(f"{folder}/{name}")
-        except UsageError:
-            continue
-        raise OtherLock(f"{folder}/{name}", manager)

@@ -11,17 +11,20 @@ from urllib3.exceptions import HTTPError
 from envbuild.errors import MachineLacks, fields
 from envbuild.images.host_network import default_registry, npm_registry
 from envbuild.lockfile.lock import Package
-from envbuild.packages import npm_tasks
+from envbuild.packages import npm_kept, npm_tasks
 from envbuild.packages.addresses import addresses_in
 from envbuild.packages.cache import Address, Transport, Wanted
 from envbuild.packages.connections import Connections
 from envbuild.packages.credentials import headers_of
 from envbuild.packages.documents import fields_of
-from envbuild.packages.errors import Unresolved
+from envbuild.packages.errors import NotToBeHad, TooLargeToFetch, Unresolved, WrongHash
 from envbuild.packages.manager import BUILD, MAX_ATTEMPTS, Asked, Contents, ManagerSettings, Resolution, texts_of
 from envbuild.packages.node_locks import OTHER_LOCKS
 from envbuild.packages.node_locks.locked import project_of
+from envbuild.packages.node_parts import NodeParts
+from envbuild.packages.npm_archive import Odd
 from envbuild.packages.npm_metadata import ACCEPT, described
+from envbuild.packages.npm_settings import LOCK_NAMES
 from envbuild.plan.step import InstallPackages
 
 _STABLE = re.compile(r"[0-9]{1,6}\.[0-9]{1,6}\.[0-9]{1,6}")
@@ -52,31 +55,67 @@ class NpmServers:
             return self._named_by_lock(resolution)
         # What earlier statements installed there stays; the lock's versions fill in the rest.
         held = {package.name: package for package in (*resolution.pinned, *resolution.earlier)}
+        before = (*resolution.earlier, *resolution.before)
+        kept = self._kept(resolution, before)
+        # Words in npm's arguments mean the newest version that fits, also of what is locked.
+        stays = () if resolution.renewed else npm_tasks.plain_words(resolution.wanted_before)
         mounted: tuple[Package, str] | None = None
         for _ in range(MAX_ATTEMPTS):
-            task = npm_tasks.resolve_task(
-                action, contents, held.values(), mounted, resolution.renewed if resolution.holds else None
-            )
+            if kept is not None:
+                task = npm_tasks.add_task(action, contents, kept, mounted, stays)
+            else:
+                renewed = resolution.renewed if resolution.holds else None
+                task = npm_tasks.resolve_task(action, contents, held.values(), mounted, renewed, stays)
             if resolution.own_sources:
                 task = npm_tasks.with_own_sources(task)
             ended = resolution.run(task)
-            if ended.status == 0:
-                break
             if ended.status == npm_tasks.NEEDS_NPM and mounted is None:
                 package, address = self.newest_npm(npm_tasks.node_of(resolution.answer("node.json"))[0])
                 mounted = package, resolution.download(Wanted(package, (address,)))
                 continue
+            if ended.status == 0:
+                packages = self._read_answer(resolution)
+                if kept is None:
+                    break
+                added = npm_kept.only_added(packages, before)
+                if added is not None:
+                    packages = added
+                    break
+            if kept is not None:
+                kept = None  # something has to move, or npm says what is wrong when it knows all
+                continue
             if not held or ended.status >= npm_tasks.NEEDS_NPM:
                 npm_tasks.refuse(ended.status, ended.output)
             missing = npm_tasks.not_found(ended.output)
+            stays = ()  # npm looks only into what it renews for what is missing
             gone = [path for path in held if path.rpartition("node_modules/")[2] in missing]
             held = {path: package for path, package in held.items() if gone and path not in gone}
-        lock, node = resolution.answer("package-lock.json"), resolution.answer("node.json")
+        else:
+            packages = self._read_answer(resolution)
         if resolution.renewed:
-            resolution.explain(npm_tasks.reasons(lock, held.values()))
-        packages = npm_tasks.read_answer(action, lock, node, npm_tasks.omitted(action, resolution.answer("omit")))
+            resolution.explain(npm_tasks.reasons(resolution.answer("package-lock.json"), held.values()))
         own = (mounted[0],) if mounted and npm_tasks.runs_scripts(action) else ()
         return [(package, "") for package in (*packages, *own)]
+
+    def _kept(self, resolution: Resolution, before: Sequence[Package]) -> bytes | None:
+        """Return a lock that says of all packages that are held what npm would ask the registry for, None where it has
+        to ask."""
+        contents = resolution.contents
+        own_lock = any(path.rpartition("/")[2] in LOCK_NAMES for path, _ in contents)
+        if not before or resolution.renewed or own_lock:
+            return None
+        held = {package.name: package for package in (*resolution.pinned, *before)}
+        try:
+            files = [(package, resolution.download(Wanted(package, ()))) for package in held.values()]
+            parts = NodeParts(resolution.store, resolution.epoch)
+            return npm_kept.lock_of(files, before, parts, lambda name: self._registry_for(contents, name))
+        except (NotToBeHad, WrongHash, TooLargeToFetch, NoRegistry, Odd):
+            return None
+
+    def _read_answer(self, resolution: Resolution) -> Sequence[Package]:
+        action, answer = resolution.action, resolution.answer
+        omit = npm_tasks.omitted(action, answer("omit"))
+        return npm_tasks.read_answer(action, answer("package-lock.json"), answer("node.json"), omit)
 
     def _named_by_lock(self, resolution: Resolution) -> list[tuple[Package, str]]:
         """Return the packages that a project's lock names for the tree's Node: nothing is chosen anew."""

@@ -14,6 +14,8 @@ from envbuild.text.json import loads
 
 SETTINGS = ".npmrc"
 """The name of the file."""
+LOCK_NAMES = ("npm-shrinkwrap.json", "package-lock.json")
+"""npm's own locks, the one first that goes before the other."""
 _DECIDING = {
     "also",
     "before",

@@ -9,32 +9,29 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from importlib import resources
 
 from envbuild.linux.nofollow import Component
 from envbuild.lockfile.lock import Package
 from envbuild.packages.documents import BadDocument, Fields, fields_of, value_of
 from envbuild.packages.errors import NoManager, Unresolved
-from envbuild.packages.manager import BUILD, CHECK, FOLDER, OUT, PACKAGES, Contents, Task
-from envbuild.packages.node_locks import OTHER_LOCKS
-from envbuild.packages.node_locks.locked import project_of
+from envbuild.packages.manager import BUILD, FOLDER, OUT, PACKAGES, Contents, Task
 from envbuild.packages.node_metadata import fits, hash_of, origin_of
-from envbuild.packages.node_names import NodePath, NodePlace, NodeVersion
-from envbuild.packages.npm_settings import SETTINGS, registry_of
+from envbuild.packages.node_names import NodePath, NodeVersion
+from envbuild.packages.npm_kept import place_of
+from envbuild.packages.npm_settings import LOCK_NAMES, SETTINGS, registry_of
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
 
-NEEDS_NPM, NO_NODE = 64, 66
+NEEDS_NPM, NO_NODE, HAS_OTHERS = 64, 66, 67
 NPM_ARCHIVE = "npm.tgz"
 _NODE_ANSWER = "what node in the sandbox says of itself"
 _FILES = f"{FOLDER}/files"
-_ORDER = f"{FOLDER}/order.json"
-_SCRIPT = f"{FOLDER}/npm_install.js"
-_RUN_SCRIPTS = f"{FOLDER}/npm_scripts.js"
-_CHECK = f"{FOLDER}/npm_check.js"
 _INSTALLED = f"{FOLDER}/npm_installed.js"
 _RENEWED = f"{FOLDER}/renewed.json"
+_KEPT = f"{FOLDER}/npm_kept.js"
+_QUESTION = f"{FOLDER}/question.json"
 _MODULES = "node_modules/"
 _NOT_FOUND = re.compile(r"No matching version found for ((?:@[^@\s/]+/)?[^@\s/]+)@")
 _APART = re.compile(
@@ -43,11 +40,13 @@ _APART = re.compile(
     re.MULTILINE,
 )
 """What npm_check.js says."""
+_WORD = re.compile(r"(?:@[\w~.-]+/)?[\w~.-]+(?:@(?:npm:(?:@[\w~.-]+/)?[\w~.-]+(?:@[^/:@]*)?|[^/:@]*))?")
+"""What a package.json may name as well."""
 _LOCK = "the lock that npm made in the sandbox"
 _MAX_REASON = 500
 _KIND = re.compile(r"\b(?:dev|optional|peer)\b")
 
-_FIND = f"""\
+FIND_NPM = f"""\
 set -eu
 export npm_config_cache=/tmp/npm-cache npm_config_update_notifier=false npm_config_audit=false npm_config_fund=false
 command -v node > /dev/null || exit {NO_NODE}
@@ -68,6 +67,7 @@ mkdir -p /tmp/project
 cd /tmp/project
 if [ -e "$INTO/package.json" ]; then cp "$INTO/package.json" .; else echo '{{"private":true}}' > package.json; fi
 for file in {_FILES}/*.json {_FILES}/{SETTINGS}; do if [ -e "$file" ]; then cp "$file" .; fi; done
+node {_KEPT} "$INTO" package-lock.json {_QUESTION}
 if [ -e {_INSTALLED} ]; then node {_INSTALLED} "$INTO" package-lock.json {_RENEWED}; fi
 $npm config get omit include production only > {OUT}/omit || : > {OUT}/omit
 $npm install --package-lock-only --ignore-scripts --loglevel=error -- "$@"
@@ -78,26 +78,6 @@ _ASK_NODE = f"""\
 node -p 'JSON.stringify([process.version, process.arch])' > {OUT}/node.json
 if [ "$SCRIPTS" = yes ]; then find_npm || exit {NEEDS_NPM}; fi
 """
-_INSTALL = f"""\
-mkdir -p "$INTO"
-node {_SCRIPT} {_ORDER}
-if [ -n "${{{CHECK}:-}}" ]; then node {_CHECK} {_ORDER} "${CHECK}"; fi
-if [ "$SCRIPTS" = yes ]; then
-    find_npm
-    cd "$INTO"
-    $npm rebuild --offline --foreground-scripts --loglevel=error
-    rm -rf node_modules/.package-lock.json node_modules/.cache
-fi
-"""
-# The packages of another manager's lock are installed as that has them or not at all: they need no check.
-_INSTALL_LOCKED = f"""\
-mkdir -p "$INTO"
-node {_SCRIPT} {_ORDER}
-if [ "$SCRIPTS" = yes ]; then
-    find_npm
-    node {_RUN_SCRIPTS} {_ORDER} $npm
-fi
-"""
 
 
 def resolve_task(
@@ -106,28 +86,55 @@ def resolve_task(
     pins: Iterable[Package],
     npm: tuple[Package, str] | None,
     renewed: Collection[str] | None = None,
+    stays: Collection[str] = (),
 ) -> Task:
     """Return what asks npm in the tree. `contents` are the project's files, `pins` what stays as it is if it can, `npm`
     npm itself with its path, for trees that have none. What the tree has stays too, but for packages that are
-    `renewed`, unless that is None."""
+    `renewed`, unless that is None. Of the words of the statement those that `stays` has are no reason to renew what is
+    locked."""
     files = [(f"{_FILES}/{path.rpartition('/')[2]}", content) for path, content in contents]
-    if not any(name.endswith(("package-lock.json", "npm-shrinkwrap.json")) for name, _ in files):
+    if not any(name.endswith(LOCK_NAMES) for name, _ in files):
         files.append((f"{_FILES}/package-lock.json", json.dumps(_old_lock(pins)).encode()))
         if renewed is not None:
-            script = resources.files("envbuild.packages.inside").joinpath("npm_installed.js").read_bytes()
-            files += [(_INSTALLED, script), (_RENEWED, json.dumps(sorted(renewed)).encode())]
+            files += [(_INSTALLED, _inside("npm_installed.js")), (_RENEWED, json.dumps(sorted(renewed)).encode())]
+    files += [(_KEPT, _inside("npm_kept.js")), (_QUESTION, _question(action, stays))]
     packages = ((Component(NPM_ARCHIVE), npm[1]),) if npm else ()
-    environment = _environment(action)
+    environment = environment_of(action)
     registry = project_registry(contents, "")
     if registry:
         # The machine's own is a variable, which npm would obey rather than the project.
         environment = (*environment, ("npm_config_registry", registry))
-    return Task(("/bin/sh", "-c", _FIND + _RESOLVE, "sh", *action.wanted), environment, tuple(files), packages)
+    words = [word for word in action.wanted if word not in stays]
+    return Task(("/bin/sh", "-c", FIND_NPM + _RESOLVE, "sh", *words), environment, tuple(files), packages)
+
+
+def add_task(
+    action: InstallPackages,
+    contents: Contents,
+    kept: bytes,
+    npm: tuple[Package, str] | None,
+    stays: Collection[str],
+) -> Task:
+    """Return what asks npm in the tree for what is to be added to what the lock `kept` has; the rest as for
+    `resolve_task`. It ends with HAS_OTHERS if the tree has packages that this lock does not name."""
+    task = resolve_task(action, contents, (), npm, None, stays)
+    own = {f"{_FILES}/package-lock.json": kept, _QUESTION: _question(action, stays, all_kept=True)}
+    return task.replace(files=tuple({**dict(task.files), **own}.items()))
+
+
+def _question(action: InstallPackages, stays: Collection[str], *, all_kept: bool = False) -> bytes:
+    words = [name_and_range(word) for word in action.wanted if word in stays]
+    return json.dumps({"words": words, "all": all_kept}).encode()
+
+
+def plain_words(words: Iterable[str]) -> frozenset[str]:
+    """Return those words that name packages of a registry, as a package.json may name them, too."""
+    return frozenset(word for word in words if _WORD.fullmatch(word))
 
 
 def ask_node_task(action: InstallPackages) -> Task:
     """Return what asks the tree's Node for its version and architecture, and looks for npm if scripts need it."""
-    return Task(("/bin/sh", "-c", _FIND + _ASK_NODE), _environment(action))
+    return Task(("/bin/sh", "-c", FIND_NPM + _ASK_NODE), environment_of(action))
 
 
 def project_registry(contents: Contents, package: str) -> str:
@@ -171,22 +178,11 @@ def reasons(text: bytes, held: Iterable[Package]) -> dict[str, str]:
         by = f"{path.rpartition(_MODULES)[2]} {version}"
         dependencies = item.any("dependencies")
         for name, wanted in dependencies.items() if isinstance(dependencies, dict) else ():
-            place = _resolved(items, path, str(name))
+            place = place_of(items, path, str(name))
             if place is not None:
                 is_held = (path.removeprefix(_MODULES), version) in stayed
                 needs[place].append((is_held, f"{by} needs it ({wanted})"[:_MAX_REASON]))
     return {path.removeprefix(_MODULES): min(causes)[1] if causes else "" for path, causes in needs.items()}
-
-
-def _resolved(items: Container[str], path: str, name: str) -> str | None:
-    """Return where Node finds a package that one at `path` depends on: in its own folder, or in one above."""
-    while True:
-        place = f"{path}/{_MODULES}{name}" if path else f"{_MODULES}{name}"
-        if place in items:
-            return place
-        if not path:
-            return None
-        path = path.rpartition(f"/{_MODULES}")[0] if f"/{_MODULES}" in path else ""
 
 
 def node_of(answer: bytes) -> tuple[str, str]:
@@ -249,46 +245,6 @@ def _is_omitted(item: Fields, omit: frozenset[str]) -> bool:
     )
 
 
-def install_task(action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> Task:
-    """Return what installs from files. `packages` are the locked ones with the paths of their files."""
-    install, mounted = [], []
-    for package, path in packages:
-        if package.origin.startswith(BUILD):
-            mounted.append((Component(NPM_ARCHIVE), path))
-            continue
-        name = Component(f"{package.hash.partition(':')[2][:40]}.tgz")
-        mounted.append((name, path))
-        install.append({"path": NodePlace(package.name), "version": package.version, "file": f"{PACKAGES}/{name}"})
-    order: dict[str, object] = {
-        "into": action.option("into"),
-        # An outer package before those that lie in it.
-        "install": sorted(install, key=lambda item: (item["path"].count(_MODULES), item["path"])),
-        "files": {
-            path.rpartition("/")[2]: content.decode("utf-8", "surrogateescape")
-            for path, content in contents
-            if path.rpartition("/")[2] != SETTINGS
-        },
-        "wanted": [_name_and_range(word) for word in action.wanted],
-    }
-    script = _INSTALL
-    if action.option("manager") in OTHER_LOCKS:
-        project, locked = project_of(action, contents), []
-        for package, path in packages:
-            if not package.origin.startswith(BUILD):
-                project.check_archive(package, path)
-                locked.append(package)
-        order["links"], order["scripts"] = project.links(locked), project.in_order(locked)
-        script = _INSTALL_LOCKED
-    inside = resources.files("envbuild.packages.inside")
-    files = (
-        (_ORDER, json.dumps(order).encode("utf-8", "surrogateescape")),
-        (_SCRIPT, inside.joinpath("npm_install.js").read_bytes()),
-        (_RUN_SCRIPTS, inside.joinpath("npm_scripts.js").read_bytes()),
-        (_CHECK, inside.joinpath("npm_check.js").read_bytes()),
-    )
-    return Task(("/bin/sh", "-c", _FIND + script), _environment(action), files, tuple(dict.fromkeys(mounted)))
-
-
 def package_of(name: str, metadata: Fields) -> Package:
     """Return a version of a package as the registry describes it. Raises BadName and BadDocument."""
     dist, version = metadata.fields("dist"), NodeVersion(metadata.text("version"))
@@ -337,7 +293,8 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple([*parts, 0, 0, 0][:3])
 
 
-def _name_and_range(word: str) -> tuple[str, str]:
+def name_and_range(word: str) -> tuple[str, str]:
+    """Return the name and the range that a word asks for, "" for no range."""
     name, _, wanted = word[1:].partition("@")
     return word[0] + name, wanted
 
@@ -360,6 +317,11 @@ def _old_lock(pins: Iterable[Package]) -> dict[str, object]:
     return {"lockfileVersion": 1, "requires": True, "dependencies": root}
 
 
-def _environment(action: InstallPackages) -> Pairs:
+def _inside(name: str) -> bytes:
+    return resources.files("envbuild.packages.inside").joinpath(name).read_bytes()
+
+
+def environment_of(action: InstallPackages) -> Pairs:
+    """Return the variables of a task of npm's."""
     own = (("INTO", action.option("into") or ""), ("SCRIPTS", "yes" if runs_scripts(action) else "no"))
     return (*action.environment, *own, ("npm_config_loglevel", "error"))

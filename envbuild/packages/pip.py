@@ -172,6 +172,9 @@ class PipManager:
 
         return parts_of(action, packages)
 
+    def joined_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
+        """Return nothing: scripts and bytecode are made by the tree's own Python."""
+
     def servers(self, machine: ManagerSettings) -> Servers:
         """Return the indexes that the user has set for pip."""
         from envbuild.packages.pip_servers import PipServers  # only where something is resolved or fetched
@@ -187,9 +190,10 @@ def _read_lock_file(path: str, what: str, read: Callable[[str, str], bytes]) -> 
         project = read(beside, what)
     except UsageError:
         return contents  # the tool's defaults count
-    from envbuild.packages.python_project import what_decides  # tomllib: only where there is a lock file
+    from envbuild.packages.python_locks.formats import needs_project  # tomllib: only where there is a lock file
+    from envbuild.packages.python_project import what_decides
 
-    return {**contents, beside: what_decides(beside, project)}
+    return {**contents, beside: what_decides(beside, project, graph=needs_project(path, contents[normpath(path)]))}
 
 
 def _read_requirements(path: str, what: str, read: Callable[[str, str], bytes], contents: dict[str, bytes]) -> None:

@@ -148,6 +148,8 @@ class PipServers:
         *,
         alone: bool = False,
     ) -> Sequence[tuple[Package, str]]:
+        if pip_tasks.asks_nothing(action, contents):
+            return ()
         kept: list[tuple[Package, str]] = []
         if any(b"--hash=" in content for _, content in contents):
             pinned = ()  # the files pin everything themselves, and pip accepts nothing else then

@@ -128,6 +128,20 @@ def resolve_task(
     return Task(("/bin/sh", "-c", _START), _environment(action), tuple(files), packages)
 
 
+_OF_NO_USE = ("[notice]", "note: This ", "hint: See above", "╰─> See above")
+_CODE_FAILED = ("metadata-generation-failed", "subprocess-exited-with-error")
+_WHEN_CODE_FAILS = (
+    "the code that builds it failed, and says why above; what it takes beside Python, such as a compiler, is for a "
+    "statement before this one: apt build-essential"
+)
+
+
+def asks_nothing(action: InstallPackages, contents: Contents) -> bool:
+    """Return whether there is nothing to ask pip, as for projects that need nothing but themselves."""
+    said = action.wanted or any(option != PROJECT for option, _ in action.files)
+    return not said and not _of_projects(action, contents)
+
+
 def describe_task(action: InstallPackages, pip: tuple[Package, str] | None) -> Task:
     """Return what lets the tree's Python say what it is; `pip` is as for `resolve_task`."""
     order = {"inside": FOLDER, "out": OUT, "pip": f"{PACKAGES}/{file_name(pip[0])}" if pip else None}
@@ -153,8 +167,9 @@ def refuse(status: int, output: str) -> None:
         raise NoManager("pip", "Python on its PATH", "install one before it, as in: apt python3")
     if status == NEEDS_VENV:
         raise NoManager("pip", "module venv beside its Python", "install all of it, as in: apt python3")
-    lines = [line for line in output.splitlines() if line.strip() and not line.startswith("[notice]")]
-    raise Unresolved("pip", "\n".join(lines[-20:]))
+    lines = [line for line in output.splitlines() if line.strip() and not line.strip().startswith(_OF_NO_USE)]
+    hint = _WHEN_CODE_FAILS if any(words in output for words in _CODE_FAILED) else ""
+    raise Unresolved("pip", "\n".join(lines[-20:]), hint)
 
 
 def to_unpin(output: str) -> set[str]:

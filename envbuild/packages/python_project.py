@@ -42,10 +42,17 @@ def folder_and_extras(word: str) -> tuple[str, tuple[str, ...]]:
     return normpath(match["path"] or "."), extras
 
 
-def what_decides(path: str, content: bytes) -> bytes:
+def what_decides(path: str, content: bytes, *, graph: bool = False) -> bytes:
     """Return those parts of a pyproject.toml that say what the project needs, as JSON: the same for files that differ
-    in other parts alone. Raises UnusableProject."""
-    return _dumped(_deciding(_read(path, content)))
+    in other parts alone. With `graph` these are also the dependencies that Poetry 1 reads there. Raises
+    UnusableProject."""
+    plain = _read(path, content)
+    decides = _deciding(plain)
+    if graph:
+        poetry = _table(_table(plain, "tool"), "poetry")
+        names = ("dependencies", "dev-dependencies", "group")
+        decides["tool"] = {"poetry": {name: poetry[name] for name in names if name in poetry}}
+    return _dumped(decides)
 
 
 def files_of_project(word: str, what: str, read: Callable[[str, str], bytes]) -> dict[str, bytes]:

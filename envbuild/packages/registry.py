@@ -37,11 +37,8 @@ def manager_of(name: str) -> PackageManager:
             from envbuild.packages.go import GoManager
 
             return GoManager()
+        case "maven":
+            from envbuild.packages.maven import MavenManager
+
+            return MavenManager()
     raise AssertionError(f"no package manager is called {name!r}")
-
-
-def plain_name(name: str) -> str:
-    """Return a package's name as a user gives it: without an architecture, the folders of npm, and the version that is
-    part of the name of a crate or a module of Go."""
-    name = name.rpartition("node_modules/")[2].partition(":")[0]
-    return name[:1] + name[1:].partition("@")[0]

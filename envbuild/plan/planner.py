@@ -154,7 +154,8 @@ class _Planner:
 
     def _add(self, statement: model.Statement, action: actions.Action, text: str = "") -> None:
         timeout = statement.options.timeout if isinstance(statement, model.Run) else None
-        self.steps.append(Step(action, statement.place, text or statement.text, self.discard, False, timeout))
+        written = statement.text if text else ""
+        self.steps.append(Step(action, statement.place, text or statement.text, self.discard, False, timeout, written))
 
     def _absolute(self, path: str) -> str:
         absolute = join(self.facts.workdir, path)
@@ -224,7 +225,7 @@ def _packages(statement: model.Apt | model.Pip | model.Npm | model.OfLock, facts
             into = (("into", statement.into), *scripts, *manager)
             return actions.InstallPackages("npm", statement.packages, project, into, environment, statement.folder)
         case model.OfLock():
-            manager_name = "go" if isinstance(statement, model.Go) else "cargo"
+            (manager_name,) = managers_of(statement)
             files, into = (("-r", statement.project),), (("into", statement.into),)
             # No program looks at the environment.
             return actions.InstallPackages(manager_name, (), files, into, (), statement.folder)

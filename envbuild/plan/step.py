@@ -160,7 +160,8 @@ Action = Execute | CopyIn | Render | WriteFile | FetchFile | AddUser | MakeDirec
 class Step(Record):
     """One action of a stage. `discard` are the patterns in force for what it leaves behind.
 
-    A step with `test` runs on the finished stage and leaves nothing behind. `timeout` is in seconds.
+    A step with `test` runs on the finished stage and leaves nothing behind. `timeout` is in seconds. `written` is the
+    statement as the recipe has it where `text` is another: a statement that becomes two steps.
     """
 
     action: Action
@@ -169,3 +170,9 @@ class Step(Record):
     discard: tuple[str, ...] = ()
     test: bool = False
     timeout: float | None = None
+    written: str = ""
+
+    @property
+    def statement(self) -> str:
+        """The statement as the recipe has it."""
+        return self.written or self.text

@@ -34,6 +34,7 @@ class Usage(Record):
     database: int
     caches: int
     packages: int
+    exported: int
     work: int
     instances: int
     volumes: int
@@ -44,7 +45,7 @@ class Usage(Record):
     @property
     def total(self) -> int:
         """All of it."""
-        kept = self.objects + self.layers + self.database + self.caches + self.packages + self.work
+        kept = self.objects + self.layers + self.database + self.caches + self.packages + self.exported + self.work
         return kept + self.instances + self.volumes
 
 
@@ -91,6 +92,7 @@ def usage(
         database=database,
         caches=_measure(f"{store.path}/caches", seen, report),
         packages=_measure(store.packages_path, seen, report),
+        exported=_measure(store.blobs.path, seen, report),
         work=_measure(store.work.path, seen, report),
         instances=sum(size for _, size in each_instance),
         volumes=sum(size for _, size in each_volume),

@@ -7,10 +7,12 @@ killed, or whose machine stops, leaves some garbage, never a hole: records go be
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 
 from envbuild.linux.rmtree import remove
 from envbuild.record import Record
+from envbuild.store.blobs import KEPT
 from envbuild.store.clocks import KIND as LATEST
 from envbuild.store.clocks import RETIMED
 from envbuild.store.disk_usage import Report, measure, say_nothing
@@ -28,10 +30,12 @@ _FIXED = 1_000_000
 
 
 class Freed(Record):
-    """What was removed, or would be; `size` in bytes."""
+    """What was removed, or would be; `size` in bytes. `parts` are those of installations, which later ones begin
+    with."""
 
     images: int
     steps: int
+    parts: int
     trees: int
     layers: int
     objects: int
@@ -60,7 +64,7 @@ def collect(
     with store.alone(wait=wait):
         kept = _kept(store, policy, pins(), budget, report)
         if kept is None:
-            return Freed(0, 0, 0, 0, 0, 0)
+            return Freed(0, 0, 0, 0, 0, 0, 0)
         if dry_run:
             return _count(store, kept)
         going({digest for (digest,) in store.database.rows("SELECT digest FROM images")} - kept.images)
@@ -126,6 +130,7 @@ def _needed_within(
             break
         kept.objects.add(printed)
         kept.keys.add(name)
+    kept.add_parts(store)
     kept.keep_whole_stacks(store)
     return kept
 
@@ -190,7 +195,7 @@ def _remove(store: Store, kept: Needed, pins: Callable[[], Pins], report: Report
         if identity not in kept.objects:
             size += os.lstat(path).st_size
             os.unlink(path)
-    for path in _unneeded_packages(store, kept):
+    for path in (*_unneeded_packages(store, kept), *_unneeded_blobs(store, kept)):
         size += os.lstat(path).st_size
         os.unlink(path)
     if kept.caches is not None:
@@ -205,10 +210,11 @@ def _count(store: Store, kept: Needed) -> Freed:
     rows = store.database.rows
     layers = sum(1 for (tree,) in rows("SELECT tree FROM stacks") if tree not in kept.stacks)
     dead = [path for path, identity in _pooled(store) if identity not in kept.objects]
-    packages = _unneeded_packages(store, kept)
+    packages = (*_unneeded_packages(store, kept), *_unneeded_blobs(store, kept))
     return Freed(
         images=sum(1 for (digest,) in rows("SELECT digest FROM images") if digest not in kept.images),
-        steps=sum(1 for (key,) in rows("SELECT key FROM steps") if key not in kept.keys),
+        steps=sum(1 for (key,) in rows("SELECT key FROM steps WHERE text != ''") if key not in kept.keys),
+        parts=sum(1 for key, _ in store.steps.parts() if key not in kept.keys),
         trees=sum(1 for (digest,) in rows("SELECT digest FROM trees") if digest not in kept.trees),
         layers=layers,
         objects=len(dead),
@@ -239,3 +245,9 @@ def _unneeded_packages(store: Store, kept: Needed) -> list[str]:
         return []
     names = sorted(set(os.listdir(store.packages_path)) - kept.packages)
     return [f"{store.packages_path}/{name}" for name in names]
+
+
+def _unneeded_blobs(store: Store, kept: Needed) -> list[str]:
+    """Return the layers that were exported and not used for long; all of them where room is short, as they are made
+    again from trees."""
+    return store.blobs.unused_since(time.time() - KEPT if kept.caches is None else float("inf"))

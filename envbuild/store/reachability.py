@@ -87,6 +87,31 @@ class Needed:
         self.objects |= added
         return added, directories, size
 
+    def add_parts(self, store: Store) -> None:
+        """Keep the parts of installations whose files are needed anyway: they cost a few records, and without them one
+        more package installs all of them anew."""
+        for key, tree in store.steps.parts():
+            if key not in self.keys and self._has_files_of(store, tree):
+                self.keys.add(key)
+                self.roots.add(tree)
+        self.follow(store, stacks=False)
+
+    def _has_files_of(self, store: Store, tree: Digest) -> bool:
+        pending, seen = [tree], set(self.trees)
+        while pending:
+            digest = pending.pop()
+            if digest in seen:
+                continue
+            if not store.trees.has(digest):
+                return False
+            seen.add(digest)
+            for entry in store.trees.load(digest):
+                if entry.kind == DIRECTORY and entry.digest:
+                    pending.append(entry.digest)
+                elif entry.kind == FILE and object_id(entry) not in self.objects:
+                    return False
+        return True
+
     def keep_whole_stacks(self, store: Store) -> None:
         """Keep the stacks that are built on nothing but what is needed anyway; other trees get new ones when they are
         mounted."""
@@ -126,6 +151,8 @@ def needed(store: Store, policy: Policy, pins: Pins, *, cache: bool = True, repo
         kept.objects.add(output_object(failure.known["output"]))
     kept.add_steps(store)
     kept.follow(store, stacks=cache, report=report)
+    if cache:
+        kept.add_parts(store)
     return kept
 
 

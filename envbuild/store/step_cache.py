@@ -96,6 +96,10 @@ class Steps:
             ],
         )
 
+    def parts(self) -> list[tuple[str, Digest]]:
+        """Return the keys and trees of all such parts."""
+        return [(key, tree) for key, tree in self._database.rows("SELECT key, tree FROM steps WHERE text = ''")]
+
     def has_run(self, text: str) -> bool:
         """Return whether a step with this text has ever run, in whatever recipe."""
         return self._database.row("SELECT 1 FROM sources WHERE text = ? LIMIT 1", (text,)) is not None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from envbuild.store.blobs import Blobs
     from envbuild.store.objects import Objects
     from envbuild.store.snapshot import Snapshot
     from envbuild.store.stacks import Stacks
@@ -132,6 +133,13 @@ class Store:
                 f"{self.path}/layers", self.database, self.trees, self.objects, Occurrences(self.trees), self.work
             )
         return self._stacks
+
+    @property
+    def blobs(self) -> Blobs:
+        """The layers that were exported."""
+        from envbuild.store.blobs import Blobs
+
+        return Blobs(f"{self.path}/blobs", self.memo)
 
     @property
     def packages_path(self) -> str:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 
 MAX_LINES = 20
-_MANAGERS = ("apt", "pip", "npm")
+_HEAD = re.compile(r"(?:apt|pip|npm)\b(?:\([^)\n]*\))?")
+"""A statement about packages up to what it asks for."""
 _WORD = re.compile(r"[^\s(),]+")
 _NAME = re.compile(r"@?[A-Za-z0-9][A-Za-z0-9+._/-]+")
 MAX_STATEMENT_LINES = 8
@@ -65,20 +66,33 @@ def last_lines(output: bytes, limit: int = MAX_LINES) -> list[str]:
 
 
 def _carets(event: StepFailed) -> tuple[int, str]:
-    """Return which line of the statement has the package that the package manager could not find, and what stands under
-    it; "" where it is not known."""
-    if event.status or not event.text.startswith(_MANAGERS):
-        return 0, ""
+    """Return which line of the statement has the package that the package manager could not find, else the file or the
+    project that it is about, and what stands under it; "" where it is not known."""
     lines = event.text.split("\n")[:MAX_STATEMENT_LINES]
+    return (_package(event, lines) if not event.status else None) or _word(event.marked, lines) or (0, "")
+
+
+def _word(word: str, lines: list[str]) -> tuple[int, str] | None:
+    for number, line in enumerate(lines):
+        match = re.search(rf"(?<![\w./-]){re.escape(word)}(?![\w./-])", line.replace("\t", "    ")) if word else None
+        if match is not None:
+            return number, " " * match.start() + "^" * len(word)
+    return None
+
+
+def _package(event: StepFailed, lines: list[str]) -> tuple[int, str] | None:
+    head = _HEAD.match(event.text)
+    if head is None:
+        return None
     words = [
         (len(name[0]), -number, word.start())
         for number, line in enumerate(lines)
-        for word in _WORD.finditer(line.replace("\t", "    "))
+        for word in _WORD.finditer(line.replace("\t", "    "), 0 if number else head.end())
         if (name := _NAME.match(word[0])) is not None
         if re.search(rf"(?<![\w.-]){re.escape(name[0])}(?![\w-])", event.message)
     ]
     if not words:
-        return 0, ""
+        return None
     length, number, column = max(words)
     return -number, " " * column + "^" * length
 

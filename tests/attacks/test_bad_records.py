@@ -134,17 +134,17 @@ def test_diff_notes_a_bad_record_and_compares_the_rest(project: Project, image: 
 
 
 def test_a_record_that_fills_the_memory_is_not_read(project: Project):
-    """A sparse file of a gigabyte costs its writer nothing."""
+    """A sparse file of any size costs its writer nothing."""
     done = project.build(
         f"run mkdir -p /{MODULES}/bad /{MODULES}/well /var/lib/dpkg",
-        f"run truncate -s 1000000000 /{MODULES}/bad/package.json /var/lib/dpkg/status",
+        f"run truncate -s 300000000 /{MODULES}/bad/package.json /var/lib/dpkg/status",
         f"file /{MODULES}/well/package.json",
         '    {"name": "well", "version": "1.0.0"}',
     )
     assert done.code == 0, done.out
     _build(project, "old", {"a": "1"})
     for words in (("packages", "web"), ("sbom", "web"), ("diff", "old", "web")):
-        done = limited(project, *words, memory=700 << 20)
+        done = limited(project, *words, memory=280 << 20)
         assert done.returncode == (1 if words[0] == "diff" else 0), done.stderr
         assert "well" in done.stdout
 

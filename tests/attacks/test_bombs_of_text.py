@@ -21,7 +21,7 @@ LOCKS = {
     "merge-keys": "a: &a {x: 1}\n<<: *a\n" + HEAD,
     "deep": "a: " + "[" * 100_000 + "\n" + HEAD,
     "deep-blocks": "".join(f"{' ' * n}- \n" for n in range(1_500)) + HEAD,
-    "many": "a: [" + "x," * 400_000 + "]\n" + HEAD,
+    "many": "a: [" + "x," * 260_000 + "]\n" + HEAD,
     "large": HEAD + "#" * 17_000_000,
     "digits": HEAD.replace("size: 0", "size: " + "9" * 10_000),
     "sexagesimal": HEAD.replace("size: 0", "size: 1:2:3"),

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 
 import pytest
 
@@ -9,11 +10,14 @@ from envbuild.archive.tar_writer import TarWriter
 from envbuild.build.fetch import FetchFailed
 from envbuild.build.fetch_git import _Look
 from envbuild.git import network_program
+from envbuild.git.blobs import Blobs, BlobTooLarge
 from envbuild.git.commit_archive import _Commits, write_archive_of
+from envbuild.git.kept_directory import files_of_repository
 from envbuild.git.network_program import Allowed, ServerRefused, StoppedByOthers, TooMuchOfGit
+from envbuild.git.program import output
 from envbuild.git.remote import bring, resolve
 from envbuild.git.submodules import BadSubmodule, address_of, addresses_of
-from envbuild.git.tracked_files import BadTree, TrackedFile, TreePath
+from envbuild.git.tracked_files import BadTree, TrackedFile, TreePath, files_of_tree
 from envbuild.language.git_address import GitAddress
 from envbuild.packages.reach import Level
 from tests.git_server import GitServer, commit, git, repository
@@ -73,7 +77,7 @@ def test_trees_that_no_directory_can_have_are_refused(server, tmp_path):
     bring(url, good, str(tmp_path / "brought"), ENOUGH)  # plain files: nobody but us looks at these trees
     for oid, reason in commits.items():
         writer = TarWriter(os.open("/dev/null", os.O_WRONLY), 0)
-        reader = _Commits(writer, True, str(tmp_path), lambda url, giver: url, ENOUGH)
+        reader = _Commits(writer, GitAddress("", submodules=True), str(tmp_path), lambda url, giver: url, ENOUGH)
         with pytest.raises(BadTree, match=reason):
             reader.write(str(tmp_path / "brought"), url, oid, b"", 0)
     # A link is an entry of a tree, wherever it leads.
@@ -185,7 +189,7 @@ def test_the_users_settings_open_repositories_and_run_nothing_else(server, tmp_p
         fetch = !touch {tmp_path}/ran
     """)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("GIT_SSH_COMMAND", f"touch {tmp_path}/ran")
+    monkeypatch.setenv("GIT_ASKPASS", str(hook))
     monkeypatch.setenv("GIT_DIR", str(app))
     bring(url_of(server, "app"), first, str(tmp_path / "brought"), ENOUGH)
     assert git(tmp_path / "brought", "rev-list", "--all", "--count", "--stdin", given=first.encode()) == "1"
@@ -227,3 +231,34 @@ def test_a_server_that_says_nothing_is_given_up(tmp_path, monkeypatch):
             resolve(url, "main", ENOUGH)
         with pytest.raises(StoppedByOthers):
             resolve(url, "main", Allowed(1, lambda: True))
+
+
+@pytest.mark.parametrize("kind", ["sha1", "sha256"])
+def test_a_kept_repository_is_one_for_git_and_never_a_program(tmp_path, kind):
+    evil = tmp_path / "evil"
+    evil.mkdir()
+    git(evil, "init", "--quiet", "--initial-branch=main", f"--object-format={kind}")
+    text = f"[core]\n\tfsmonitor = touch {tmp_path}/ran\n"
+    head = commit(evil, **{".gitmodules": text, "config": text, "HEAD": "ref: refs/heads/x\n", "a" * 250: ""})
+    hook = evil / ".git/hooks/post-checkout"
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    hook.chmod(0o755)
+    git(evil, "config", "core.fsmonitor", f"touch {tmp_path}/ran")
+    with open(tmp_path / "archive", "wb+") as archive, Blobs(str(evil)) as blobs:
+        writer = TarWriter(archive.fileno(), 0)
+        listing = output(str(evil), "ls-tree", "-r", "-t", "-z", "--full-tree", head)
+        for name, write in files_of_repository(head, list(files_of_tree(listing)), blobs, lambda: 1 << 20):
+            writer.add_file(name.encode(), 0o644, write)
+        writer.finish()
+    made = tmp_path / "made"
+    (made / ".git/refs").mkdir(parents=True)
+    subprocess.run(["tar", "-xf", tmp_path / "archive", "-C", made / ".git"], check=True)
+    git(made, "checkout", "--", ".")
+    assert (git(made, "status", "--porcelain"), git(made, "fsck", "--strict")) == ("", "")
+    assert git(made, "rev-parse", "HEAD") == head
+    assert not (made / ".git/hooks").exists()
+    assert not (tmp_path / "ran").exists()
+    with Blobs(str(evil)) as blobs, open(os.devnull, "wb") as nothing:
+        writers = dict(files_of_repository(head, list(files_of_tree(listing)), blobs, lambda: 40))
+        with pytest.raises(BlobTooLarge):
+            writers[f"objects/pack/pack-{head}.pack"](nothing.fileno())

@@ -86,10 +86,10 @@ def test_texts_are_compared_in_bounded_time(project: Project, case: str):
 
 
 def test_a_file_that_fills_the_memory_is_described(project: Project):
-    for name, size in (("old", 1_000_000_000), ("new", 1_000_000_001)):
+    for name, size in (("old", 300_000_000), ("new", 300_000_001)):
         assert project.build(f"run truncate -s {size} /data", name=f"{name}.env").code == 0
-    done = limited(project, "diff", "old", "new", "--text", "/data", memory=700 << 20)
-    assert done.stdout == "/data: binary, 1000000000 bytes -> binary, 1000000001 bytes\n"
+    done = limited(project, "diff", "old", "new", "--text", "/data", memory=280 << 20)
+    assert done.stdout == "/data: binary, 300000000 bytes -> binary, 300000001 bytes\n"
 
 
 def test_programs_that_lie_about_their_tables_are_none():

@@ -17,7 +17,7 @@ from tests.in_namespace import output_of
 
 pytestmark = pytest.mark.namespaces
 
-LARGE = 600_000_000
+LARGE = 120_000_000
 
 
 def used(folder: Path) -> int:
@@ -39,14 +39,14 @@ def write_to(path: Path, project: Project, *words: str) -> None:
 
 
 def test_a_hard_linked_sparse_file_of_a_step_stays_sparse(project: Project):
-    done = project.build("run truncate -s 600000000 /a && ln /a /b && ln /a /c")
+    done = project.build("run truncate -s 120000000 /a && ln /a /b && ln /a /c")
     assert done.code == 0, done.out
     assert {name: one["size"] for name, one in project.ls().items() if name in "abc"} == dict.fromkeys("abc", LARGE)
     assert used(project.store) < 50_000_000
     # Each name is a file of its own, also where the next step looks.
     done = project.build(
-        "run truncate -s 600000000 /a && ln /a /b && ln /a /c",
-        "run echo x >> /a && test $(stat -c %s /b) = 600000000",
+        "run truncate -s 120000000 /a && ln /a /b && ln /a /c",
+        "run echo x >> /a && test $(stat -c %s /b) = 120000000",
     )
     assert done.code == 0, done.out
     assert used(project.store) < 50_000_000
@@ -113,7 +113,7 @@ def _archive(project: Project, *members: bytes) -> None:
 
 
 def test_an_archive_of_holes_is_kept_sparse(project: Project):
-    map_ = b"1\n599999999\n1\n".ljust(512, b"\0")
+    map_ = b"1\n119999999\n1\n".ljust(512, b"\0")
     sparse = pax(
         record(b"GNU.sparse.major", b"1"),
         record(b"GNU.sparse.minor", b"0"),
@@ -122,7 +122,7 @@ def test_an_archive_of_holes_is_kept_sparse(project: Project):
     ) + file(b"x", map_ + b"e")
     link = header(b"more", kind=b"1", link=b"large")
     _archive(project, sparse, link)
-    done = project.build("from tar:root.tar", "run test $(stat -c %s /more) = 600000000")
+    done = project.build("from tar:root.tar", "run test $(stat -c %s /more) = 120000000")
     assert done.code == 0, done.out
     assert used(project.store) < 50_000_000
 
@@ -160,7 +160,7 @@ def test_a_copy_of_an_instance_keeps_its_holes(project: Project, tmp_path: Path)
         # What it wrote is read for `diff` and `commit`, within the same limits.
         assert "srv-b" in project.command("diff", "one", "--files").out
         assert used(project.store) < 50_000_000
-        done = project.command("diff", "one", "--files", ENVBUILD_SPARSE_LIMIT="300MB")
+        done = project.command("diff", "one", "--files", ENVBUILD_SPARSE_LIMIT="100MB")
         assert (done.code, "never written" in done.err) == (1, True)
     finally:
         project.command("rm", "-f", "one")

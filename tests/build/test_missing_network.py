@@ -34,6 +34,10 @@ def hints(done) -> list[str]:
             "run : npm ci; echo 'npm ERR! code EAI_AGAIN'; exit 1",
             "`run(network)`, or better: `npm(into=DIR) PACKAGE ...`",
         ),
+        (
+            "run : mvn -B dependency:go-offline; echo 'java.net.UnknownHostException'; exit 1",
+            "`run(network)`, or better: `maven(into=/root/.m2/repository) -r DIR`",
+        ),
     ],
 )
 def test_a_step_that_wanted_a_network(project, line, hint):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.conftest import DEBIAN, PYTHON
+from tests.conftest import DEBIAN
 from tests.drift.conftest import Hands
 from tests.packages.conftest import Server
 from tests.packages.repository import Repository
@@ -38,7 +38,7 @@ def server_of_wheels():
 def hands(debian, index):
     """Instances of Debian; whatever runs in the end is ended."""
     debian.environment |= {"PIP_INDEX_URL": index.url, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
-    assert debian.build(*PYTHON, "expose 80").code == 0
+    assert debian.build("from image:python", "expose 80").code == 0
     hands = Hands(debian)
     hands.start("web", "one", "--network", "host")
     yield hands
@@ -112,7 +112,7 @@ def test_what_no_mirror_has_is_copied(hands):
 def test_what_pip_installed_for_a_user_and_for_the_system_is_installed_again(hands, index):
     place = "/usr/lib/python3/dist-packages"
     unpack = f"run python3 -m zipfile -e /usr/share/python-wheels/pip-*.whl {place}"
-    assert hands.project.build(*PYTHON, unpack, name="pip.env").code == 0
+    assert hands.project.build("from image:python", unpack, name="pip.env").code == 0
     hands.start("pip", "two", "--network", "host")
     install = f"python3 -m pip install --quiet --break-system-packages --index-url {index.url}"
     hands.change(

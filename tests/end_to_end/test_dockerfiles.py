@@ -140,7 +140,9 @@ SERVICES = [
 
 def given(name: str, folder: Path, store: Path) -> Project:
     """Return a copy of a recipe's folder with a store that has Debian."""
-    shutil.copytree(RECIPES / name, folder, ignore=shutil.ignore_patterns("*.lock", ".gitattributes", "__pycache__"))
+    shutil.copytree(
+        RECIPES / name, folder, ignore=shutil.ignore_patterns("*.env.lock", ".gitattributes", "__pycache__")
+    )
     return Project(folder, store)
 
 

@@ -116,6 +116,51 @@ def test_a_whole_commit_is_taken_of_any_server_and_redirects_are_told(project, s
     assert f"redirected to {server.url}/app" in moved.out, moved.out + moved.err
 
 
+def test_a_branch_that_moved_is_explained_by_its_commits(project, server, app):
+    branch, before = f"{server.url}/app@main", git(app, "rev-parse", "HEAD")
+    assert project.build(f"fetch {branch} -> /x").code == 0
+    after = commit(app, a="two")
+    (project.folder / "web.env.lock").unlink()
+    moved = project.build(options=("--explain",))
+    assert [event["reasons"] for event in moved.of("step-explained")] == [
+        [f"fetched {branch}: {before[:12]} -> {after[:12]}"]
+    ]
+
+
+def test_a_repository_of_the_commit_is_kept_on_demand_and_follows_from_it_alone(project, server, app, tmp_path):
+    git(app, "update-index", "--chmod=+x", "a")
+    git(app, "commit", "--quiet", "--message=mode")  # not the first one: those before it are left out
+    (app / "empty").touch()
+    commit(app, a="two", long="text " * 40_000)
+    head = git(app, "rev-parse", "HEAD")
+    subprocess.run(["git", "-C", app, "update-server-info"], check=True)
+    done = project.build(
+        f"fetch(keep-git) {server.url}/app@{head} -> /src",
+        f"fetch(keep-git) {server.url}/dumb/app/.git@{head} -> /dumb",  # with all of its history at hand
+        f"fetch(submodules, keep-git) {server.url}/app@main -> /sub",
+    )
+    assert done.code == 0, done.err
+    pins = pins_of(project.folder / "web.env.lock")
+    parts = "#submodules,keep-git"
+    assert pins["commits"] == {f"{server.url}/app@main{parts}": head}
+    digests = pins["fetched"]
+    kept = digests[f"{server.url}/app@{head}#keep-git"]
+    assert kept == digests[f"{server.url}/dumb/app/.git@{head}#keep-git"] != digests[f"{server.url}/app@main{parts}"]
+    assert project.command("run", "-d", "--name", "x", "web", "--", "true").code == 0
+    assert project.command("cp", "x:/sub", str(tmp_path / "sub")).code == 0
+    for folder, files in ((tmp_path / "sub", 7), (tmp_path / "sub/vendor/sub", 1)):
+        assert git(folder, "status", "--porcelain") == ""
+        assert git(folder, "fsck", "--full", "--strict") == ""
+        assert len(git(folder, "ls-files").splitlines()) == files
+        assert git(folder, "for-each-ref") == ""
+        assert git(folder, "rev-list", "--count", "HEAD") == "1"
+        assert git(folder, "config", "--local", "--get-regexp", "remote|core.hookspath|include", code=1) == ""
+    assert git(tmp_path / "sub", "rev-parse", "HEAD") == head
+    assert sorted(path.name for path in (tmp_path / "sub/.git").iterdir()) == [
+        "HEAD", "config", "index", "objects", "refs", "shallow",
+    ]  # fmt: skip
+
+
 def test_what_is_not_there_is_told_with_its_place_before_anything_runs(project, server, app):
     app.rename(server.folder / "private")
     server.users["private"] = "ada:secret"

@@ -396,6 +396,21 @@ def test_parameters_reach_commands_as_variables_and_cannot_break_out(project):
     assert "owned" not in project.ls("/")
 
 
+def test_npm_says_where_it_passes_over_the_lock_of_another_manager(project):
+    project.write("app/package.json", '{"dependencies": {"is-odd": "3"}}')
+    project.write("app/pnpm-lock.yaml", "lockfileVersion: '9.0'")
+    for manager in ("", ", manager=npm"):
+        done = project.build("run true", f"npm(into=/srv/app{manager}) -r app")
+        assert "the tree has no" in done.of("step-failed")[0]["message"], "it is asked as before"
+        warned = [event for event in done.of("notice") if event["level"] == "warning"]
+        assert [event["message"] for event in warned] == [
+            "web.env:3: npm does not read app/pnpm-lock.yaml, and chooses versions anew"
+        ][: not manager]
+        assert all("npm(manager=pnpm, ...)" in event["hint"] for event in warned)
+    project.write("app/package-lock.json", "{}")
+    assert not project.build("run true", "npm(into=/srv/app) -r app").of("notice")
+
+
 @pytest.mark.parametrize(
     ("statement", "lacking", "way_out"),
     [

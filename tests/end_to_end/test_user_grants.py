@@ -2,11 +2,11 @@
 
 import os
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
+
+from tests.ssh_server import Agent, new_key
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
@@ -26,21 +26,10 @@ needs_ssh = pytest.mark.skipif(shutil.which("ssh-agent") is None, reason="openss
 
 @pytest.fixture
 def agent(tmp_path):
-    """The socket of an agent of ssh's own with one key, and the key's fingerprint."""
-    folder = tempfile.mkdtemp(dir="/tmp")  # a socket's path may have 108 bytes only (unix(7))
-    path, key = f"{folder}/agent", tmp_path / "key"
-    process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline().startswith("SSH_AUTH_SOCK")  # it listens
-    environment = {**os.environ, "SSH_AUTH_SOCK": path}
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    subprocess.run(["ssh-add", "-q", key], env=environment, check=True)
-    listed = subprocess.run(["ssh-add", "-l"], env=environment, check=True, capture_output=True, text=True)
-    yield path, listed.stdout.split()[1]
-    process.terminate()
-    process.wait()
-    process.stdout.close()
-    shutil.rmtree(folder)
+    """An agent of ssh's own with one key."""
+    agent = Agent(new_key(tmp_path / "key"))
+    yield agent
+    agent.close()
 
 
 def refusal(column: int, under: str, source: str, message: str, hint: str) -> str:
@@ -78,7 +67,7 @@ def test_without_leave_or_agent_nothing_runs(project, tmp_path):
 
 @needs_ssh
 def test_a_step_signs_with_the_users_agent_and_can_not_change_it(project, agent):
-    path, fingerprint = agent
+    path, fingerprint = agent.socket, agent.add("-l").split()[1]
     done = project.build(SSH, *IN_STEP, options=("--ssh", f"default={path}"))
     assert done.code == 0, done.err + done.printed
     assert done.printed == f'{fingerprint}\nGood "file"\n' + 3 * "refused\n"
@@ -96,10 +85,9 @@ def test_a_step_signs_with_the_users_agent_and_can_not_change_it(project, agent)
 
 @needs_ssh
 def test_an_agent_without_keys_is_told_of(project, agent):
-    path, _ = agent
-    subprocess.run(["ssh-add", "-q", "-D"], env={**os.environ, "SSH_AUTH_SOCK": path}, check=True)
+    agent.add("-q", "-D")
     project.write("web.env", "from tar:busybox.tar", "run(ssh) test -S $SSH_AUTH_SOCK")
-    done = project.command("build", "web.env", "--ssh", "default", SSH_AUTH_SOCK=path)
+    done = project.command("build", "web.env", "--ssh", "default", SSH_AUTH_SOCK=agent.socket)
     assert done.code == 0, done.err
     assert "note: your SSH agent has no keys" in done.err
 

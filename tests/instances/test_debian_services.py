@@ -39,7 +39,7 @@ def test_nginx_answers_on_a_mapped_port_without_a_failed_request(services):
     run(services, "-p", "127.0.0.1:0:80", "--no-health", "services", "--", "nginx", "-g", "daemon off;", name="web")
     address = f"http://127.0.0.1:{state(services, 'web')['ports'][0]['port']}/"
     assert wait_for(lambda: _page(address) == b"a page\n")
-    for words in (["-c", "50", "-n", "5000"], ["-k", "-c", "100", "-n", "20000"]):
+    for words in (["-c", "50", "-n", "2000"], ["-k", "-c", "100", "-n", "6000"]):
         done = subprocess.run(["ab", "-q", *words, address], capture_output=True, text=True, check=True, timeout=120)
         assert re.search(r"Complete requests: +(\d+)", done.stdout)[1] == words[-1]
         assert re.search(r"Failed requests: +(\d+)", done.stdout)[1] == "0"

@@ -20,7 +20,7 @@ from envbuild.packages.cargo_servers import CargoServers, NoCrateRegistry
 from envbuild.packages.cargo_tasks import BadCrate
 from envbuild.packages.manager import ManagerSettings
 from envbuild.plan.step import InstallPackages
-from tests.conftest import DEBIAN, installs_of
+from tests.conftest import DEBIAN, installs_of, purls
 from tests.packages.crate_registry import CRATES_INDEX, CrateRegistry, crate
 
 DIGEST = "ab" * 32
@@ -173,6 +173,7 @@ def test_crates_are_fetched_by_their_hashes_and_laid_out_for_cargo(project, serv
     assert record["package"] == install["packages"][0]["hash"].removeprefix("sha256:")
     assert record["files"]["src/lib.rs"] == hashlib.sha256(FILES["src/lib.rs"]).hexdigest()
     assert 'directory = "vendor"' in project.cat("/src/.cargo/config.toml")
+    assert purls(project) == ["pkg:cargo/own@1.0.0", "pkg:cargo/own@2.0.0"]
     asked = len(server.asked)
     again = project.build(options=("--locked", "--offline", "--rerun", "2"), HOME="/nowhere")
     assert (again.image, len(server.asked)) == (done.image, asked), again.out + again.err

@@ -15,7 +15,7 @@ from envbuild.packages.go_servers import GoServers, NoGoProxy
 from envbuild.packages.go_sum import BadGoSum, OtherModule, Sum, sums_of
 from envbuild.packages.manager import ManagerSettings
 from envbuild.plan.step import InstallPackages
-from tests.conftest import DEBIAN, installs_of
+from tests.conftest import DEBIAN, installs_of, purls
 from tests.packages.module_proxy import ModuleProxy, archive, h1
 
 ACTION = InstallPackages("go", (), (("-r", "app"),), (("into", "/go"),), (), "")
@@ -139,6 +139,8 @@ def test_modules_are_fetched_by_their_hashes_into_a_module_cache(project, server
         "example.test/plain@v0.1.0",
         "example.test/plain@v0.1.0/go.mod",
     ]
+    # Of a go.mod alone nothing is compiled.
+    assert purls(project) == ["pkg:golang/example.test/own@v1.0.0", "pkg:golang/example.test/plain@v0.1.0"]
     asked = len(server.asked)
     again = project.build(options=("--locked", "--offline", "--rerun", "2"), GOPROXY="off")
     assert (again.image, len(server.asked)) == (done.image, asked), again.out + again.err

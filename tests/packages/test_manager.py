@@ -15,11 +15,14 @@ from envbuild.packages.apt_servers import AptServers
 from envbuild.packages.cache import Address, Wanted
 from envbuild.packages.errors import NoManager, Unresolved
 from envbuild.packages.manager import MAX_ATTEMPTS, ManagerSettings, Task, TaskResult, fewer_pins
+from envbuild.packages.npm_archive import Odd
 from envbuild.packages.npm_servers import NpmServers
 from envbuild.packages.pip import LocalRequirement
 from envbuild.packages.pip_servers import PipServers
-from envbuild.packages.registry import KINDS, manager_of, plain_name
+from envbuild.packages.plain_names import plain_name
+from envbuild.packages.registry import KINDS, manager_of
 from envbuild.plan.step import InstallPackages
+from envbuild.store.store import Store
 from tests.imports import imported
 
 ZEROS = "0" * 64
@@ -46,11 +49,17 @@ class FakeResolution:
     earlier: tuple[Package, ...] = ()
     base: tuple[Package, ...] = ()
     extended: tuple[Package, ...] = ()
+    before: tuple[Package, ...] = ()
+    wanted_before: tuple[str, ...] = ()
     holds: bool = False
     own_sources: bool = False
     reasons: dict[str, str] = field(default_factory=dict)
     tasks: list[Task] = field(default_factory=list)
     downloaded: list[Wanted] = field(default_factory=list)
+
+    @property
+    def store(self) -> Store:
+        raise Odd  # there are no archives to read
 
     def run(self, task: Task) -> TaskResult:
         self.tasks.append(task)

@@ -11,7 +11,7 @@ from envbuild.build.package_question import question_of
 from envbuild.lockfile import lock_file, merge
 from envbuild.lockfile.lock import Earlier
 from envbuild.plan.step import InstallPackages
-from tests.conftest import installs_of
+from tests.conftest import Project, installs_of
 from tests.packages.conftest import DEBIAN
 from tests.packages.npm_registry import Registry
 
@@ -19,8 +19,16 @@ pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
 if shutil.which("npm") is None:
     pytestmark.append(pytest.mark.skip(reason="npm is not installed, which knows its registry"))
 LOCKS = Path(__file__).parent / "node_locks"
-NODE = (DEBIAN, "apt nodejs")
+NODE = ("from image:node",)
+"""Debian with Node: the image that the store of all these tests has. Neither is made again, as it would be with
+`--no-cache` and `verify` where the recipe says how, and apt is not asked in each test."""
 NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def node(tmp_path_factory: pytest.TempPathFactory, debian_store: Path) -> None:
+    done = Project(tmp_path_factory.mktemp("node"), debian_store).build(DEBIAN, "apt nodejs", name="node.env")
+    assert done.code == 0, done.out
 
 
 def locked(project) -> dict[str, dict]:
@@ -38,7 +46,7 @@ def test_a_package_with_a_range_is_locked_and_installed_offline(debian):
     assert packages["is-odd"]["version"].startswith("3.")
     assert packages["is-number"]["hash"].startswith("sha512:")
     assert packages["is-odd"]["from"].startswith("is-odd/-/is-odd-3.")
-    again = debian.build(options=("--rerun", "3", "--locked"), **NO_NETWORK)
+    again = debian.build(options=("--rerun", "2", "--locked"), **NO_NETWORK)
     assert again.code == 0, again.out
     assert again.image == done.image
     found = json.loads(debian.command("packages", "web", "--kind", "node", "--format", "json").out)
@@ -77,7 +85,7 @@ def test_what_can_not_be_had_is_told_in_npms_words_at_its_line(debian):
     assert done.code == 1
     (failed,) = done.of("step-failed")
     assert "No matching version found for is-odd@99" in failed["message"]
-    assert failed["line"] == 3
+    assert failed["line"] == 2
 
 
 def test_the_locks_of_pnpm_and_yarn_are_installed_as_they_are(debian):
@@ -99,7 +107,7 @@ def test_the_locks_of_pnpm_and_yarn_are_installed_as_they_are(debian):
     assert [package["name"] for package in by_yarn] == ["is-number", "is-odd", "is-odd/node_modules/is-number"]
     # The hash that pnpm locked is that of the archive, which yarn's lock is held against.
     assert {package["hash"] for package in by_yarn} == {package["hash"] for package in by_pnpm}
-    assert debian.build(options=("--rerun", "3", "--rerun", "5", "--locked"), **NO_NETWORK).image == done.image
+    assert debian.build(options=("--rerun", "2", "--rerun", "4", "--locked"), **NO_NETWORK).image == done.image
     # Our own lock can't say anything else than the project's.
     lock = debian.folder / "web.env.lock"
     right = lock.read_text()
@@ -112,7 +120,7 @@ def test_the_locks_of_pnpm_and_yarn_are_installed_as_they_are(debian):
     done = debian.build(**NO_NETWORK)
     (failed,) = done.of("step-failed")
     assert "pnpm-9/pnpm-lock.yaml:12: package.json wants is-number@7.0.1, and the lock has it as '7.0.0'" in str(failed)
-    assert (failed["line"], "pnpm install --lockfile-only" in failed["message"]) == (3, True)
+    assert (failed["line"], "pnpm install --lockfile-only" in failed["message"]) == (2, True)
     # yarn's own hash is of what it makes of the archive.
     (debian.folder / "yarn-4/yarn.lock").write_text(
         (LOCKS / "yarn-4/yarn.lock").read_text().replace("10c0/89ee2e353c5a", "10c0/000000000000")
@@ -223,11 +231,11 @@ def as_before(project, files) -> str:
     old = question_of(action, contents, "amd64").without_environment
     lock = lock_file.parse(path.read_text(), str(path))
     (stage,) = lock.stages
-    apt, npm = project.show()["steps"]
-    key, parent = (digest.removeprefix("sha256:") for digest in (npm["key"], apt["tree"]))
+    npm = project.show()["steps"][-1]
+    key, parent = (digest.removeprefix("sha256:") for digest in (npm["key"], project.show("node")["tree"]))
     earlier = Earlier(old, "", key, parent, stage.epoch)
-    npm_before = stage.installs[1].replace(wants=(), asks="", earlier=earlier)
-    stage = stage.replace(installs=(stage.installs[0], npm_before))
+    npm_before = stage.installs[-1].replace(wants=(), asks="", earlier=earlier)
+    stage = stage.replace(installs=(npm_before,))
     return lock_file.dump(lock.replace(own=lock.own.replace(stages=(stage,))))
 
 

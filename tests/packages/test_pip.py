@@ -211,6 +211,36 @@ def test_a_lock_of_uv_says_what_is_installed_and_its_edit_moves_the_pins(debian,
     assert "uv.lock: it has 0 packages that are alpha" in refused.out + refused.err
 
 
+def test_two_lock_files_keep_apart_where_their_files_come_from_and_who_renews_them(
+    debian, build, index, server, tmp_path
+):
+    for name in ("alpha", "beta"):  # each at an address that only its own lock file names
+        path = index.add(name, "1.0", files={"mark.py": "of = 'two lock files'\n"})
+        digest = hashlib.sha256(server.files[path]).hexdigest()
+        address = f"{server.address}/direct{path}"
+        server.files[f"/direct{path}"] = server.files[path]
+        index.remove(name, "1.0")
+        debian.write(
+            f"{name}/uv.lock",
+            'version = 1\nrequires-python = ">=3.8"\n[[package]]\nname = "shop"\nversion = "1"\n'
+            f'source = {{ virtual = "." }}\ndependencies = [{{ name = "{name}" }}]\n'
+            f'[[package]]\nname = "{name}"\nversion = "1.0"\nsource = {{ url = "{address}" }}\n'
+            f'wheels = [{{ url = "{address}", hash = "sha256:{digest}" }}]\n',
+        )
+    done = build("pip(into=/opt/a) -r alpha/uv.lock", "pip(into=/opt/b) -r beta/uv.lock")
+    assert done.code == 0, done.out
+    filled = debian.command("vendor", "web.env", "-o", "vendored", ENVBUILD_STORE=str(tmp_path / "none"))
+    assert "2 files" in filled.out, filled.out + filled.err
+    assert "2 fetched" in filled.out, filled.out + filled.err
+    (beta,) = installs_of(debian.folder / "web.env.lock")[1]["packages"]
+    (debian.store / "packages" / beta["hash"].replace(":", "-")).unlink()
+    del server.files["/direct/files/beta-1.0-py3-none-any.whl"]
+    failed = build(options=("--no-cache",))
+    assert failed.code == 1
+    assert "another version will do, renew beta/uv.lock with the tool that writes it: uv lock" in failed.out, failed.out
+    assert "envbuild update" not in failed.out
+
+
 PROJECT = """[build-system]
 requires = ["helper_of_builds"]
 build-backend = "backend"
@@ -251,6 +281,26 @@ def test_a_project_of_the_folder_is_built_and_an_edit_builds_it_alone(debian, bu
     (debian.folder / "app/pyproject.toml").unlink()
     refused = build()
     assert "app: not a Python project" in refused.out + refused.err
+
+
+def test_a_project_that_needs_nothing_is_built_and_one_that_fails_is_marked(debian, build, index):
+    folder = HERE / "sourced-1.0"
+    own = "".join(line for line in (folder / "backend.py").read_text().splitlines(True) if line[:6] != "import")
+    debian.write("backend.py", *own.replace("helper_of_builds.VERSION", "'nothing'").splitlines())
+    shutil.copy(folder / "wheels_of_own.py", debian.folder)
+    plain = PROJECT.replace('"helper_of_builds"', "").replace('"alpha"', "").replace('"beta"', "")
+    debian.write("pyproject.toml", *plain.splitlines())
+    done = build("pip(into=/v) .", "run /v/bin/python3 -c 'import sourced; print(sourced.BUILT_WITH)'")
+    assert (done.code, "nothing\n" in done.printed) == (0, True), done.out
+    debian.write("wheels_of_own.py", "def make(folder, version): raise SystemExit('not today')")
+    failed = debian.command("build", "web.env", PIP_INDEX_URL=index.url, PIP_EXTRA_INDEX_URL="", PIP_FIND_LINKS="")
+    assert failed.code == 1
+    assert "--> web.env:2, in [1]" in failed.err
+    assert "2 | pip(into=/v) .\n  |              ^\n" in failed.err, failed.err
+    debian.write("web.env", READY[0], "pip(into=/v) no-such-thing")
+    failed = debian.command("build", "web.env", PIP_INDEX_URL=index.url, PIP_EXTRA_INDEX_URL="", PIP_FIND_LINKS="")
+    assert failed.err.count("No matching distribution found for no-such-thing") == 1, failed.err
+    assert "^^^^^^^^^^^^^" in failed.err
 
 
 def test_code_that_a_resolution_runs_reaches_the_index_and_nothing_of_this_machine(build, index, server):

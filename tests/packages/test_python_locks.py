@@ -8,7 +8,7 @@ from envbuild.packages.documents import Fields
 from envbuild.packages.manager import Contents
 from envbuild.packages.python_locks.document import UnusableLockFile
 from envbuild.packages.python_locks.files import files_of
-from envbuild.packages.python_locks.formats import addresses_in_lock_files, read_lock_file
+from envbuild.packages.python_locks.formats import addresses_in_lock_files, needs_project, read_lock_file
 from envbuild.packages.python_locks.pinned import Choice, TargetPython
 from envbuild.packages.python_project import what_decides
 from envbuild.packages.toml_text import MAX_LINE
@@ -39,7 +39,8 @@ def pinned(path: str, text: str, project: str = "", **choice: set[str]) -> list[
     """What a lock file comes to: the names of wheels, and the requirements of what has to be built."""
     contents: Contents = ((path, text.encode()),)
     if project:
-        contents += (("pyproject.toml", what_decides("pyproject.toml", project.encode())),)
+        graph = needs_project(path, text.encode())
+        contents += (("pyproject.toml", what_decides("pyproject.toml", project.encode(), graph=graph)),)
     chosen = Choice(*(frozenset(choice.get(kind, set())) for kind in ("extra", "group", "without")))
     packages, lines = files_of(path, read_lock_file(path, dict(contents), chosen, LINUX), LINUX)
     return [*(package.origin.removeprefix("index/") for package, _ in packages), *lines]
@@ -208,6 +209,80 @@ def test_poetry_takes_groups_that_are_not_optional():
     assert pinned("poetry.lock", POETRY) == [alpha, delta, gamma], "nobody says that a group is optional"
     assert pinned("poetry.lock", POETRY, OPTIONAL, without={"dev"}, extra={"web"}) == [alpha, beta]
     assert pinned("poetry.lock", POETRY, OPTIONAL, without={"dev", "main"}, group={"docs"}) == [delta]
+
+
+OF_ALPHA = """[package.dependencies]
+beta = {version = ">=1.0,<2.0 || >=3.0", extras = ["fast"]}
+delta = {version = "*", markers = "os_name == 'nt'"}
+"""
+OF_BETA = """[package.dependencies]
+gamma = {version = "*", optional = true, markers = "extra == 'fast'"}
+epsilon = {version = "*", optional = true}
+[package.extras]
+fast = ["gamma (>=1.0)"]
+slow = ["epsilon"]
+"""
+OF_POETRY_1 = """[tool.poetry.dependencies]
+python = "^3.9"
+Alpha = "^1.0"
+zeta = {version = "*", optional = true}
+theta = [{version = "~1.0", python = "<3.11"}, {version = "^2", python = "~3.11"}]
+delta = {version = "1", python = "^2.7 || <3.9"}
+[tool.poetry.dev-dependencies]
+eta = "*"
+[tool.poetry.group.docs]
+optional = true
+dependencies = {epsilon = "1.*"}
+"""
+
+
+def lock_of_poetry_1(version: str, python: str = ">=3.11", **bodies: str) -> str:
+    """A lock whose packages depend on each other as these bodies say; in version 1.1 the files stand apart."""
+    bodies = {"alpha": OF_ALPHA, "beta": OF_BETA, **bodies}
+    packages = [(name, "1.0", "*") for name in ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta")]
+    packages += [("theta", "1.0", "<3.11"), ("theta", "2.0", python)]
+    text, apart = "", {}
+    for name, of, pythons in packages:
+        files = f'{{ file = "{name}-{of}-py3-none-any.whl", hash = "sha256:{digits(name)}" }}'
+        apart[name] = [*apart.get(name, []), files]
+        text += f'[[package]]\nname = "{name}"\nversion = "{of}"\npython-versions = "{pythons}"\n'
+        text += "" if version == "1.1" else f"files = [{files}]\n"
+        text += bodies.get(name, "")
+    text += f'[extras]\nweb = ["zeta"]\n[metadata]\nlock-version = "{version}"\npython-versions = "^3.9"\n'
+    listed = "".join(f"{name} = [{', '.join(files)}]\n" for name, files in apart.items())
+    return text + (f"[metadata.files]\n{listed}" if version == "1.1" else "")
+
+
+@pytest.mark.parametrize("version", ["2.0", "1.1"])
+def test_the_graph_of_poetry_1_is_followed_from_the_project(version):
+    names = ("alpha", "beta", "gamma", "epsilon", "zeta", "eta")
+    alpha, beta, gamma, epsilon, zeta, eta = (f"{name}-1.0-py3-none-any.whl" for name in names)
+    text, theta = lock_of_poetry_1(version), "theta-2.0-py3-none-any.whl"
+    main = [alpha, beta, gamma, theta]
+    assert pinned("poetry.lock", text, OF_POETRY_1) == [alpha, beta, eta, gamma, theta]
+    assert pinned("poetry.lock", text, OF_POETRY_1, without={"dev"}) == main
+    assert pinned("poetry.lock", text, OF_POETRY_1, without={"dev"}, extra={"web"}) == [*main, zeta]
+    docs = pinned("poetry.lock", text, OF_POETRY_1, without={"dev"}, group={"docs"})
+    assert docs == [alpha, beta, epsilon, gamma, theta]
+    # Of two that the Python may have, the one is taken that the project asks for.
+    assert pinned("poetry.lock", lock_of_poetry_1(version, "*"), OF_POETRY_1, without={"dev"}) == main
+
+
+@pytest.mark.parametrize(
+    ("text", "project", "said"),
+    [
+        (lock_of_poetry_1("2.0").replace('"alpha"', '"alpha2"', 1), OF_POETRY_1, "it has 0 packages that are alpha"),
+        (lock_of_poetry_1("1.1").replace("[metadata.files]", "[x]"), OF_POETRY_1, "has no files with hashes"),
+        (lock_of_poetry_1("2.0", "!"), OF_POETRY_1, "a constraint that can't be read"),
+        (lock_of_poetry_1("2.0"), "[project]\nname = 'x'\n", "does not say which package is in which group"),
+        (lock_of_poetry_1("2.0", alpha="[package.dependencies]\n'../x' = '*'\n"), OF_POETRY_1, "not the name"),
+        (lock_of_poetry_1("2.0").replace("sha256:", "md5:"), OF_POETRY_1, "without a sha256"),
+        (lock_of_poetry_1("2.0").replace('"2.0"\npython', '"3.0"\npython'), OF_POETRY_1, "which is not known"),
+    ],
+)
+def test_a_lock_of_poetry_1_that_does_not_say_what_is_meant_is_refused(text, project, said):
+    with pytest.raises(UnusableLockFile, match=said):
+        pinned("poetry.lock", text, project)
 
 
 PIPFILE = json.dumps(

@@ -43,6 +43,7 @@ ACTIONS = {
     ),
     "cargo": actions.InstallPackages("cargo", (), (("-r", "app"),), (("into", "/src"),), (), "."),
     "go": actions.InstallPackages("go", (), (("-r", "app"),), (("into", "/go"),), (), "."),
+    "maven": actions.InstallPackages("maven", (), (("-r", "app"),), (("into", "/m2"),), (), "."),
     "apt-source": actions.InstallPackages("aptsource", ("hello",), (), (("into", "/src"),), (), "."),
     "pip-locked": actions.InstallPackages(
         "pip", (), (("-r", "uv.lock"),), (("into", "/v"), ("extra", "web"), ("without", "dev")), (), ".",
@@ -70,6 +71,7 @@ PINNED = {
     "npm-locked": "ee203dc8a0294bf3a18073cc829894fe3bece92a62ac2fa9eef599ce2e33f38f",
     "cargo": "e74ffafeb36d86d8617c5d86a3a8fa226209b0e51ec775ba5844ab1dbfd9f265",
     "go": "93ba1d3c9e16bcaab745575ea6f7c212e5281923d050535c2ec229a08cb6f810",
+    "maven": "0d51756f80f9681d431cd8fe2bfd09093f31e01c232742c8ddec9840cb668c25",
     "apt-source": "1adee61b741032788e6983f95134eb04c4da5e17b795eef4a8a6f8f1bf2d2a39",
     "pip-locked": "712a4421a469fab12cb8688cea3997e44c8a3c85726e66bd1828a97a47d673b2",
     "pip-project": "adb28729a2b62b3985081391136d28dbb87bca93ba22b9afa9dd14b1d3ed9024",

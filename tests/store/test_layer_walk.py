@@ -49,14 +49,14 @@ def test_nothing_was_changed_after_the_last_change(layer):
     assert not is_sound(layer, last - 1)
 
 
-@pytest.mark.parametrize(
-    "path", [".", "many", "many/a-rather-long-name-of-a-file-1999", "/".join(["d"] * 100) + "/file", ".hidden", "..odd"]
-)
-def test_a_change_anywhere_is_seen(layer, path):
-    last = newest(layer)
-    while (layer / path).lstat().st_ctime_ns <= last:
-        os.utime(layer / path, ns=(0, 0))
-    assert not is_sound(layer, last)
+def test_a_change_anywhere_is_seen(layer):
+    deep = "/".join(["d"] * 100)
+    for path in (".", "many", "many/a-rather-long-name-of-a-file-1999", f"{deep}/file", ".hidden", "..odd"):
+        last = newest(layer)
+        assert is_sound(layer, last)
+        while (layer / path).lstat().st_ctime_ns <= last:
+            os.utime(layer / path, ns=(0, 0))
+        assert not is_sound(layer, last), path
 
 
 def test_of_several_layers_each_has_its_own_time(layer):

@@ -27,7 +27,7 @@ from envbuild.store.step_cache import ContentChanged, Source, StepRecord
 from envbuild.store.store import Store
 from envbuild.store.upper import ContentElsewhere
 from envbuild.tree.apply import Edit, edit
-from envbuild.tree.entry import DIRECTORY, FILE, Entry, object_id
+from envbuild.tree.entry import DIRECTORY, EMPTY_CONTENT, FILE, Entry, object_id
 from envbuild.tree.lookup import lookup, walk
 from envbuild.tree.patterns import compile_patterns
 from envbuild.tree.times import StepTimes
@@ -388,6 +388,22 @@ def test_gc_waits_for_nobody_if_told_so_and_keeps_what_is_tagged(store):
     assert store.layers(kept)
     assert store.objects.read(lookup(store.trees, kept, b"a")) == b"kept"
     assert not store.trees.has(lost)
+
+
+@inside
+def test_parts_stay_as_long_as_their_files_do_and_are_counted_by_their_own_word(store):
+    whole = tree(store, a="a", b__c="c")
+    store.images.put(Image("1" * 64, whole, "{}", "{}", 1.0))
+    store.tags.move([("web", "latest")], "1" * 64, "test")
+    trees = {"near": tree(store, b__c="c"), "far": tree(store, b__c="c", d="gone")}
+    store.steps.put_parts({key: StepRecord(digest, EMPTY_CONTENT, 0.0, True) for key, digest in trees.items()})
+    store.steps.put("step", StepRecord(tree(store, e="e"), EMPTY_CONTENT, 1.0), "run", Source("/r.env", "1", 0, "{}"))
+    for freed in (collect(store, Pins, dry_run=True), collect(store, Pins)):
+        assert (freed.steps, freed.parts, freed.objects) == (1, 1, 2), freed
+    assert [key for key, _ in store.steps.parts()] == ["near"]
+    assert store.steps.get("near") is not None
+    collect(store, Pins, budget=1)
+    assert [key for key, _ in store.steps.parts()] == ["near"], "it takes no room"
 
 
 def test_a_newer_format_is_refused_in_words(project):

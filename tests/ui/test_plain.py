@@ -73,6 +73,24 @@ def test_the_package_that_is_not_to_be_had_is_marked(show, text, message, line, 
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "marked", "status", "line", "carets"),
+    [
+        ("pip(into=/v) .", ".", 1, 7, "             ^"),
+        ("pip(into=/v)\n\t./sub[x] six", "./sub[x]", 1, 8, "    ^^^^^^^^"),
+        ("pip(into=/v) -r a.txt", "a.txt", 0, 7, "                ^^^^^"),
+        ("pip(into=/v) six -r a.txt", "a.txt", 0, 7, "             ^^^"),
+        ("pip(into=/pip) -r a.txt", "", 0, 0, ""),
+    ],
+)
+def test_a_project_or_a_file_that_it_is_about_is_marked(show, text, marked, status, line, carets):
+    message = "pip can't resolve it: no six"
+    lines = show(build_started(), failed(2, text, message=message, status=status, marked=marked))
+    below = [(number, row) for number, row in enumerate(lines) if "^" in row]
+    assert [row for _, row in below] == ([f"  | {carets}"] if line else [])
+    assert [lines[number - 1].split(" |")[0].strip() for number, _ in below] == ([str(line)] if line else [])
+
+
 def test_a_step_is_explained_in_lines_of_its_own(show):
     reasons = ("command changed: make -> make all", "parent tree: /etc/\x1b[31mred changed")
     assert show(build_started(), started(2, "run make all"), StepExplained(2, reasons, reasons))[1:] == [

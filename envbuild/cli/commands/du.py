@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             row.image: " ".join(store.projects.shown(tag.full) for tag in store.tags.all(row.image))
             for row in used.images
         }
-    parts = ("objects", "layers", "database", "caches", "packages", "work", "instances", "volumes")
+    parts = ("objects", "layers", "database", "caches", "packages", "exported", "work", "instances", "volumes")
     if arguments.format == "json":
         plain: dict[str, object] = {part: getattr(used, part) for part in parts}
         plain["files"] = used.files

@@ -90,9 +90,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         verb = "would remove" if arguments.dry_run else "removed"
         if names:
             environment.stdout.write(f"{verb} tags of branches that git no longer has: {', '.join(names)}\n")
+        parts = f"{count(freed.parts, 'part')} of installations, " if freed.parts else ""
         environment.stdout.write(
-            f"{verb} {count(freed.images, 'image')}, {count(freed.steps, 'step')}, {count(freed.layers, 'layer')}, "
-            f"{count(freed.objects, 'file')}: {format_size(freed.size)}\n"
+            f"{verb} {count(freed.images, 'image')}, {count(freed.steps, 'step')}, {parts}"
+            f"{count(freed.layers, 'layer')}, {count(freed.objects, 'file')}: {format_size(freed.size)}\n"
         )
     if budget is not None and left > budget:
         environment.stderr.write(

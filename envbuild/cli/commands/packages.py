@@ -8,25 +8,27 @@ from posixpath import dirname
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
-from envbuild.packages.inventory.component import DPKG, Component
+from envbuild.packages.inventory.component import DPKG, KINDS, Component
 from envbuild.store.store import Store
 from envbuild.ui.tables import table, width_of
 
 DESCRIPTION = """\
-List the Debian, Python and Node packages of an image, as recorded in its files. Nothing of it is run. Records that
-can't be read come last, with the reason. A `*` marks what a statement of the recipe names. JSON has all of it,
+List the Debian, Python and Node packages of an image, as recorded in its files, and the crates, Go modules and Maven
+artifacts that its build took from locks of projects. Nothing of it is run. Records that can't be read come last, with
+the reason. A `*` marks what a statement of the recipe names. JSON has all of it,
 whatever the table leaves out."""
 
 EXAMPLES = """\
 examples:
   envbuild packages web
   envbuild packages web --licences
-  envbuild packages web --kind python --format json"""
+  envbuild packages web --kind python --format json
+  envbuild packages web --kind cargo"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
-    parser.add_argument("--kind", choices=("dpkg", "python", "node"), help="list only packages of this kind")
+    parser.add_argument("--kind", choices=KINDS, help="list only packages of this kind")
     parser.add_argument("--licences", action="store_true", help="show licences in place of directories")
     parser.add_argument(
         "--all", "-a", action="store_true", help="list also the copies that packages have inside of themselves"
@@ -57,13 +59,17 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 "licences": list(package.licences),
                 "hash": package.hash,
                 "url": package.url,
+                "stage": package.stage,
                 "asked": package in asked,
                 "bad": "",
             }
             for package in packages
         ]
-        nothing = {"name": "", "version": "", "architecture": "", "licences": [], "hash": "", "url": "", "asked": False}
-        plain += [{**nothing, "kind": record.kind, "path": record.path, "bad": record.reason} for record in bad]
+        nothing = {"name": "", "version": "", "architecture": "", "licences": [], "hash": "", "url": "", "stage": ""}
+        plain += [
+            {**nothing, "asked": False, "kind": record.kind, "path": record.path, "bad": record.reason}
+            for record in bad
+        ]
         print_json(plain, environment.stdout)
         return 0
     shown = [package for package in packages if arguments.all or not is_vendored(package.path)]
@@ -98,5 +104,7 @@ def is_vendored(path: str) -> bool:
 def _last_column(package: Component, arguments: argparse.Namespace) -> str:
     if arguments.licences:
         return ", ".join(package.licences) or "-"
+    if package.stage:
+        return f"stage {package.stage}"
     # dpkg's packages are all in one record, which says nothing.
     return "" if package.kind == DPKG else dirname(dirname(package.path))

@@ -1,1 +1,1 @@
-"""Which packages a tree holds, read from the tree itself: nothing of it is run."""
+"""Which packages a tree holds, read from the tree itself: nothing of it is run; and which it was built with."""

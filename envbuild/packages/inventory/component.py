@@ -10,6 +10,8 @@ from envbuild.record import Record
 from envbuild.tree.entry import Entry
 
 DPKG, PYTHON, NODE = "dpkg", "python", "node"
+CARGO, GO, MAVEN = "cargo", "go", "maven"
+KINDS = (DPKG, PYTHON, NODE, CARGO, GO, MAVEN)
 
 Read = Callable[[str, int], "bytes | None"]
 """The content of a file of the tree by its path without a slash at the beginning, None if it has none; raises
@@ -42,9 +44,13 @@ def check_identity(kind: str, name: object, version: object) -> tuple[str, str]:
 
 
 class Component(Record):
-    """A package that is installed. `kind` is dpkg, python or node; `path` where in the tree it says so of itself;
-    `licences` as it names them, SPDX identifiers where they are known; `hash` that of the file that it was installed
-    from (`sha256:...`), "" where nobody knows it; `source` is dpkg's source package."""
+    """A package that is installed, or that what is installed was built with. `kind` is one of KINDS.
+
+    `path` is where in the tree it says so of itself; `licences` as it names them, SPDX identifiers where they are
+    known; `hash` that of the file that it was installed from (`sha256:...`), "" where nobody knows it; `source` is
+    dpkg's source package. What the lock of a project names has no path, and `stage`, the stage that took it;
+    `qualifiers` are what its URL says of it beside name and version.
+    """
 
     kind: str
     name: str
@@ -56,10 +62,12 @@ class Component(Record):
     source: str = ""
     homepage: str = ""
     distribution: str = ""
+    stage: str = ""
+    qualifiers: str = ""
 
     @property
     def url(self) -> str:
-        """The package URL (package-url/purl-spec: types deb, pypi and npm)."""
+        """The package URL (package-url/purl-spec: types deb, pypi, npm, cargo, golang and maven)."""
         from urllib.parse import quote
 
         name, version = self.name, quote(self.version, safe="")
@@ -69,5 +77,12 @@ class Component(Record):
             return f"pkg:deb/{distribution or 'debian'}/{quote(name, safe='')}@{version}?{qualifiers}"
         if self.kind == PYTHON:
             return f"pkg:pypi/{quote(name.lower().replace('_', '-'), safe='')}@{version}"
+        if self.kind == CARGO:
+            return f"pkg:cargo/{quote(name, safe='')}@{version}"
+        if self.kind == GO:
+            return f"pkg:golang/{quote(name.lower())}@{version}"
+        if self.kind == MAVEN:
+            qualifiers = f"?{self.qualifiers}" if self.qualifiers else ""
+            return f"pkg:maven/{quote(name.replace(':', '/'))}@{version}{qualifiers}"
         scope, slash, rest = name.rpartition("/")
         return f"pkg:npm/{quote(scope, safe='')}{slash}{quote(rest, safe='')}@{version}"

@@ -9,10 +9,12 @@ from envbuild.linux.os_release import MAX_RELEASE, PATHS, release_fields
 from envbuild.packages.inventory.bad_record import BadRecord, Unreadable
 from envbuild.packages.inventory.component import PYTHON, Component, Read
 from envbuild.packages.inventory.dpkg import debian_packages
+from envbuild.packages.inventory.locked import locked_packages
 from envbuild.packages.inventory.node import node_packages
 from envbuild.packages.inventory.python import python_packages
+from envbuild.packages.plain_names import plain_name
 from envbuild.packages.python_names import normal_name
-from envbuild.packages.registry import KINDS, plain_name
+from envbuild.packages.registry import KINDS
 from envbuild.record import values
 from envbuild.store.images import Image
 from envbuild.store.objects import TooLargeToRead
@@ -33,14 +35,15 @@ class Inventory:
 
 
 def packages_of(store: Store, image: Image) -> Inventory:
-    """Return the packages that an image's tree holds; with the hashes of their files where the build knew them."""
+    """Return the packages that an image's tree holds, with the hashes of their files where the build knew them, and
+    those that the build took from locks of projects."""
     hashes = _hashes(image)
     listed = inventory(store, image.tree)
     components = []
     for component in listed.packages:
         name = normal_name(component.name) if component.kind == PYTHON else component.name
         components.append(component.replace(hash=hashes.get((_MANAGERS[component.kind], name, component.version), "")))
-    return Inventory(tuple(components), listed.bad)
+    return Inventory(_sorted([*components, *locked_packages(store, image)]), listed.bad)
 
 
 def inventory(store: Store, tree: Digest) -> Inventory:
@@ -65,15 +68,14 @@ def inventory(store: Store, tree: Digest) -> Inventory:
             bad.append(component)
         else:
             components.append(component)
-    return Inventory(
-        tuple(
-            sorted(
-                components,
-                key=lambda component: (component.kind, component.name.lower(), component.version, component.path),
-            )
-        ),
-        tuple(sorted(bad, key=values)),
-    )
+    return Inventory(_sorted(components), tuple(sorted(bad, key=values)))
+
+
+def _sorted(components: list[Component]) -> tuple[Component, ...]:
+    def order(component: Component) -> tuple[str, ...]:
+        return component.kind, component.name.lower(), component.version, component.path, component.qualifiers
+
+    return tuple(sorted(components, key=order))
 
 
 def _distribution(read: Read) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from posixpath import dirname, join, relpath
 
@@ -18,6 +19,7 @@ from envbuild.plan.step import PROJECT, InstallPackages
 
 Reader = Callable[[str, bytes, Table | None, Choice, TargetPython], list[Pinned]]
 
+_OF_POETRY_1 = re.compile(rb'^lock-version = "(?:1\.[01]|2\.0)"', re.MULTILINE)
 _OPTIONS = ("extra", "group", "without")
 _READERS: dict[str, Reader] = {
     "uv": read_uv_lock,
@@ -46,6 +48,12 @@ def read_lock_file(path: str, contents: dict[str, bytes], choice: Choice, target
     beside = join(dirname(path), "pyproject.toml")
     project = read_json(beside, contents[beside]) if beside in contents else None
     return _READERS[lock_kind(path)](path, contents[path], project, choice, target)
+
+
+def needs_project(path: str, content: bytes) -> bool:
+    """Return whether only the dependencies in the pyproject.toml beside a lock file say which of it is wanted: whether
+    it is one of Poetry 1."""
+    return lock_kind(path) == "poetry" and _OF_POETRY_1.search(content) is not None
 
 
 def addresses_in_lock_files(contents: Contents) -> list[str]:

@@ -1,7 +1,9 @@
-"""poetry.lock: a list of packages with groups and markers, as Poetry 2 writes it (as `poetry install` takes it)."""
+"""poetry.lock: a list of packages with groups and markers, as Poetry 2 writes it (as `poetry install` takes it), or a
+graph, as Poetry 1 does."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from posixpath import normpath
 
 from envbuild.packages.python_locks.document import Table, UnusableLockFile, read_toml
@@ -13,11 +15,11 @@ from envbuild.packages.python_locks.pinned import (
     normal_names,
     of_address,
 )
+from envbuild.packages.python_locks.poetry_graph import MAIN, VERSIONS, packages_wanted
 from envbuild.packages.python_locks.uv_lock import chosen, not_a_file
 from envbuild.packages.python_names import normal_name
+from envbuild.packages.python_versions import BadSpecifier, compare
 
-MAIN = "main"
-"""The group of the project's own dependencies."""
 _INDEXES = ("", "legacy")
 """Types of sources that are indexes."""
 
@@ -30,27 +32,35 @@ def read_poetry_lock(
     lock = read_toml(path, content)
     metadata = lock.table("metadata")
     version = metadata.text("lock-version")
-    if not version.startswith("2.") or version == "2.0":
+    if not version.startswith("2.") and version not in VERSIONS:
         raise UnusableLockFile(
             path,
-            f"it has lock-version {version[:20]!r}, which does not say which package is in which group",
-            "Poetry 2 keeps the versions and writes what is missing: poetry lock",
+            f"it has lock-version {version[:20]!r}, which is not known",
+            "Poetry 2 keeps the versions and writes it in its own form: poetry lock",
         )
     target.check_version(metadata, "python-versions", "it")
-    packages = list(lock.packages("package"))
-    extras = chosen(lock, "extra", choice.extras, set(normal_names(lock.table("extras").names())))
-    groups = _groups(lock, packages, project, choice)
+    apart: dict[str, list[Table]] = {}
+    if version in VERSIONS:
+        packages = packages_wanted(lock, project, choice, target, apart)
+    else:
+        packages = _of_groups(lock, project, choice, target)
     wanted: dict[str, Pinned] = {}
     for package in packages:
-        if not _is_wanted(package, groups, extras, target):
-            continue
         source = package.table("source")
         if source.text("type") == "directory" and normpath(source.text("url")) in choice.folders:
             continue
-        pinned = _pinned(package)
+        pinned = _pinned(package, apart)
         if wanted.setdefault(pinned.name, pinned) is not pinned:
             raise package.wrong("is there more than once for this Python", "lock it anew")
     return [wanted[name] for name in sorted(wanted)]
+
+
+def _of_groups(lock: Table, project: Table | None, choice: Choice, target: TargetPython) -> Iterator[Table]:
+    """Yield the packages that are wanted, as they themselves say."""
+    packages = list(lock.packages("package"))
+    extras = chosen(lock, "extra", choice.extras, set(normal_names(lock.table("extras").names())))
+    groups = _groups(lock, packages, project, choice)
+    return (package for package in packages if _is_wanted(package, groups, extras, target))
 
 
 def _groups(lock: Table, packages: list[Table], project: Table | None, choice: Choice) -> frozenset[str]:
@@ -78,17 +88,27 @@ def _is_wanted(package: Table, groups: frozenset[str], extras: frozenset[str], t
     return False
 
 
-def _pinned(package: Table) -> Pinned:
+def _is_of(package: Table, table: Table) -> bool:
+    """Return whether a file is of a package's version: where files stand apart, those of all versions are together."""
+    try:
+        file = file_named(package, table.text("file"), "")
+        return compare(file.name.version, "==", package.version())
+    except BadSpecifier:
+        return False
+
+
+def _pinned(package: Table, apart: dict[str, list[Table]]) -> Pinned:
     source, name = package.table("source"), package.name()
     kind, url = source.text("type"), source.text("url")
+    tables = package.tables("files") or [table for table in apart.get(name, []) if _is_of(package, table)]
     if kind == "url":
-        files = package.tables("files")
-        if len(files) != 1:
+        if len(tables) != 1:
             raise package.wrong("comes from an address and has not one file")
-        address, file = of_address(package, url, files[0].sha256())
+        address, file = of_address(package, url, tables[0].sha256())
         return Pinned(name, package.version(), (file,), address=address)
     if kind not in _INDEXES:
         raise not_a_file(package, kind, url)
-    tables = package.tables("files")
+    if not tables:
+        raise package.wrong("has no files with hashes", "make it anew with: poetry lock")
     files_named = tuple(file_named(package, table.text("file"), table.sha256()) for table in tables)
     return Pinned(name, package.version(), files_named, index=url)

@@ -57,7 +57,7 @@ def _component(package: Component, number: int) -> BomComponent:
         # The same package may be there several times, in several places.
         bom_ref=f"{package.url}#{number}",
         purl=PackageURL.from_string(package.url),
-        properties=[Property(name="envbuild:path", value=plain(package.path))],
+        properties=[_place_of(package)],
     )
     algorithm, _, digest = package.hash.partition(":")
     if algorithm in _ALGORITHMS:
@@ -66,6 +66,12 @@ def _component(package: Component, number: int) -> BomComponent:
         component.external_references.add(ExternalReference(type=ExternalReferenceType.WEBSITE, url=XsUri(address)))
     _licences(component, package)
     return component
+
+
+def _place_of(package: Component) -> Property:
+    if package.stage:
+        return Property(name="envbuild:stage", value=package.stage)
+    return Property(name="envbuild:path", value=plain(package.path))
 
 
 def _licences(component: BomComponent, package: Component) -> None:

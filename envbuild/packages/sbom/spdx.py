@@ -92,7 +92,9 @@ class _Document:
             files_analyzed=False,
             checksums=[Checksum(_ALGORITHMS[algorithm], digest)] if algorithm in _ALGORITHMS else [],
             homepage=homepage(component.homepage) or None,
-            source_info=f"found at {plain(component.path)}",
+            source_info=f"taken by the stage {component.stage} from the lock of a project"
+            if component.stage
+            else f"found at {plain(component.path)}",
             license_concluded=SpdxNoAssertion(),
             license_declared=self._licences(component),
             copyright_text=SpdxNoAssertion(),

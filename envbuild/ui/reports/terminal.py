@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from envbuild.history.packages_in_brief import FOLDED, packages_in_brief
-from envbuild.packages.registry import plain_name
+from envbuild.packages.plain_names import plain_name
 from envbuild.text.sizes import format_size
 from envbuild.text.width import columns, cut, pad
 from envbuild.ui.humanize import count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from contextlib import contextmanager, suppress
 
 from envbuild.archive.limits import ArchiveError, Limits
@@ -10,6 +11,8 @@ from envbuild.archive.zip import unzip
 from envbuild.bases.tarball import prepare_tar, write_archive
 from envbuild.debian.deb import BadArchive, control_of
 from envbuild.debian.elf import parse_elf
+from envbuild.packages.node_manifest import manifest_of, programs_of
+from envbuild.packages.npm_archive import Odd, files_of
 from envbuild.store.tree_builder import TreeBuilder
 from envbuild.tree.lookup import MemoryTrees
 from tests.bases.targets import Memory, content_of
@@ -53,6 +56,23 @@ class _Work:
                 import os
 
                 os.unlink(path)
+
+
+def read_npm_archive(data: bytes) -> None:
+    """Reads a tar archive as that of a Node package: what comes of it has plain names."""
+    for file in files_of(gzip.compress(data, 1, mtime=0)):
+        names = file.path.split(b"/")
+        assert not {b"", b".", b".."} & set(names)
+        assert b"\0" not in file.path
+        assert file.mode in (0o644, 0o755, 0o744, 0o645, 0o654, 0o655, 0o745, 0o754)
+
+
+def read_npm_programs(data: bytes) -> None:
+    """Reads the programs of a package.json: all of them are called and lie inside."""
+    for name, path in programs_of(manifest_of(data), lambda path: ["x"]):
+        assert name not in ("", ".", "..")
+        assert "/" not in name
+        assert not {"", ".", ".."} & set(path.split("/"))
 
 
 def read_tar(data: bytes) -> None:
@@ -107,6 +127,10 @@ _TAR = (
 TARGETS = (
     Target("deb", read_deb, (BadArchive,), (b"`\n", b"control.tar.xz", b"control.tar.gz", b"-1", b"./control", *_TAR)),
     Target("tar", read_tar, (ArchiveError,), _TAR),
+    Target("npm-archive", read_npm_archive, (Odd,), (*_TAR, b"path=", b"package/", b"../", b"./")),
+    Target(
+        "npm-programs", read_npm_programs, (Odd,), (b'"bin"', b'"directories"', b'"name"', b"../", b"./", b"\\ud800")
+    ),
     Target("tar-base", read_tar_base, (ArchiveError,), _TAR),
     Target("zip", read_zip, (ArchiveError,), (b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\6\6", b"PK\6\7")),
     Target("elf", read_elf, (), (b"\x7fELF", b"\xff" * 8, b"\0\0\0\x80")),

@@ -1,0 +1,59 @@
+"""The base `oci:`: an image of other tools in a file or folder of the context, whose facts come along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from envbuild.images.find import facts_of
+from envbuild.linux.machine import architecture
+from envbuild.oci.config import platform_of
+from envbuild.sharing.image_file import ImageFile, ImageInFile
+from envbuild.sharing.import_image import choose, import_image
+from envbuild.store.images import Image
+from envbuild.store.store import Store
+from envbuild.tree.target import TreeTarget
+
+ORIGIN = "image sha256:"
+"""How the origin of a base begins that is an image."""
+
+
+class PreparedImage:
+    """An image that is ready to be taken into the store."""
+
+    notes: tuple[str, ...] = ()
+    epoch = 0
+
+    def __init__(self, file: ImageFile, image: ImageInFile, report: Callable[[int, int], None]) -> None:
+        self._file = file
+        self._image = image
+        self._report = report
+        self.identity = file.shown
+
+    def take(self, store: Store) -> Image:
+        """Put it into the store. Raises BadImage and ArchiveError."""
+        return import_image(store, self._file, self._image, lambda _, done, total: self._report(done, total)).image
+
+    def write(self, target: TreeTarget) -> None:
+        raise AssertionError("an image is taken as a whole")
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def prepare_image(path: str, tag: str, scratch: str, report: Callable[[int, int], None]) -> PreparedImage:
+    """Look for the image for this machine in a file or folder. Raises BadImage."""
+    file = ImageFile(path, scratch)
+    platform = platform_of(architecture())
+    images = file.images(platform["architecture"], platform.get("variant", ""))
+    return PreparedImage(file, choose(images, tag, file.shown, "oci:PATH:TAG"), report)
+
+
+def image_of_origin(store: Store, origin: str) -> Image | None:
+    """Return the image that the origin of a locked base names, None if the store doesn't have it whole."""
+    if not origin.startswith(ORIGIN):
+        return None
+    image = store.images.get(origin.removeprefix(ORIGIN))
+    if image is None or not store.trees.has(image.tree):
+        return None
+    facts_of(image)  # a record that is not what its digest says is damage
+    return image

@@ -1,0 +1,113 @@
+"""Compresses a stream in pieces that stand for themselves, on as many threads as there are processors.
+
+Each piece is a whole frame of zstd (RFC 8878) or member of gzip (RFC 1952), which all readers take one after another.
+So the bytes don't depend on how many threads there are, and a piece can be fetched alone: behind the frames of zstd
+stands a table of their sizes, in the form of zstd's `seekable_format`, in a frame that other readers skip. Which
+bytes a piece becomes may differ from one version of the compressor to the next; the digest of what is inside does not.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+import zlib
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
+from typing import BinaryIO
+
+ZSTD, GZIP, PLAIN = "zstd", "gzip", "none"
+PIECE = 2 << 20
+"""Bytes before compression: enough for zstd's window at its level, few enough to fetch for one file."""
+ZSTD_LEVEL, GZIP_LEVEL = 3, 6
+_SKIPPABLE, _SEEKABLE = 0x184D2A5E, 0x8F92EAB1
+_GZIP_WINDOW = 31
+"""zlib's largest window, with gzip's header, which says no time (zlib's manual, "deflateInit2")."""
+
+
+class FrameWriter:
+    """Writes what it is given, compressed, to a file. The pieces end where `cut` is called, and after PIECE bytes."""
+
+    def __init__(self, file: BinaryIO, compression: str, threads: int) -> None:
+        self._file = file
+        self._compression = compression
+        self._pool = ThreadPoolExecutor(threads)
+        self._waiting: deque[Future[tuple[bytes, int]]] = deque()
+        self._most_waiting = 2 * threads
+        self._piece: list[bytes] = []
+        self._piece_size = 0
+        self._frames: list[tuple[int, int]] = []
+        self._inside = sha256()
+        self._outside = sha256()
+        self._compress = _compressor(compression)
+        self.size = 0
+        """Bytes that were given to it."""
+
+    def write(self, data: bytes) -> None:
+        """Take more of the stream."""
+        self._inside.update(data)
+        self.size += len(data)
+        self._piece.append(data)
+        self._piece_size += len(data)
+        if self._piece_size >= PIECE:
+            self._end_piece()
+
+    def finish(self) -> tuple[str, str]:
+        """Write all that is left, and return the sha256 of the file and of what is inside."""
+        self._end_piece()
+        while self._waiting:
+            self._put(*self._waiting.popleft().result())
+        self._pool.shutdown()
+        if self._compression == ZSTD:
+            self._write(_seek_table(self._frames))
+        return self._outside.hexdigest(), self._inside.hexdigest()
+
+    def abandon(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _end_piece(self) -> None:
+        if not self._piece:
+            return
+        data = b"".join(self._piece)
+        self._piece, self._piece_size = [], 0
+        self._waiting.append(self._pool.submit(lambda: (self._compress(data), len(data))))
+        while len(self._waiting) > self._most_waiting:
+            self._put(*self._waiting.popleft().result())
+
+    def _put(self, frame: bytes, size: int) -> None:
+        self._frames.append((len(frame), size))
+        self._write(frame)
+
+    def _write(self, data: bytes) -> None:
+        self._outside.update(data)
+        self._file.write(data)
+
+
+def _compressor(compression: str) -> Callable[[bytes], bytes]:
+    if compression == PLAIN:
+        return lambda data: data
+    if compression == GZIP:
+
+        def gzip(data: bytes) -> bytes:
+            stream = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
+            return stream.compress(data) + stream.flush()
+
+        return gzip
+    from zstandard import ZstdCompressor
+
+    own = threading.local()  # a compressor is for one thread at a time
+
+    def zstd(data: bytes) -> bytes:
+        if not hasattr(own, "compressor"):
+            own.compressor = ZstdCompressor(level=ZSTD_LEVEL, write_checksum=True, write_content_size=True)
+        return bytes(own.compressor.compress(data))
+
+    return zstd
+
+
+def _seek_table(frames: list[tuple[int, int]]) -> bytes:
+    body = b"".join(struct.pack("<II", *frame) for frame in frames)
+    body += struct.pack("<IBI", len(frames), 0, _SEEKABLE)
+    return struct.pack("<II", _SKIPPABLE, len(body)) + body

@@ -1,0 +1,71 @@
+"""Crates, Go modules and Maven artifacts that an image was built with, as the build noted them.
+
+What is compiled has no record in the tree that it ends in. So these are listed with the stage that took them from a
+project's lock, also where only that stage's results were copied; no file of the tree is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from envbuild.packages.go_names import GO_MOD
+from envbuild.packages.inventory.component import CARGO, GO, MAVEN, Component
+from envbuild.packages.maven_names import JAR, POM, Coordinates
+from envbuild.packages.plain_names import plain_name
+from envbuild.store.images import Image
+from envbuild.store.store import Store
+
+MAX_IMAGES = 100
+"""Images below one another whose builds are looked at."""
+
+
+def locked_packages(store: Store, image: Image) -> Iterator[Component]:
+    """Yield what the stages of an image, and of those that it stands on, took from locks of projects."""
+    seen: set[tuple[str, ...]] = set()
+    for stage in _stages(store, image):
+        for step in stage["steps"]:
+            for manager, name, version, digest in step.get("packages", []):
+                # Of a go.mod and a pom nothing is compiled.
+                if manager not in (CARGO, GO, MAVEN) or (manager == GO and name.endswith(GO_MOD)):
+                    continue
+                meant = Coordinates.of_name(name) if manager == MAVEN else None
+                if meant is not None and meant.extension == POM:
+                    continue
+                if (manager, name, version) not in seen:
+                    seen.add((manager, name, version))
+                    yield Component(
+                        manager,
+                        plain_name(name),
+                        version,
+                        "",
+                        "",
+                        (),
+                        hash=digest,
+                        stage=stage["stage"],
+                        qualifiers=_qualifiers(meant) if meant is not None else "",
+                    )
+
+
+def _qualifiers(meant: Coordinates) -> str:
+    """Return what a package URL says of a file that is not an artifact's plain jar (package-url/purl-spec: maven)."""
+    classifier = f"classifier={meant.classifier}" if meant.classifier else ""
+    kind = f"type={meant.extension}" if meant.extension != JAR else ""
+    return "&".join(filter(None, (classifier, kind)))
+
+
+def _stages(store: Store, image: Image) -> Iterator[dict[str, Any]]:
+    pending: list[Image | None] = [image]
+    seen: set[str] = set()
+    while pending:
+        here = pending.pop()
+        if here is None or here.digest in seen or len(seen) == MAX_IMAGES:
+            continue
+        seen.add(here.digest)
+        for stage in here.known.get("stages", []):
+            yield stage
+            kind, _, argument = stage["origin"].partition(" ")
+            if kind == "image":
+                pending.append(store.images.get(argument.removeprefix("sha256:")))
+            elif kind == "recipe":
+                pending.append(store.images.of_tree(stage["tree"]))

@@ -1,0 +1,287 @@
+"""A file or folder with images of others: an OCI image layout, as a folder or an archive, or an archive of docker's.
+
+Names in an archive are looked up in a table of its members; only a folder's blobs are files of this machine, and their
+paths are made of digests alone. Each blob is held against its digest and size while it is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import posixpath
+import stat
+from hashlib import sha256
+from typing import IO, Any
+
+from envbuild.archive.compression import MAGIC, open_compressed
+from envbuild.archive.limits import ArchiveError
+from envbuild.archive.tar import TarReader
+from envbuild.errors import FileUnusable
+from envbuild.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor
+from envbuild.oci.layout import INDEX_NAME, LAYOUT, MANIFEST_NAME, blob_path
+from envbuild.oci.manifest import (
+    INDEXES,
+    MANIFESTS,
+    MAX_CONFIG,
+    MAX_DOCUMENT,
+    BadImage,
+    Config,
+    read_config,
+    read_docker_manifest,
+    read_index,
+    read_manifest,
+)
+from envbuild.record import Record
+
+MAX_NESTED = 2
+"""How deep indexes of indexes are followed."""
+MAX_SIZE = 64 << 30
+"""Bytes of an archive that is uncompressed on disk."""
+_CHUNK = 1 << 20
+_ATTESTATION = "vnd.docker.reference.type"
+"""The annotation of what BuildKit puts beside an image and is none (moby/buildkit, docs/attestations)."""
+
+
+class Part(io.RawIOBase):
+    """A range of a file as a file, hashed while it is read from the start on."""
+
+    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
+        super().__init__()
+        self._file = file
+        self._start = start
+        self._at = 0
+        self._hashed = 0
+        self._state = sha256()
+        self.size = size
+
+    def read(self, size: int = -1) -> bytes:
+        """Return at most so many bytes; b"" at the end."""
+        left = self.size - self._at
+        wanted = left if size < 0 else min(size, left)
+        self._file.seek(self._start + self._at)
+        data = self._file.read(wanted) if wanted else b""
+        end = self._at + len(data)
+        if end > self._hashed >= self._at:
+            self._state.update(data[self._hashed - self._at :])
+            self._hashed = end
+        self._at = end
+        return data
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place from the start."""
+        assert whence == os.SEEK_SET
+        self._at = offset
+        return offset
+
+    def tell(self) -> int:
+        """Return where the next read begins."""
+        return self._at
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        """Close the file that this is a part of."""
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+    def digest(self) -> str:
+        """Return the digest of all of it, of which the rest is read."""
+        self.seek(self._hashed)
+        while self.read(_CHUNK):
+            pass
+        return f"sha256:{self._state.hexdigest()}" if self._hashed == self.size else ""
+
+
+class LayerFile(Record):
+    """A layer where it lies: what it is called in messages, and the digest of the blob, "" if none is known."""
+
+    place: str
+    digest: str
+    size: int
+
+
+class ImageInFile(Record):
+    """One image: its layers, lowest first, its configuration, and what it is called, "" for nothing."""
+
+    config: Config
+    layers: tuple[LayerFile, ...]
+    name: str
+
+
+class ImageFile:
+    """A file or folder with images. Raises BadImage, ArchiveError and FileUnusable."""
+
+    def __init__(self, path: str, scratch: str) -> None:
+        """`scratch` is a path in the work area where an archive that is compressed is put uncompressed."""
+        self.path = path
+        self.shown = os.path.basename(path.rstrip("/")) or path
+        self._folder = os.path.isdir(path)
+        self._members: dict[str, tuple[int, int]] = {}
+        self._links: dict[str, str] = {}
+        self._file = path
+        if not self._folder:
+            self._index_archive(scratch)
+
+    def images(self, architecture: str, variant: str) -> list[ImageInFile]:
+        """Return the images that are for a platform, each once."""
+        if self._has(LAYOUT[0]) and self._has(INDEX_NAME):
+            index = read_index(self._document(INDEX_NAME, MAX_DOCUMENT), self.shown)
+            chosen = self._chosen(index, architecture, variant, MAX_NESTED, "")
+            return [self._image(descriptor, name) for descriptor, name in chosen]
+        if self._has(MANIFEST_NAME):
+            images = read_docker_manifest(self._document(MANIFEST_NAME, MAX_DOCUMENT), self.shown)
+            return [self._docker_image(image) for image in images]
+        raise BadImage(
+            self.shown,
+            f"it has neither {INDEX_NAME} nor {MANIFEST_NAME}, so it is no image",
+            "a plain archive of files is a base: from tar:FILE",
+        )
+
+    def open(self, layer: LayerFile) -> Part:
+        """Return a layer's bytes as they lie there."""
+        return self._open(layer.place, layer.size if layer.digest else None)
+
+    def size_of(self, layer: LayerFile) -> int:
+        """Return the bytes of a layer as it lies there. Raises BadImage for one that isn't there."""
+        with self.open(layer) as part:
+            return part.size
+
+    def _image(self, descriptor: Descriptor, name: str) -> ImageInFile:
+        manifest = read_manifest(self._blob(descriptor, MAX_DOCUMENT, "a manifest"), self.shown)
+        config = read_config(self._blob(manifest.config, MAX_CONFIG, "the configuration"), self.shown)
+        layers = tuple(LayerFile(blob_path(layer.digest), layer.digest, layer.size) for layer in manifest.layers)
+        return self._checked(ImageInFile(config, layers, name))
+
+    def _docker_image(self, image: dict[str, Any]) -> ImageInFile:
+        config = read_config(self._document(image["Config"], MAX_CONFIG), self.shown)
+        layers = tuple(LayerFile(place, "", 0) for place in image["Layers"])
+        return self._checked(ImageInFile(config, layers, next(iter(image.get("RepoTags") or ()), "")))
+
+    def _checked(self, image: ImageInFile) -> ImageInFile:
+        if len(image.layers) != len(image.config.diff_ids):
+            raise BadImage(
+                self.shown,
+                f"it has {len(image.layers)} layers, and its configuration speaks of {len(image.config.diff_ids)}",
+            )
+        return image
+
+    def _chosen(
+        self, index: list[Descriptor], architecture: str, variant: str, depth: int, name: str
+    ) -> list[tuple[Descriptor, str]]:
+        """Return the manifests of an index that fit a platform, with what each is called."""
+        fitting: dict[str, tuple[Descriptor, str]] = {}
+        for descriptor in index:
+            annotations, platform = dict(descriptor.annotations), dict(descriptor.platform)
+            called = annotations.get(CONTAINERD_NAME) or annotations.get(REF_NAME) or name
+            if _ATTESTATION in annotations:
+                continue
+            if descriptor.media_type in INDEXES:
+                if depth == 0:
+                    raise BadImage(self.shown, "its indexes name indexes that name indexes")
+                inner = read_index(self._blob(descriptor, MAX_DOCUMENT, "an index"), self.shown)
+                for chosen in self._chosen(inner, architecture, variant, depth - 1, called):
+                    fitting.setdefault(chosen[0].digest, chosen)
+            elif descriptor.media_type in MANIFESTS and _fits(platform, architecture, variant):
+                fitting.setdefault(descriptor.digest, (descriptor, called))
+        if not fitting and depth == MAX_NESTED:
+            offered = sorted({"/".join(filter(None, _platform(descriptor))) for descriptor in index} - {""})
+            raise BadImage(
+                self.shown,
+                f"it has no image for {architecture}" + (f", but for {', '.join(offered[:8])}" if offered else ""),
+                "name one of its platforms with --platform" if offered else "make it or get it again",
+            )
+        return list(fitting.values())
+
+    def _blob(self, descriptor: Descriptor, most: int, what: str) -> bytes:
+        if descriptor.size > most:
+            raise BadImage(self.shown, f"{what} of {descriptor.size:,} bytes, more than {most:,}")
+        content = self._document(blob_path(descriptor.digest), most)
+        if len(content) != descriptor.size or f"sha256:{sha256(content).hexdigest()}" != descriptor.digest:
+            raise BadImage(self.shown, f"{what} is not what its digest says: {descriptor.digest[:19]}")
+        return content
+
+    def _document(self, place: str, most: int) -> bytes:
+        with self._open(place, None) as part:
+            if part.size > most:
+                raise BadImage(self.shown, f"{place[:80]!a} has {part.size:,} bytes, more than {most:,}")
+            return part.read()
+
+    def _has(self, place: str) -> bool:
+        return os.path.isfile(f"{self.path}/{place}") if self._folder else place in self._members
+
+    def _open(self, place: str, size: int | None) -> Part:
+        if self._folder:
+            try:
+                file = _plain_file(f"{self.path}/{place}")
+            except OSError as error:
+                raise BadImage(self.shown, f"{place[:100]!a}: {error.strerror}") from error
+            start, actual = 0, os.fstat(file.fileno()).st_size
+        else:
+            for _ in range(8):
+                place = self._links.get(place, place)
+            if place not in self._members:
+                raise BadImage(self.shown, f"{place[:100]!a} is not in it")
+            start, actual = self._members[place]
+            file = open(self._file, "rb")  # noqa: SIM115 - closed with the part that is returned
+        if size is not None and size != actual:
+            file.close()
+            raise BadImage(self.shown, f"{place[:100]!a} has {actual:,} bytes, and not {size:,} as it says")
+        return Part(file, start, actual)
+
+    def _index_archive(self, scratch: str) -> None:
+        """Note where each member of the archive lies; one that is compressed is put into `scratch` first."""
+        try:
+            with open(self.path, "rb") as file:
+                head = file.read(8)
+        except OSError as error:
+            raise FileUnusable(self.path, str(error.strerror), "name a file that is there") from error
+        if any(head.startswith(magic) for magic, _ in MAGIC):
+            source = open_compressed(self.path)
+            try:
+                with open(scratch, "xb") as copy:
+                    while data := source.read(_CHUNK):
+                        if copy.write(data) and copy.tell() > MAX_SIZE:
+                            raise BadImage(self.shown, f"it unpacks to more than {MAX_SIZE:,} bytes")
+            finally:
+                source.close()
+            self._file = scratch
+        source = open_compressed(self._file)
+        try:
+            reader = TarReader(source, self.shown)
+            for member in reader.members():
+                place = member.path.decode(errors="surrogateescape")
+                if member.kind == "f" and member.sparse is None:
+                    self._members[place] = (reader.offset, member.stored)
+                elif member.kind in ("l", "hard link"):
+                    target = member.target.decode(errors="surrogateescape")
+                    inside = posixpath.dirname(place) if member.kind == "l" else ""
+                    self._links[place] = posixpath.normpath(posixpath.join(inside, target))
+        except ArchiveError as error:
+            raise BadImage(self.shown, f"{error.reason} (at byte {error.offset})") from error
+        finally:
+            source.close()
+
+
+def _plain_file(path: str) -> IO[bytes]:
+    """Open a regular file that no link at its end leads away to. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def _fits(platform: dict[str, str], architecture: str, variant: str) -> bool:
+    if not platform:
+        return True
+    if platform.get("os", "linux") != "linux" or platform.get("architecture") != architecture:
+        return False
+    return not variant or not platform.get("variant") or platform["variant"] == variant
+
+
+def _platform(descriptor: Descriptor) -> tuple[str, str]:
+    platform = dict(descriptor.platform)
+    return platform.get("architecture", ""), platform.get("variant", "")

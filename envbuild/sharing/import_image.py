@@ -1,0 +1,156 @@
+"""Takes an image of others into the store. One that envbuild exported comes back as what it was: its digest is that of
+its tree and facts, so that nothing has to be believed for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+from typing import IO, cast
+
+from envbuild.archive.compression import REPORTED, Uncompressed, uncompressed
+from envbuild.archive.limits import MAX_TIME, ArchiveError
+from envbuild.bases.tarball import write_members
+from envbuild.images.reference import BadName, TagReference, parse_name
+from envbuild.oci.facts import facts_of_config
+from envbuild.oci.manifest import BadImage, Config
+from envbuild.plan import image_config
+from envbuild.plan.image_config import Facts, image_digest
+from envbuild.record import Record
+from envbuild.sharing.image_file import ImageFile, ImageInFile, LayerFile
+from envbuild.sharing.layered_tree import LayeredTree
+from envbuild.store.database import StoreDamaged
+from envbuild.store.images import Image
+from envbuild.store.record_text import DETAIL, read_text
+from envbuild.store.store import Store
+from envbuild.text import json
+from envbuild.tree.entry import Digest
+
+Report = Callable[[str, int, int], None]
+
+
+class Imported(Record):
+    """An image that was taken in. `same` tells whether it is one that envbuild had exported, as it was."""
+
+    image: Image
+    same: bool
+
+
+def choose(images: list[ImageInFile], wanted: str, source: str, form: str = "--image NAME") -> ImageInFile:
+    """Return the one image of a file, or the one of these that is called `wanted`, which the user says in this `form`.
+    Raises BadImage."""
+    fitting = [image for image in images if not wanted or wanted in (image.name, image.name.rpartition(":")[2])]
+    if len(fitting) == 1:
+        return fitting[0]
+    names = ", ".join(image.name or "one without a name" for image in images[:8])
+    if not fitting:
+        raise BadImage(source, f"it has no image {wanted!a}, but {names}", f"name one of these: {form}")
+    raise BadImage(source, f"it has {len(images)} images: {names}", f"choose one: {form}")
+
+
+def name_of(image: ImageInFile) -> TagReference | None:
+    """Return the name and tag that an image has where it comes from, None if it has none that could be one here."""
+    name, _, tag = image.name.rpartition("/")[2].partition("@")[0].partition(":")
+    try:
+        return parse_name(f"{name}:{tag or 'latest'}") if name else None
+    except BadName:
+        return None
+
+
+def import_image(store: Store, file: ImageFile, image: ImageInFile, report: Report) -> Imported:
+    """Put an image's tree, facts and record into the store. Raises BadImage and ArchiveError; then there is no image.
+
+    The caller tags it, and only then is it kept from garbage collection."""
+    layers = LayeredTree(store.trees, store.objects, file.shown)
+    with store.database.transaction():
+        sizes = [file.size_of(layer) for layer in image.layers]
+        total, done = sum(sizes), 0
+        for number, (layer, diff_id) in enumerate(zip(image.layers, image.config.diff_ids, strict=True), 1):
+            name = f"layer {number} of {file.shown}"
+            _add_layer(file, layer, diff_id, layers, name, partial(_report, report, done, total))
+            done += sizes[number - 1]
+        tree = layers.finish()
+        taken = _own(image.config, tree)
+        if taken is None:
+            facts = facts_of_config(image.config, layers.newest, file.shown)
+            detail = _detail(file.shown, tree)
+        else:
+            facts, detail = taken
+        record = Image(image_digest(tree, facts), tree, image_config.dump(facts), detail, time.time())
+        if store.images.get(record.digest) is None:
+            store.images.put(record)
+    return Imported(record, taken is not None)
+
+
+def _report(report: Report, before: int, total: int, done: int) -> None:
+    report("layers", before + done, total)
+
+
+def _add_layer(
+    file: ImageFile, layer: LayerFile, diff_id: str, layers: LayeredTree, name: str, report: Callable[[int], None]
+) -> None:
+    with file.open(layer) as part:
+        inside = _Hashed(uncompressed(cast(IO[bytes], part), name), lambda: report(part.tell()))
+        layers.begin_layer()
+        try:
+            write_members(inside, name, layers, MAX_TIME)
+        except ArchiveError as error:
+            if layer.digest and part.digest() != layer.digest:
+                raise BadImage(name, f"it is not what its digest says: {layer.digest[:19]}") from error
+            raise
+        if layer.digest and part.digest() != layer.digest:
+            raise BadImage(name, f"it is not what its digest says: {layer.digest[:19]}")
+        if inside.digest() != diff_id:
+            raise BadImage(name, f"what is in it is not what the configuration says: {diff_id[:19]}")
+        layers.end_layer()
+
+
+class _Hashed:
+    """An uncompressed stream that is hashed as it is read."""
+
+    def __init__(self, stream: Uncompressed, report: Callable[[], None]) -> None:
+        self._stream = stream
+        self._report = report
+        self._unreported = 0
+        self._state = sha256()
+        self.verified = stream.verified
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._state.update(data)
+        self._unreported += len(data)
+        if self._unreported >= REPORTED:
+            self._unreported = 0
+            self._report()
+        return data
+
+    def digest(self) -> str:
+        """Return the digest of all of it, of which the rest is read."""
+        while self.read(1 << 20):
+            pass
+        return f"sha256:{self._state.hexdigest()}"
+
+
+def _own(config: Config, tree: Digest) -> tuple[Facts, str] | None:
+    """Return the facts and the detail that envbuild put into a configuration, None if they are not of this tree or not
+    as it writes them."""
+    plain = config.own
+    if plain.get("version") != 1 or plain.get("tree") != tree:
+        return None
+    try:
+        facts = image_config.from_plain(plain["facts"])
+        if image_digest(tree, facts) != plain.get("image"):
+            return None
+        detail = plain["detail"]
+        read_text(detail, DETAIL, "the detail of an image")
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError, RecursionError, StoreDamaged):
+        return None
+    return facts, detail
+
+
+def _detail(shown: str, tree: Digest) -> str:
+    """Return the detail of an image that was made elsewhere: one stage without steps."""
+    stage = {"stage": "1", "base": f"import {shown}", "origin": shown, "tree": tree, "steps": []}
+    detail = {"path": "", "parameters": {}, "stages": [stage]}
+    return json.dumps(detail, sort_keys=True, separators=(",", ":"))
