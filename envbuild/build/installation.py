@@ -16,7 +16,7 @@ from envbuild.build.store_cache import StoreCache
 from envbuild.build.walk import PendingStep
 from envbuild.lockfile.lock import VERSION
 from envbuild.packages.apt_stages import AptStages
-from envbuild.packages.manager import CHECK, CHECK_ALL, CHECK_OTHERS
+from envbuild.packages.manager import CHECK, CHECK_ALL, CHECK_OTHERS, InStages
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
 
@@ -74,7 +74,8 @@ class Installation:
         parts, joined = self._answers.parts_of(action, pending), self._answers.joined_of(action, pending)
         owners_kept = self._cache.owners_kept
         where = (self._job.store, self._executor, pending.step, at.tree, at.near, pending.epoch)
-        if isinstance(parts, AptStages):
+        if isinstance(parts, InStages):
+            assert isinstance(parts, AptStages)
             return StagedInstaller(*where, owners_kept=owners_kept).install(parts, sink)
         installer = PartInstaller(*where, owners_kept=owners_kept)
         if joined is not None:

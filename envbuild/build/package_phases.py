@@ -12,11 +12,20 @@ from envbuild.errors import DISK_TROUBLE
 from envbuild.linux.nofollow import Folder, NotAFile, TooMuch
 from envbuild.lockfile.lock import Package
 from envbuild.packages.addresses import BadAddress, WebAddress, addresses_in, without_user
-from envbuild.packages.apt_stages import AptStages
 from envbuild.packages.cache import Address, Cache, Wanted
 from envbuild.packages.documents import BadDocument
 from envbuild.packages.errors import Unresolved
-from envbuild.packages.manager import Contents, InParts, Joined, ManagerSettings, Servers, Task, TaskResult, texts_of
+from envbuild.packages.manager import (
+    Contents,
+    InParts,
+    InStages,
+    Joined,
+    ManagerSettings,
+    Servers,
+    Task,
+    TaskResult,
+    texts_of,
+)
 from envbuild.packages.reach import Level
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import InstallPackages, Step
@@ -135,7 +144,7 @@ class Phases:
 
     def parts_of(
         self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...]
-    ) -> InParts | AptStages | None:
+    ) -> InParts | InStages | None:
         """Return the same installation in parts or in stages, None where it has none."""
         return manager_of(action.manager).parts_of(action, contents, self._with_paths(packages))
 

@@ -24,7 +24,7 @@ from envbuild.packages.apt_plan import (
     parse_plan,
 )
 from envbuild.packages.apt_tasks import CLEAN_SCRIPT, POLICY, file_name, install_task
-from envbuild.packages.manager import FOLDER, INSTALLED, PACKAGES, Task
+from envbuild.packages.manager import FOLDER, INSTALLED, PACKAGES, InStages, Task
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Record
 
@@ -68,7 +68,7 @@ class Plan(Record):
     touched: tuple[str, ...]
 
 
-class AptStages:
+class AptStages(InStages):
     """An installation of one statement, in stages."""
 
     def __init__(self, action: InstallPackages, packages: Sequence[tuple[Package, str]]) -> None:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Protocol
 
-    from envbuild.packages.apt_stages import AptStages
     from envbuild.packages.cache import Address, LookUp, Transport, Wanted
     from envbuild.store.store import Store
     from envbuild.tree.entry import Digest
@@ -196,7 +195,7 @@ class PackageManager(Protocol):
 
     def parts_of(
         self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]
-    ) -> InParts | AptStages | None:
+    ) -> InParts | InStages | None:
         """Return the same installation in parts or in stages, None where it has none."""
 
     def joined_of(
@@ -218,6 +217,11 @@ class Joined(Protocol):
 
     def finish(self) -> Task | None:
         """Return what is left to do on that tree, None for nothing."""
+
+
+class InStages:
+    """An installation whose stages are kept instead, since what a package brings depends on what is there already: that
+    of Debian packages alone (apt_stages.py)."""
 
 
 class InParts(Protocol):
