@@ -104,7 +104,7 @@ EnvbuildError  exit 2
     NoSuchAccount(kind, name)  images.accounts
     NoSuchEntry(full, which, reason)  store.tags
     NoSuchFile(path)  history.operand
-    NoSuchImage(reference, near, any_image, elsewhere)  images.find
+    NoSuchImage(reference, near, any_image, elsewhere, recipe)  images.find
     NoSuchInstance(reference, names)  instances.records
     NoSuchPackage(name, known)  debian.host_dpkg
     NoSuchPath(reference, path, exists)  cli.image_path

@@ -130,6 +130,8 @@ class Explainer:
 
     def _commit(self, taken: Input) -> str:
         """Return the commit that an archive of a git repository is of, "" where the store no longer has it."""
+        from envbuild.archive.tar_writer import comment_of  # reading tar takes 10 ms: only where a commit is shown
+
         try:
             from envbuild.archive.tar_writer import comment_of  # few recipes fetch any
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from envbuild.build.cache_miss import Explainer
 from envbuild.build.events import StepExplained
 from envbuild.build.progress import Progress, StageProgress
 from envbuild.build.reporter import event_of
 from envbuild.build.walk import PendingStep
 from envbuild.language.base_kinds import RecipeBase, StageBase
+from envbuild.packages.plain_names import plain_name
 from envbuild.plan import key_parts
 from envbuild.plan.key_parts import Parts
 from envbuild.store.step_cache import Source
@@ -77,6 +80,8 @@ def packages_changed(before: Parts, after: Parts) -> str:
     """Return `packages: +curl -git, and 12 that they need`: what a statement about packages no longer says the same of;
     "" if that is nothing."""
     was, now = _wanted(before), _wanted(after)
+    if not was and not now:
+        return _changed_in_lock(_packages(before), _packages(after))
     named = [f"+{word}" for word in now if word not in was] + [f"-{word}" for word in was if word not in now]
     asked = {match[0] for word in (*was, *now) if (match := _NAME.match(word))}
     old, new = _packages(before), _packages(after)
@@ -91,6 +96,24 @@ def packages_changed(before: Parts, after: Parts) -> str:
     if moved:
         parts.append(first_of(moved, _MAX_SHOWN))
     return f"packages: {', '.join(parts)}" if parts else ""
+
+
+def _changed_in_lock(before: Mapping[str, tuple[str, str]], after: Mapping[str, tuple[str, str]]) -> str:
+    """Return what differs where the file of a project says which packages there are, such as a Cargo.lock."""
+    old, new = _by_plain_name(before), _by_plain_name(after)
+    changes = [f"+{name}" for name in new if name not in old] + [f"-{name}" for name in old if name not in new]
+    for name in new:
+        if name in old and old[name] != new[name]:
+            was, now = (" and ".join(sorted({version for version, _ in side[name]})) for side in (old, new))
+            changes.append(_moved(name, (was, ""), (now, "")))
+    return f"packages: {first_of(changes, _MAX_SHOWN)}" if changes else ""
+
+
+def _by_plain_name(packages: Mapping[str, tuple[str, str]]) -> dict[str, set[tuple[str, str]]]:
+    named: dict[str, set[tuple[str, str]]] = {}
+    for name, package in packages.items():
+        named.setdefault(plain_name(name), set()).add(package)
+    return named
 
 
 def _moved(name: str, old: tuple[str, str], new: tuple[str, str]) -> str:

@@ -25,7 +25,6 @@ _SIGNS = (
     b"no such host",  # Go
     b"failed to lookup address",  # Rust
     b"unknownhostexception",  # Java
-    b"in offline mode",  # Maven
     b"eai_again",  # Node
     b"enotfound",
     b"enetunreach",

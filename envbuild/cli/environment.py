@@ -45,16 +45,21 @@ class Environment:
             return home
         import pwd
 
-        return pwd.getpwuid(os.getuid()).pw_dir
+        from envbuild.linux.own_id import own_uid
+
+        return pwd.getpwuid(own_uid()).pw_dir
 
     def user(self) -> str:
         """Return the user's name, for the record; the number where nobody has it."""
         import pwd
 
+        from envbuild.linux.own_id import own_uid
+
+        uid = own_uid()
         try:
-            return pwd.getpwuid(os.getuid()).pw_name
+            return pwd.getpwuid(uid).pw_name
         except KeyError:
-            return str(os.getuid())
+            return str(uid)
 
     def epoch(self) -> int | None:
         """Return `$SOURCE_DATE_EPOCH` in seconds, None when it is not set. Raises BadOption for other text."""

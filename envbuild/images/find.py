@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from _collections_abc import Callable  # what collections.abc has, without collections
 
@@ -46,15 +47,18 @@ in it."""
 
 @fields
 class NoSuchImage(UsageError):
-    """No image has this name or digest."""
+    """No image has this name or digest. `recipe` is the file in the directory that would make one of this name."""
 
     reference: str
     near: str | None
     any_image: bool
     elsewhere: Pairs = ()
+    recipe: str = ""
 
     def text(self) -> tuple[str, str]:
         hint = f"did you mean '{self.near}'?" if self.near else "`envbuild images` lists what there is"
+        if self.recipe:
+            return f"there is no image '{self.reference}'", f"its recipe makes it: envbuild build {self.recipe}"
         if self.elsewhere:
             return f"there is no image '{self.reference}'", in_projects(self.elsewhere)
         from envbuild.text.docker_words import hint_for_image  # only on a mistake
@@ -239,7 +243,8 @@ def _missing(store: Store, reference: str, tag: TagReference | None, folder: str
     names = [store.projects.shown(name, here) for tag in store.tags.all() for name in (tag.full, tag.name)]
     near = get_close_matches(reference, names, 1)
     elsewhere = in_other_projects(store, tag) if tag is not None else ()
-    return NoSuchImage(reference, near[0] if near else None, any_image=bool(names), elsewhere=elsewhere)
+    recipe = f"{reference}.env" if "/" not in reference and os.path.isfile(f"{folder}/{reference}.env") else ""
+    return NoSuchImage(reference, near[0] if near else None, any_image=bool(names), elsewhere=elsewhere, recipe=recipe)
 
 
 def _built(store: Store, reference: str, locked: LockedRecipe, revision: str, folder: str, fits: Fits) -> Image:

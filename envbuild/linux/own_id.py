@@ -1,4 +1,4 @@
-"""Programs that look up the user by number, started from a user namespace in which this process is root: ssh takes its
+"""The user by number, in a user namespace in which this process is root: for programs that look it up, as ssh takes its
 settings and keys from the home directory that the accounts of the machine give, whatever $HOME says."""
 
 from __future__ import annotations
@@ -17,6 +17,13 @@ def as_own_id() -> tuple[str, ...]:
         return ()
     program = find_program("unshare")
     return () if program is None else (program, f"--map-user={uid}", f"--map-group={gid}", "--")
+
+
+def own_uid() -> int:
+    """Return the number of the user who started this process, also where it is root of a namespace by now."""
+    uid = os.getuid()
+    above = _outside("uid", uid)
+    return uid if above is None else above
 
 
 def _outside(kind: str, number: int) -> int | None:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Container, Mapping, Sequence
 
 from envbuild.lockfile.lock import Package
+from envbuild.packages.documents import Fields
 from envbuild.packages.manager import BUILD
 from envbuild.packages.node_manifest import manifest_of
 from envbuild.packages.node_names import NodePath
@@ -93,6 +94,22 @@ def place_of(places: Container[str], path: str, name: str) -> str | None:
         if not path:
             return None
         path = path.rpartition(f"/{MODULES}")[0] if f"/{MODULES}" in path else ""
+
+
+def needed_places(items: Mapping[str, Fields], unfit: Container[str]) -> set[str]:
+    """Return the places in a lock of npm's that the project needs, or a package that is needed. What is `unfit` for the
+    machine is not, nor is what nothing else needs: npm itself does not install that either."""
+    needed, pending = {""}, [""]
+    while pending:
+        path = pending.pop()
+        for field in (*_NEEDS[:3], *(("devDependencies",) if not path else ())):
+            names = items[path].any(field) if path in items else None
+            for name in names if isinstance(names, dict) else ():
+                place = place_of(items, path, str(name))
+                if place is not None and place not in needed and place not in unfit:
+                    needed.add(place)
+                    pending.append(place)
+    return needed
 
 
 def _lies_in(name: str, held: Mapping[str, Package]) -> bool:

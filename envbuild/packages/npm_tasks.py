@@ -19,7 +19,7 @@ from envbuild.packages.errors import NoManager, Unresolved
 from envbuild.packages.manager import BUILD, FOLDER, OUT, PACKAGES, Contents, Task
 from envbuild.packages.node_metadata import fits, hash_of, origin_of
 from envbuild.packages.node_names import NodePath, NodeVersion
-from envbuild.packages.npm_kept import place_of
+from envbuild.packages.npm_kept import needed_places, place_of
 from envbuild.packages.npm_settings import LOCK_NAMES, SETTINGS, registry_of
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
@@ -214,7 +214,12 @@ def read_answer(
     than a registry, BadName and BadDocument."""
     _, architecture = node_of(node)
     packages = []
-    for path, item in fields_of(text, _LOCK).fields("packages").items():
+    items = dict(fields_of(text, _LOCK).fields("packages").items())
+    unfit = {path for path, item in items.items() if path and not _runs(item, architecture)}
+    needed = needed_places(items, unfit)
+    # Where the lock does not say what needs all the others, as with npm's save=false, it says nothing of these either.
+    is_known = all(path in needed or path in unfit or item.flag("optional") for path, item in items.items())
+    for path, item in items.items():
         if not path or item.flag("inBundle") or _is_omitted(item, omit):
             continue
         name = path.removeprefix(_MODULES)
@@ -225,15 +230,19 @@ def read_answer(
                 f"{name!r} comes from {resolved or path!r}, and only packages of a registry can be locked",
                 "copy it in and install it with a run step, or publish it",
             )
-        if not fits(item.any("os"), "linux") or not fits(item.any("cpu"), architecture):
-            continue
-        if item.flag("libc") and not fits(item.any("libc"), "glibc"):
+        if path in unfit or (is_known and item.flag("optional") and path not in needed):
             continue
         name, version = NodePath(name), NodeVersion(item.text("version"))
         real = NodePath(item.text("name", "") or name.rpartition(_MODULES)[2])
         digest = hash_of(name, item.text("integrity", ""))
         packages.append(Package(name, version, digest, origin_of(real, version, resolved)))
     return tuple(sorted(packages, key=lambda package: package.name))
+
+
+def _runs(item: Fields, architecture: str) -> bool:
+    if item.flag("libc") and not fits(item.any("libc"), "glibc"):
+        return False
+    return fits(item.any("os"), "linux") and fits(item.any("cpu"), architecture)
 
 
 def _is_omitted(item: Fields, omit: frozenset[str]) -> bool:

@@ -75,10 +75,10 @@ SERVICES = {
     "deep": "services: " + "[" * 20_000,
     "deep-maps": "services: " + "{a: " * 20_000,
     "many": "services: [" + "x," * 300_000 + "]\n",
-    "unknown-keys": "services:\n  web:\n    image: web\n" + "".join(f"    k{n}: 1\n" for n in range(15_000)),
+    "unknown-keys": "services:\n  web:\n    image: web\n" + "".join(f"    k{n}: 1\n" for n in range(8_000)),
     "a-long-key": "services:\n  web:\n    image: web\n    ? " + "k" * 500_000 + "\n    : 1\n",
-    "one-long-line": "services: {" + ", ".join(f"s{n}: {{bad: 1}}" for n in range(10_000)) + "}\n",
-    "references": 'services: {web: {image: "' + "${A:-" * 50_000 + "x" + "}" * 50_000 + '"}}\n',
+    "one-long-line": "services: {" + ", ".join(f"s{n}: {{bad: 1}}" for n in range(5_000)) + "}\n",
+    "references": 'services: {web: {image: "' + "${A:-" * 20_000 + "x" + "}" * 20_000 + '"}}\n',
     "growing": 'services: {web: {image: "' + "$BIG" * 100_000 + '"}}\n',
 }
 

@@ -118,6 +118,13 @@ def test_where_the_command_begins(module, words, own, command):
     assert options.split_command(module.configure, words.split()) == (own.split(), command.split())
 
 
+def test_words_of_docker_compose_for_what_up_does_anyway(project):
+    project.write("compose.yaml", "services: {}")
+    plain = project.command("up").err
+    for words in (["-d"], ["--detach", "--build"], ["--wait"]):
+        assert project.command("up", *words).err == plain
+
+
 def test_joined_letters_need_no_argparse():
     assert vars(options.read(run.configure, ["-itd", "web"]))["detach"] is True
     assert options.read(run.configure, ["-itx", "web"]) is None

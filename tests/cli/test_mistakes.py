@@ -35,6 +35,16 @@ def test_mistakes_get_one_clear_error(web, words, code, text):
     assert text in done.err
 
 
+def test_an_image_that_was_not_built_yet_is_made_by_its_recipe(web):
+    web.write("shop.env", "from tar:busybox.tar")
+    for words in (("run", "shop"), ("show", "shop")):
+        done = web.command(*words)
+        assert (done.code, done.err) == (
+            2,
+            "error: there is no image 'shop'\nhint: its recipe makes it: envbuild build shop.env\n",
+        )
+
+
 @pytest.mark.parametrize(
     ("words", "error", "hint"),
     [

@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import envbuild
+from envbuild import module_pack, module_pack_writer
 
 COUNTED = Path(__file__).parent / "counted_modules.py"
 
@@ -156,3 +158,31 @@ def test_no_pack_has_a_name_that_the_command_line_made_up(package):
     for word in ("--version", "-h"):
         package.run(word)
     assert not package.packs()
+
+
+def test_a_process_that_loaded_modules_without_a_pack_writes_one_of_them(tmp_path, monkeypatch):
+    """What the tests above do in processes of their own, in one that is measured."""
+    path = str(tmp_path / "ps.pack")
+    names = ["envbuild.digest", "envbuild.errors", "envbuild.text"]
+    modules = [import_module(name) for name in names]
+    monkeypatch.setattr(module_pack, "loaded", lambda: modules)
+    monkeypatch.setattr(module_pack_writer, "loaded", lambda: modules)
+    monkeypatch.setattr(module_pack_writer, "pack_path", lambda command: path)
+    monkeypatch.setattr(module_pack_writer, "new_patterns", ["a(?P<inner>b+)"])
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    assert module_pack.is_incomplete("ps")
+    module_pack_writer.write_pack("ps", "1")
+    pack = module_pack.open_pack(path, "1")
+    assert sorted(pack.entries()) == names
+    assert module_pack.from_program("a(?P<inner>b+)", pack.programs()["a(?P<inner>b+)"]).match("abb")["inner"] == "bb"
+    assert module_pack.open_pack(path, "2") is None
+    spec = pack.find_spec("envbuild.digest")
+    assert spec.origin == modules[0].__file__
+    assert spec.loader.get_code("envbuild.digest").co_filename == modules[0].__file__
+    # One that knows more adds it to what another knew.
+    before = Path(path).read_bytes()
+    module_pack_writer.write_pack("ps", "1")
+    assert Path(path).read_bytes() == before
+    modules.append(import_module("envbuild.contexts"))
+    module_pack_writer.write_pack("ps", "1")
+    assert sorted(module_pack.open_pack(path, "1").entries()) == sorted([*names, "envbuild.contexts"])

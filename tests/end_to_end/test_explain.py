@@ -78,6 +78,10 @@ def test_packages_are_explained_by_what_is_asked_for():
     )
     assert packages_changed(before, added) == "packages: +curl, and 2 that it needs"
     assert packages_changed(added, before) == "packages: -curl, 2 no longer needed"
+    # Where a project's own lock says it, what differs there is named, once for all files of a package.
+    lock = parts((), **{"own@1.0": "1.0", "g:a@1": "1", "g:a@1/pom": "1", "old@1": "1"})
+    moved_there = parts((), **{"own@2.0": "2.0", "own@1.0": "1.0", "g:a@2": "2", "g:a@2/pom": "2", "new@1": "1"})
+    assert packages_changed(lock, moved_there) == "packages: +new, -old, own 1.0 -> 1.0 and 2.0 and 1 more"
     moved = parts(("git", "make=4.*"), git="2", make="4.1", libgit="2", perl="5")
     assert packages_changed(before, moved) == "packages: git 1 -> 2, libgit 1 -> 2"
 

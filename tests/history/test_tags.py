@@ -1,5 +1,6 @@
 """Names, where they have been, and back again."""
 
+import getpass
 import json
 import sqlite3
 import time
@@ -32,6 +33,14 @@ def test_what_a_name_was_is_found_by_number_and_by_time(three):
     early = project.command("show", "web@{yesterday}")
     assert (early.code, "its history begins later" in early.err) == (2, True)
     assert "not a date that envbuild understands" in project.command("show", "web@{noon or so}").err
+
+
+@pytest.mark.user
+def test_who_built_is_the_user_also_where_steps_ran(project):
+    for lines in (["run echo 1 > /a"], ["file /a", "    1"]):
+        assert project.build(*lines).code == 0
+    history = json.loads(project.command("log", "web", "--format", "json").out)
+    assert {entry["who"]["user"] if "who" in entry else entry["user"] for entry in history} == {getpass.getuser()}
 
 
 def test_every_place_that_takes_an_image_takes_its_history(three):

@@ -259,3 +259,26 @@ def test_where_npm_finds_a_package():
     addresses, problems = NpmServers(MACHINE).find(action("npm"), (), package)
     assert [address.url for address in addresses] == ["https://registry.test/npm/-/npm-9.0.0.tgz"]
     assert problems == []
+
+
+def test_what_only_packages_for_other_machines_need_is_not_installed():
+    def item(**more: object) -> dict:
+        return {"version": "1.0.0", "integrity": f"sha1-{'A' * 27}=", **more}
+
+    lock = {
+        "packages": {
+            "": {"dependencies": {"a": "1"}, "devDependencies": {"d": "1"}},
+            "node_modules/a": item(optionalDependencies={"a-wasm": "1", "a-linux": "1"}, peerDependencies={"p": "1"}),
+            "node_modules/a-wasm": item(optional=True, cpu=["wasm32"], dependencies={"w": "1", "both": "1"}),
+            "node_modules/a-linux": item(optional=True, os=["linux"], dependencies={"both": "1"}),
+            "node_modules/w": item(optional=True),
+            "node_modules/both": item(optional=True),
+            "node_modules/p": item(peer=True),
+            "node_modules/d": item(dev=True),
+        }
+    }
+    packages = npm_tasks.read_answer(action("npm"), json.dumps(lock).encode(), b'["v18.19.0", "x64"]')
+    assert [package.name for package in packages] == ["a", "a-linux", "both", "d", "p"]
+    del lock["packages"][""]["dependencies"]  # as with save=false
+    packages = npm_tasks.read_answer(action("npm"), json.dumps(lock).encode(), b'["v18.19.0", "x64"]')
+    assert "w" in [package.name for package in packages]

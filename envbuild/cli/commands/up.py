@@ -41,6 +41,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--follow", "-f", action="store_true", help="show the output of the services, until Ctrl-C stops the group"
     )
+    parser.add_argument(
+        "--detach", "-d", "--build", "--wait", action="store_true", help="accepted: it is what `up` does anyway"
+    )
     parser.add_argument("--no-build", action="store_true", help="fail if a recipe has changed since it was built")
     parser.add_argument("--force-recreate", action="store_true", help="recreate all instances, changed or not")
     parser.add_argument(
