@@ -34,6 +34,7 @@ EnvbuildError  exit 2
     AmbiguousRef(url, ref)  git.remote
     ArchiveError(archive, reason, offset, member)  archive.limits
     BadAddress(url)  packages.addresses
+    BadAuthFile(path, reason)  registry.errors
     BadDatabase(reason)  debian.host_dpkg
     BadDotEnv(path, error)  compose.file.load
     BadFileReference(reference)  images.reference
@@ -43,6 +44,7 @@ EnvbuildError  exit 2
     BadMoment(moment)  text.dates
     BadName(name, what)  images.reference
     BadPattern(pattern)  tree.patterns
+    BadReference(reference, reason)  registry.reference
     BadSource(source)  packages.apt_servers
     BadTemplate(path, line, reason)  build.template
     BadTree(reason)  git.tracked_files
@@ -125,6 +127,7 @@ EnvbuildError  exit 2
     NotAsBuilt(reference, digest, path, revision, reason)  images.find
     NotBuiltHere(reference, digest, path, revision)  images.find
     NotForContent(shown)  instances.copy
+    NotInRegistry(reference, host)  registry.errors
     NotInRevision(revision, path)  git.repository
     NotInStore(label)  history.file_diff
     NotInTree(source, origin, statement)  build.inputs
@@ -214,6 +217,14 @@ EnvbuildError  exit 2
     PortTaken(port, error)  instances.network.ports
     ProxyFailed(error)  build.step_network.step_proxy
     Refused(name, reason, mend)  instances.control_client
+    RegistryError  registry.errors
+      BadAnswer(host, what, reason)  registry.errors
+      Denied(host, what, user, reason)  registry.errors
+      HelperFailed(name, reason)  registry.errors
+      NotEncrypted(host, reason)  registry.errors
+      RegistryRefuses(host, what, status, reason)  registry.errors
+      Unauthorized(host, what, user, reason)  registry.errors
+      Unreachable(host, reason)  registry.errors
     SandboxFailure  sandbox.spec
       BadMessage(reason)  sandbox.codec
       BindKeepsIds(source)  sandbox.idmapped_mounts

@@ -18,7 +18,8 @@ from pathlib import Path
 from tests.in_namespace import own
 
 SHARED_MEMORY = Path("/dev/shm")
-DISK = Path("/var/tmp")  # file-hierarchy(7): what is to survive a start of the machine, so not in memory
+OTHERWISE = "ENVBUILD_TESTS_DISK"
+"""The variable that has the folder for those who want a disk."""
 ROOM = 6 << 30
 """Bytes that must be free, in the file system and in memory: the tests take up to 3 GB."""
 FORBIDDEN = os.ST_NODEV | os.ST_NOSUID | os.ST_NOEXEC | os.ST_RDONLY
@@ -28,6 +29,7 @@ FORBIDDEN = os.ST_NODEV | os.ST_NOSUID | os.ST_NOEXEC | os.ST_RDONLY
 def choose() -> None:
     """Has this process, and what it starts, keep temporary files in memory if that can hold the tests' stores."""
     if "TMPDIR" not in os.environ and _is_fit(SHARED_MEMORY):
+        os.environ[OTHERWISE] = tempfile.gettempdir()
         os.environ["TMPDIR"] = str(SHARED_MEMORY)
         tempfile.tempdir = None
 
@@ -56,6 +58,6 @@ def _free_memory() -> int:
 @contextmanager
 def on_disk() -> Iterator[Path]:
     """A temporary folder where users have their stores."""
-    with tempfile.TemporaryDirectory(prefix="envbuild-", dir=DISK) as name:
+    with tempfile.TemporaryDirectory(prefix="envbuild-", dir=os.environ.get(OTHERWISE)) as name:
         yield Path(name)
         own(Path(name))

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.in_namespace import run_inside
 @pytest.fixture
 def without_a_choice(monkeypatch):
     monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.delenv(memory_folder.OTHERWISE, raising=False)
     monkeypatch.setattr(tempfile, "tempdir", None)
 
 
@@ -37,6 +39,8 @@ def test_memory_has_to_hold_stores_as_a_disk_does(monkeypatch, tmp_path, without
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(tmp_path)], check=True)
         memory_folder.choose()
         assert tempfile.gettempdir() == (str(tmp_path) if fit else "/tmp")
+        with memory_folder.on_disk() as folder:
+            assert folder.parent == Path("/tmp")
 
     run_inside(in_a_mount)
 

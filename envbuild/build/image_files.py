@@ -7,8 +7,9 @@ from collections.abc import Callable
 from envbuild.images.find import facts_of
 from envbuild.linux.machine import architecture
 from envbuild.oci.config import platform_of
-from envbuild.sharing.image_file import ImageFile, ImageInFile
+from envbuild.sharing.image_file import ImageFile
 from envbuild.sharing.import_image import choose, import_image
+from envbuild.sharing.platform_choice import ImageInFile
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.target import TreeTarget

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TextIO
 
+    from envbuild.registry.auth_file import AuthFiles
     from envbuild.ui.progress_line import ProgressLine
 
 _MAX_DIGITS = 11
@@ -128,6 +129,32 @@ class Environment:
                 for name, value in self.variables.items()
                 if name.lower() in NETWORK_VARIABLES or name.startswith(PACKAGE_VARIABLES)
             )
+        )
+
+    def auth_files(self) -> AuthFiles:
+        """Return the files in which docker and podman keep logins (containers-auth.json(5)): `$REGISTRY_AUTH_FILE`
+        alone where it is set, else podman's, then docker's in `$DOCKER_CONFIG`."""
+        from envbuild.registry.auth_file import AuthFiles
+
+        path = self.variables.get("PATH", "")
+        if chosen := self.variables.get("REGISTRY_AUTH_FILE"):
+            return AuthFiles((chosen,), chosen, chosen, path)
+        docker = self.variables.get("DOCKER_CONFIG") or f"{self.home()}/.docker"
+        folders = [
+            self.variables.get("XDG_RUNTIME_DIR"),
+            self.variables.get("XDG_CONFIG_HOME") or f"{self.home()}/.config",
+        ]
+        podman = [f"{folder}/containers/auth.json" for folder in folders if folder]
+        return AuthFiles((*podman, f"{docker}/config.json"), f"{docker}/config.json", "", path)
+
+    def certificate_folders(self) -> tuple[str, ...]:
+        """Return the folders in which docker and podman look for the certificates of registries, the user's first."""
+        own = f"{self.home()}/.config"
+        return (
+            f"{own}/containers/certs.d",
+            f"{own}/docker/certs.d",
+            "/etc/containers/certs.d",
+            "/etc/docker/certs.d",
         )
 
     def moves_cursor(self, stream: TextIO) -> bool:

@@ -71,6 +71,8 @@ class Config(Record):
     settings: dict[str, Any]
     own: dict[str, Any]
     history: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+    """The lines of the history that have a layer."""
 
 
 def read_index(content: bytes, source: str) -> list[Descriptor]:
@@ -109,7 +111,8 @@ def read_config(content: bytes, source: str) -> Config:
         raise BadImage(source, f"its configuration has no {_DIFF_IDS}")
     if plain.get("os", "linux") != "linux":
         raise BadImage(source, f"it is for {str(plain['os'])[:40]!a}, and not for linux", "name an image for linux")
-    history = plain.get("history")
+    known = plain.get("history")
+    history = [_dict(item) for item in known] if isinstance(known, list) else []
     return Config(
         _text(plain.get("architecture")),
         _text(plain.get("variant")),
@@ -117,7 +120,8 @@ def read_config(content: bytes, source: str) -> Config:
         tuple(ids),
         _dict(plain.get("config")),
         _dict(plain.get("envbuild")),
-        tuple(_text(_dict(item).get("created_by")) for item in history) if isinstance(history, list) else (),
+        tuple(_text(item.get("created_by")) for item in history),
+        tuple(_text(item.get("created_by")) for item in history if item.get("empty_layer") is not True),
     )
 
 

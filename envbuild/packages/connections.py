@@ -8,6 +8,7 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
+from typing import IO
 from urllib.parse import urljoin
 from urllib.request import getproxies, proxy_bypass
 
@@ -86,7 +87,7 @@ class Answer:
         end = time.monotonic() + PAGE_SECONDS
         pieces: list[bytes] = []
         size = received = 0
-        for piece in self.stream():
+        for piece in self.pieces():
             received += len(piece)
             if received > most:
                 raise TooLarge(most)  # also of what unpacks to nothing, or comes behind the end
@@ -109,9 +110,19 @@ class Answer:
 class Connections:
     """Connections that are kept open between files: the first request of one can be a slow one."""
 
-    def __init__(self, transport: Transport, timeout: Timeout | None = None) -> None:
-        """`timeout` is how long a server may take to let us in and to send the next bytes, by default TIMEOUT."""
+    def __init__(
+        self,
+        transport: Transport,
+        timeout: Timeout | None = None,
+        context: ssl.SSLContext | None = None,
+        loopback_direct: bool = False,
+    ) -> None:
+        """`timeout` is how long a server may take to let us in and to send the next bytes, by default TIMEOUT.
+        `context` is whom to trust and what to show, by default what `transport` says. With `loopback_direct` no proxy
+        is asked for what is on this machine."""
         self._transport = transport
+        self._context = context
+        self._loopback_direct = loopback_direct
         self._timeout = timeout or Timeout(TIMEOUT)
         self._pools: dict[tuple[str, Level | None], PoolManager] = {}
         self._making = threading.Lock()
@@ -122,7 +133,7 @@ class Connections:
         asked."""
         for _ in range(MAX_REDIRECTS):
             asked = _checked(without_user(address))
-            answer = self._ask(asked, headers, giver, method)
+            answer = self.send(asked, headers, giver, method)
             location = answer.header("Location") if answer.status in _REDIRECTS else ""
             if not location:
                 return answer
@@ -138,7 +149,15 @@ class Connections:
         with self.open(address, {"Accept-Encoding": "gzip", **headers}, giver) as answer:
             return Page(answer.status, answer.page() if answer.status == 200 else b"", answer.address, answer.level)
 
-    def _ask(self, address: WebAddress, headers: Mapping[str, str], giver: Level | None, method: str) -> Answer:
+    def send(
+        self,
+        address: WebAddress,
+        headers: Mapping[str, str],
+        giver: Level | None = None,
+        method: str = "GET",
+        body: bytes | IO[bytes] | None = None,
+    ) -> Answer:
+        """Return the answer to one request, whatever it is. Raises as `open` does."""
         own = {name: value for start, name, value in self._transport.headers if address.startswith(start)}
         proxy = self._proxy(address)
         named = level_of_name(address.host)
@@ -148,6 +167,7 @@ class Connections:
         response = self._pool(proxy, giver).request(
             method,
             address,
+            body=body,
             headers={"User-Agent": "envbuild", **own, **headers},
             preload_content=False,
             redirect=False,
@@ -160,12 +180,14 @@ class Connections:
         scheme, host, port = address.server
         proxies = dict(self._transport.proxies) or getproxies()
         known = proxies.get(scheme) or proxies.get("all", "")
+        if self._loopback_direct and level_of_name(host) is Level.LOOPBACK:
+            return ""
         return "" if not known or proxy_bypass(f"{host}:{port}") else known
 
     def _pool(self, proxy: str, giver: Level | None) -> PoolManager:
         with self._making:
             if (proxy, giver) not in self._pools:
-                context = ssl.create_default_context(cafile=self._transport.bundle or None)
+                context = self._context or ssl.create_default_context(cafile=self._transport.bundle or None)
                 timeout = self._timeout
                 if proxy:
                     made: PoolManager = ProxyManager(proxy, maxsize=MAX_PARALLEL, timeout=timeout, ssl_context=context)

@@ -7,7 +7,6 @@ paths are made of digests alone. Each blob is held against its digest and size w
 from __future__ import annotations
 
 import errno
-import io
 import os
 import posixpath
 import stat
@@ -18,97 +17,23 @@ from envbuild.archive.compression import MAGIC, open_compressed
 from envbuild.archive.limits import ArchiveError
 from envbuild.archive.tar import TarReader
 from envbuild.errors import FileUnusable
-from envbuild.oci.descriptor import CONTAINERD_NAME, REF_NAME, Descriptor
+from envbuild.oci.descriptor import Descriptor
 from envbuild.oci.layout import INDEX_NAME, LAYOUT, MANIFEST_NAME, blob_path
 from envbuild.oci.manifest import (
-    INDEXES,
-    MANIFESTS,
     MAX_CONFIG,
     MAX_DOCUMENT,
     BadImage,
-    Config,
     read_config,
     read_docker_manifest,
     read_index,
     read_manifest,
 )
-from envbuild.record import Record
+from envbuild.sharing.part import Part
+from envbuild.sharing.platform_choice import ImageInFile, LayerFile, checked, chosen
 
-MAX_NESTED = 2
-"""How deep indexes of indexes are followed."""
 MAX_SIZE = 64 << 30
 """Bytes of an archive that is uncompressed on disk."""
 _CHUNK = 1 << 20
-_ATTESTATION = "vnd.docker.reference.type"
-"""The annotation of what BuildKit puts beside an image and is none (moby/buildkit, docs/attestations)."""
-
-
-class Part(io.RawIOBase):
-    """A range of a file as a file, hashed while it is read from the start on."""
-
-    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
-        super().__init__()
-        self._file = file
-        self._start = start
-        self._at = 0
-        self._hashed = 0
-        self._state = sha256()
-        self.size = size
-
-    def read(self, size: int = -1) -> bytes:
-        """Return at most so many bytes; b"" at the end."""
-        left = self.size - self._at
-        wanted = left if size < 0 else min(size, left)
-        self._file.seek(self._start + self._at)
-        data = self._file.read(wanted) if wanted else b""
-        end = self._at + len(data)
-        if end > self._hashed >= self._at:
-            self._state.update(data[self._hashed - self._at :])
-            self._hashed = end
-        self._at = end
-        return data
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a place from the start."""
-        assert whence == os.SEEK_SET
-        self._at = offset
-        return offset
-
-    def tell(self) -> int:
-        """Return where the next read begins."""
-        return self._at
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        """Close the file that this is a part of."""
-        if not self.closed:
-            self._file.close()
-        super().close()
-
-    def digest(self) -> str:
-        """Return the digest of all of it, of which the rest is read."""
-        self.seek(self._hashed)
-        while self.read(_CHUNK):
-            pass
-        return f"sha256:{self._state.hexdigest()}" if self._hashed == self.size else ""
-
-
-class LayerFile(Record):
-    """A layer where it lies: what it is called in messages, and the digest of the blob, "" if none is known."""
-
-    place: str
-    digest: str
-    size: int
-
-
-class ImageInFile(Record):
-    """One image: its layers, lowest first, its configuration, and what it is called, "" for nothing."""
-
-    config: Config
-    layers: tuple[LayerFile, ...]
-    name: str
 
 
 class ImageFile:
@@ -129,8 +54,8 @@ class ImageFile:
         """Return the images that are for a platform, each once."""
         if self._has(LAYOUT[0]) and self._has(INDEX_NAME):
             index = read_index(self._document(INDEX_NAME, MAX_DOCUMENT), self.shown)
-            chosen = self._chosen(index, architecture, variant, MAX_NESTED, "")
-            return [self._image(descriptor, name) for descriptor, name in chosen]
+            fitting = chosen(index, architecture, variant, self.shown, self._inner_index)
+            return [self._image(descriptor, name) for descriptor, name in fitting]
         if self._has(MANIFEST_NAME):
             images = read_docker_manifest(self._document(MANIFEST_NAME, MAX_DOCUMENT), self.shown)
             return [self._docker_image(image) for image in images]
@@ -153,47 +78,15 @@ class ImageFile:
         manifest = read_manifest(self._blob(descriptor, MAX_DOCUMENT, "a manifest"), self.shown)
         config = read_config(self._blob(manifest.config, MAX_CONFIG, "the configuration"), self.shown)
         layers = tuple(LayerFile(blob_path(layer.digest), layer.digest, layer.size) for layer in manifest.layers)
-        return self._checked(ImageInFile(config, layers, name))
+        return checked(ImageInFile(config, layers, name), self.shown)
 
     def _docker_image(self, image: dict[str, Any]) -> ImageInFile:
         config = read_config(self._document(image["Config"], MAX_CONFIG), self.shown)
         layers = tuple(LayerFile(place, "", 0) for place in image["Layers"])
-        return self._checked(ImageInFile(config, layers, next(iter(image.get("RepoTags") or ()), "")))
+        return checked(ImageInFile(config, layers, next(iter(image.get("RepoTags") or ()), "")), self.shown)
 
-    def _checked(self, image: ImageInFile) -> ImageInFile:
-        if len(image.layers) != len(image.config.diff_ids):
-            raise BadImage(
-                self.shown,
-                f"it has {len(image.layers)} layers, and its configuration speaks of {len(image.config.diff_ids)}",
-            )
-        return image
-
-    def _chosen(
-        self, index: list[Descriptor], architecture: str, variant: str, depth: int, name: str
-    ) -> list[tuple[Descriptor, str]]:
-        """Return the manifests of an index that fit a platform, with what each is called."""
-        fitting: dict[str, tuple[Descriptor, str]] = {}
-        for descriptor in index:
-            annotations, platform = dict(descriptor.annotations), dict(descriptor.platform)
-            called = annotations.get(CONTAINERD_NAME) or annotations.get(REF_NAME) or name
-            if _ATTESTATION in annotations:
-                continue
-            if descriptor.media_type in INDEXES:
-                if depth == 0:
-                    raise BadImage(self.shown, "its indexes name indexes that name indexes")
-                inner = read_index(self._blob(descriptor, MAX_DOCUMENT, "an index"), self.shown)
-                for chosen in self._chosen(inner, architecture, variant, depth - 1, called):
-                    fitting.setdefault(chosen[0].digest, chosen)
-            elif descriptor.media_type in MANIFESTS and _fits(platform, architecture, variant):
-                fitting.setdefault(descriptor.digest, (descriptor, called))
-        if not fitting and depth == MAX_NESTED:
-            offered = sorted({"/".join(filter(None, _platform(descriptor))) for descriptor in index} - {""})
-            raise BadImage(
-                self.shown,
-                f"it has no image for {architecture}" + (f", but for {', '.join(offered[:8])}" if offered else ""),
-                "name one of its platforms with --platform" if offered else "make it or get it again",
-            )
-        return list(fitting.values())
+    def _inner_index(self, descriptor: Descriptor) -> bytes:
+        return self._blob(descriptor, MAX_DOCUMENT, "an index")
 
     def _blob(self, descriptor: Descriptor, most: int, what: str) -> bytes:
         if descriptor.size > most:
@@ -272,16 +165,3 @@ def _plain_file(path: str) -> IO[bytes]:
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file")
     return os.fdopen(descriptor, "rb")
-
-
-def _fits(platform: dict[str, str], architecture: str, variant: str) -> bool:
-    if not platform:
-        return True
-    if platform.get("os", "linux") != "linux" or platform.get("architecture") != architecture:
-        return False
-    return not variant or not platform.get("variant") or platform["variant"] == variant
-
-
-def _platform(descriptor: Descriptor) -> tuple[str, str]:
-    platform = dict(descriptor.platform)
-    return platform.get("architecture", ""), platform.get("variant", "")

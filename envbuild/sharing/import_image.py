@@ -18,8 +18,8 @@ from envbuild.oci.manifest import BadImage, Config
 from envbuild.plan import image_config
 from envbuild.plan.image_config import Facts, image_digest
 from envbuild.record import Record
-from envbuild.sharing.image_file import ImageFile, ImageInFile, LayerFile
 from envbuild.sharing.layered_tree import LayeredTree
+from envbuild.sharing.platform_choice import ImageInFile, LayerFile, LayerSource
 from envbuild.store.database import StoreDamaged
 from envbuild.store.images import Image
 from envbuild.store.record_text import DETAIL, read_text
@@ -58,7 +58,7 @@ def name_of(image: ImageInFile) -> TagReference | None:
         return None
 
 
-def import_image(store: Store, file: ImageFile, image: ImageInFile, report: Report) -> Imported:
+def import_image(store: Store, file: LayerSource, image: ImageInFile, report: Report) -> Imported:
     """Put an image's tree, facts and record into the store. Raises BadImage and ArchiveError; then there is no image.
 
     The caller tags it, and only then is it kept from garbage collection."""
@@ -88,7 +88,7 @@ def _report(report: Report, before: int, total: int, done: int) -> None:
 
 
 def _add_layer(
-    file: ImageFile, layer: LayerFile, diff_id: str, layers: LayeredTree, name: str, report: Callable[[int], None]
+    file: LayerSource, layer: LayerFile, diff_id: str, layers: LayeredTree, name: str, report: Callable[[int], None]
 ) -> None:
     with file.open(layer) as part:
         inside = _Hashed(uncompressed(cast(IO[bytes], part), name), lambda: report(part.tell()))

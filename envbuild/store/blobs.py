@@ -1,4 +1,4 @@
-"""Layers as other tools take them: compressed archives, each kept under its digest once it was made.
+"""Layers as other tools take them: compressed archives, each kept under its digest once it was made or pulled.
 
 They are a cache: whatever is missing is made again from trees. `blobs/HEX` is read-only and hard-linked into what is
 exported, so that it is looked at before it is given out again: a file that somebody changed is made anew.
@@ -63,6 +63,17 @@ class Blobs:
         known = [digest, status.st_size, diff_id, archive_size, status.st_mtime_ns]
         self._memo.put(KIND, key, json.dumps(known).encode())
         return Blob(digest, status.st_size, diff_id, archive_size, path)
+
+    def place(self, digest: str) -> str:
+        """Return the path at which the blob of a digest lies, or is to be put. Whoever takes what lies there holds it
+        against the digest."""
+        os.makedirs(self.path, mode=0o700, exist_ok=True)
+        return self._where(digest)
+
+    def use(self, digest: str) -> None:
+        """Note that a blob was used, so that it is kept for a while."""
+        path = self._where(digest)
+        os.utime(path, ns=(time.time_ns(), os.lstat(path).st_mtime_ns))
 
     def unused_since(self, moment: float) -> list[str]:
         """Return the paths of blobs that nobody used after a time in seconds since 1970."""

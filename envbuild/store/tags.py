@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from envbuild.store.projects import Projects
 
 BUILD, TAG, UNTAG, ROLLBACK, REPAIR = "build", "tag", "untag", "rollback", "fsck"
-COMMIT, GC, IMPORT = "commit", "gc", "import"
+COMMIT, GC, IMPORT, PULL = "commit", "gc", "import", "pull"
 _PAGE = 256
 """Entries that are read at once, so that the first of many are there at once."""
 
@@ -47,10 +47,10 @@ class Tag(Record):
 class HistoryEntry(Record):
     """One move of a tag: to `image` (None when it was taken away), at a time in seconds since 1970.
 
-    `action` is build, tag, untag, rollback, commit, import, gc or fsck; `detail` is JSON with what is known of it:
-    `user`, and of a build `recipe`, `commit`, `branch`, `dirty`, `file`, `root`, `seconds`, `ran`, `cached`, of a tag
-    `source`, of a rollback `entry`, the number of the entry that it went back to, of a commit `instance` and `from`,
-    the image that it ran, of an import `file`.
+    `action` is build, tag, untag, rollback, commit, import, pull, gc or fsck; `detail` is JSON with what is known of
+    it: `user`, and of a build `recipe`, `commit`, `branch`, `dirty`, `file`, `root`, `seconds`, `ran`, `cached`, of a
+    tag `source`, of a rollback `entry`, the number of the entry that it went back to, of a commit `instance` and
+    `from`, the image that it ran, of an import `file`, of a pull `reference` and `manifest`, its digest there.
     """
 
     number: int

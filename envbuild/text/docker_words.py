@@ -30,6 +30,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "image inspect": ("show", "--format", "json"),
     "image history": ("show",),
     "image prune": ("gc",),
+    "image push": ("push",),
+    "image pull": ("pull",),
     "image save": ("export", "--format", "docker"),
     "container ls": ("ps",),
     "container list": ("ps",),
@@ -42,12 +44,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 no words, what follows is the command itself."""
 
 COMMANDS: dict[str, str] = {
-    "pull": "nothing is pulled: a recipe says what an image is made of, as in `from debian:bookworm`; then build it",
-    "push": "images are not pushed: push the recipe and its lock with git, and `envbuild build --locked` makes the "
-    "same image there",
-    "login": "there is no registry to log in to; packages are fetched as apt, pip and npm are set up",
-    "logout": "there is no registry to log out from",
-    "search": "there is no registry to search: `apt-cache search WORD` finds packages for a recipe's apt",
+    "search": "`envbuild remote ls HOST` lists what a registry has; `apt-cache search WORD` finds packages for apt",
     "port": "`envbuild ps` shows the published ports of each instance",
     "rename": "an instance keeps its name: `envbuild clone OLD --name NEW` makes another with the same files, and "
     "`envbuild tag OLD NEW` gives an image another name",

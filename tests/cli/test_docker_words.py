@@ -16,9 +16,7 @@ pytestmark = pytest.mark.namespaces
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (("pull", "debian:12"), "nothing is pulled"),
-        (("push", "web"), "push the recipe and its lock with git"),
-        (("login",), "there is no registry to log in to"),
+        (("search", "web"), "`envbuild remote ls HOST`"),
         (("port", "web"), "`envbuild ps` shows the published ports"),
         (("rename", "a", "b"), "envbuild clone OLD --name NEW"),
         (("network", "create", "x"), "envbuild run --network NAME IMAGE"),

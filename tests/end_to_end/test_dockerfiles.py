@@ -16,8 +16,10 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.conftest import Project, wait_for
+from tests.store.conftest import tmp_path
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "dockerfiles"
+__all__ = ["tmp_path"]  # on a disk: `--here` refuses what would be below an image's own /dev
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror]
 DAILY = ("memcached",)
 """Services that take only seconds on a Debian that is there; the others are left to the nightly run."""

@@ -9,7 +9,9 @@ import pytest
 
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, with_single_id
+from tests.store.conftest import tmp_path
 
+__all__ = ["tmp_path"]  # on a disk: `--here` refuses what would be below an image's own /dev
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
+from envbuild.cli.layer_options import add_layers, layering, threads
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import UsageError
 from envbuild.images.reference import BadName, parse_name, parse_tag
@@ -16,8 +17,6 @@ from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.text.sizes import format_size
 from envbuild.ui.humanize import count
-
-MAX_LAYERS = 120
 
 DESCRIPTION = """\
 Write an image as a file or a folder that other tools take: an OCI image layout for podman, buildah, skopeo, umoci and
@@ -48,26 +47,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=(OCI, DOCKER, TAR, SQUASHFS, EROFS), default=OCI, help="what to write (default: oci)"
     )
-    parser.add_argument(
-        "--layers",
-        metavar="N|steps",
-        default="60",
-        help="at most N layers, or one for each step that changed something (default: 60)",
-    )
-    parser.add_argument(
-        "--compression",
-        choices=("zstd", "gzip", "none"),
-        help="of the layers (default: zstd, and gzip for docker, whose versions before 23 know no other)",
-    )
+    add_layers(parser, "zstd, and gzip for docker, whose versions before 23 know no other")
     parser.add_argument("--name", metavar="NAME:TAG", help="what the image is called there (default: as here)")
-    parser.add_argument("--jobs", "-j", type=int, metavar="N", help="compress on N threads (default: all processors)")
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.sharing import export
 
     output = arguments.output
-    layering = _layering(arguments.layers)
+    chosen = layering(arguments.layers)
     folder = output is not None and (output.endswith("/") or os.path.isdir(output))
     if folder and arguments.format != OCI:
         raise UsageError(f"--format {arguments.format} is one file, and {output} is a folder", "name a file")
@@ -77,7 +65,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         raise UsageError(
             f"--format {arguments.format} is written to a file, and not to a pipe", "name one with -o FILE"
         )
-    threads = max(1, arguments.jobs or os.cpu_count() or 1)
+    jobs = threads(arguments.jobs)
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
         image = find_image(store, arguments.image)
@@ -91,7 +79,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             from envbuild.sharing.disk_image import write_disk_image
 
             with export.new_path(output) as path:
-                write_disk_image(store, image, arguments.format, path, threads)
+                write_disk_image(store, image, arguments.format, path, jobs)
             return 0
         with environment.progress_line() as line:
             exported = export.export(
@@ -99,9 +87,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 image,
                 name,
                 tag,
-                layering=layering,
+                layering=chosen,
                 compression=arguments.compression or ("gzip" if arguments.format == DOCKER else "zstd"),
-                threads=threads,
+                threads=jobs,
                 report=line,
             )
         if folder:
@@ -114,17 +102,6 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         layers = count(len(exported.layers), "layer")
         environment.stdout.write(f"{name}:{tag} = {exported.entry.digest} ({layers}, {format_size(size)})\n")
     return 0
-
-
-def _layering(text: str) -> str | int:
-    if text == "steps":
-        return text
-    if not text.isdigit() or not 1 <= int(text) <= MAX_LAYERS:
-        raise UsageError(
-            f"--layers {text}: not a number of layers from 1 to {MAX_LAYERS}",
-            "docker starts nothing of more than 127 layers; or --layers steps",
-        )
-    return int(text)
 
 
 def _name(wanted: str | None, reference: str, image: Image) -> tuple[str, str]:

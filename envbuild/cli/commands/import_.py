@@ -6,8 +6,9 @@ import argparse
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
+from envbuild.cli.platform_option import add_platform, platform
 from envbuild.cli.user_namespace import enter_for
-from envbuild.errors import BadOption, UsageError
+from envbuild.errors import UsageError
 from envbuild.store.store import Store
 from envbuild.store.tags import IMPORT
 
@@ -29,18 +30,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "name", nargs="?", metavar="NAME", help="the image's name here, or NAME:TAG (default: as it is called there)"
     )
     parser.add_argument("--image", metavar="NAME", default="", help="which one, where the file has several")
-    parser.add_argument("--platform", metavar="OS/ARCH", help="for another machine than this one, as linux/arm64")
+    add_platform(parser)
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.images.names import to_set
-    from envbuild.linux.machine import architecture
-    from envbuild.oci.config import platform_of
     from envbuild.sharing.image_file import ImageFile
     from envbuild.sharing.import_image import choose, import_image, name_of
 
-    wanted = _platform(arguments.platform) if arguments.platform else platform_of(architecture())
+    architecture, variant = platform(arguments.platform)
     with Store.open(environment.store_path()) as store:
         store.share()
         store.tidy()
@@ -51,7 +50,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             file = ImageFile(_spooled(spooled, environment) if arguments.file == "-" else arguments.file, scratch)
             if arguments.file == "-":
                 file.shown = "standard input"
-            image = choose(file.images(wanted["architecture"], wanted.get("variant", "")), arguments.image, file.shown)
+            image = choose(file.images(architecture, variant), arguments.image, file.shown)
             named = arguments.name
             if named is None:
                 own = name_of(image)
@@ -85,12 +84,3 @@ def _spooled(path: str, environment: Environment) -> str:
     with open(path, "xb") as file:
         shutil.copyfileobj(environment.stdin.buffer, file)
     return path
-
-
-def _platform(text: str) -> dict[str, str]:
-    words = text.split("/")
-    if len(words) == 1:
-        words = ["linux", *words]
-    if not 2 <= len(words) <= 3 or words[0] != "linux" or not all(words):
-        raise BadOption("--platform", text, "platform", "--platform linux/arm64")
-    return {"architecture": words[1], "variant": words[2] if len(words) == 3 else ""}

@@ -1,0 +1,89 @@
+"""`envbuild pull`."""
+
+from __future__ import annotations
+
+import argparse
+
+from envbuild.cli.environment import Environment
+from envbuild.cli.json_output import add_format, print_json
+from envbuild.cli.platform_option import add_platform, platform
+from envbuild.cli.registry_access import add_insecure, repository
+from envbuild.cli.user_namespace import enter_for
+from envbuild.store.store import Store
+from envbuild.store.tags import PULL as PULLED
+from envbuild.text.sizes import format_size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.registry.reference import RegistryReference
+
+DESCRIPTION = """\
+Bring an image of a registry into the store. An image that `envbuild push` sent has the digest that it had, and its
+recipe and steps on record. Layers that are here are not fetched again; where the image itself is, only the tag moves.
+
+The user is that of docker's, podman's or envbuild's login."""
+
+EXAMPLES = """\
+examples:
+  envbuild pull HOST/shop/web:1.2            is web:1.2 here
+  envbuild pull HOST/shop/web:1.2 web
+  envbuild pull HOST/shop/web@sha256:DIGEST web:pinned"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("reference", metavar="HOST/PATH[:TAG][@DIGEST]", help="what it is called in the registry")
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="the image's name here, or NAME:TAG (default: the last part of PATH)"
+    )
+    add_platform(parser)
+    add_insecure(parser)
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.images.names import to_set
+    from envbuild.registry.client import PULL
+    from envbuild.registry.reference import parse_reference
+    from envbuild.sharing.import_image import import_image
+    from envbuild.sharing.known_manifests import image_of, note_blobs, note_image
+    from envbuild.sharing.pull import PulledImage, resolve
+
+    reference = parse_reference(arguments.reference)
+    named = arguments.name or _name(reference)
+    architecture, variant = platform(arguments.platform)
+    most = environment.fetch_limit()
+    came = 0
+    with Store.open(environment.store_path()) as store:
+        store.share()
+        store.tidy()
+        place, names = to_set(store, named, ".")  # a name that can't be one is said before anything is asked
+        remote = repository(environment, reference, PULL, insecure=arguments.insecure)
+        with environment.progress_line() as line:
+            resolved = resolve(remote, reference, architecture, variant)
+            image = image_of(store, resolved.descriptor.digest)
+            if image is None:
+                source = PulledImage(store, remote, reference, resolved)
+                came = source.fetch(most, line)
+                enter_for(store)
+                image = import_image(store, source, source.image, line).image
+                note_image(store, resolved.descriptor.digest, image.digest)
+        manifest = resolved.manifest
+        note_blobs(store, reference.host, reference.path, [blob.digest for blob in (manifest.config, *manifest.layers)])
+        if place.project is not None:
+            store.projects.add(place.project)
+        known = {"user": environment.user(), "reference": reference.text, "manifest": resolved.digest}
+        store.tags.move(names, image.digest, PULLED, known)
+    shown = ":".join(names[0])
+    if arguments.format == "json":
+        plain = {"name": shown, "image": f"sha256:{image.digest}", "manifest": resolved.digest, "fetched": came}
+        print_json(plain, environment.stdout)
+        return 0
+    note = f"{format_size(came)} fetched" if came else "all of it was here"
+    environment.stdout.write(f"{shown} = {image.digest} ({note})\n")
+    return 0
+
+
+def _name(reference: RegistryReference) -> str:
+    """Return what an image is called here: the last part of its path there, and its tag, or the digits of a digest."""
+    tag = reference.tag or reference.digest.removeprefix("sha256:")[:12]
+    return f"{reference.name}:{tag}" if tag else f"{reference.name}:latest"

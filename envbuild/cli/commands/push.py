@@ -1,0 +1,81 @@
+"""`envbuild push`."""
+
+from __future__ import annotations
+
+import argparse
+
+from envbuild.build.named_image import find_image
+from envbuild.cli.environment import Environment
+from envbuild.cli.json_output import add_format, print_json
+from envbuild.cli.layer_options import add_layers, layering, threads
+from envbuild.cli.registry_access import add_insecure, repository
+from envbuild.cli.user_namespace import enter_for
+from envbuild.errors import UsageError
+from envbuild.store.store import Store
+from envbuild.text.sizes import format_size
+
+DESCRIPTION = """\
+Send an image to a registry, under the name that it is to have there. What the registry has is not sent again. The
+layers are those of `export`: an edit of the application sends one small layer.
+
+The user is that of docker's, podman's or envbuild's login."""
+
+EXAMPLES = """\
+examples:
+  envbuild push web HOST/shop/web:1.2
+  envbuild push web localhost:5000/web"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("image", metavar="IMAGE", help="a name, NAME:TAG, or the first digits of a digest")
+    parser.add_argument("reference", metavar="HOST/PATH[:TAG]", help="what it is called in the registry")
+    add_layers(parser, "zstd")
+    add_insecure(parser)
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    from envbuild.registry.client import PUSH
+    from envbuild.registry.reference import LATEST, parse_reference
+    from envbuild.sharing.export import export
+    from envbuild.sharing.known_manifests import note_image
+    from envbuild.sharing.push import push
+
+    reference = parse_reference(arguments.reference)
+    if reference.digest:
+        raise UsageError("an image is pushed to a tag: its digest follows from it", "leave @sha256:... out")
+    tag = reference.tag or LATEST
+    chosen = layering(arguments.layers)
+    with Store.open(environment.store_path(), create=False) as store:
+        store.share()
+        image = find_image(store, arguments.image)
+        remote = repository(environment, reference, PUSH, insecure=arguments.insecure)
+        there = remote.digest_of(tag)  # before layers are made: it may not let us in
+        enter_for(store)
+        with environment.progress_line() as line:
+            exported = export(
+                store,
+                image,
+                reference.path,
+                tag,
+                layering=chosen,
+                compression=arguments.compression or "zstd",
+                threads=threads(arguments.jobs),
+                report=line,
+            )
+            pushed = push(store, remote, reference, exported, there, line)
+        note_image(store, pushed.digest, image.digest)
+    if arguments.format == "json":
+        plain = {
+            "reference": f"{reference.host}/{reference.path}:{tag}",
+            "manifest": pushed.digest,
+            "image": f"sha256:{image.digest}",
+            "sent": pushed.sent,
+            "mounted": pushed.mounted,
+            "there": pushed.there,
+        }
+        print_json(plain, environment.stdout)
+        return 0
+    note = f"{format_size(pushed.sent)} sent, {format_size(pushed.there + pushed.mounted)} there already"
+    environment.stdout.write(f"{reference.host}/{reference.path}:{tag} = {pushed.digest} ({note})\n")
+    return 0
