@@ -10,11 +10,13 @@ from envbuild.build.package_answers import ResolvedAnswers
 from envbuild.build.part_installer import PartInstaller
 from envbuild.build.progress import StageProgress
 from envbuild.build.sandbox_actions import Execution, Executor
+from envbuild.build.staged_installer import StagedInstaller
 from envbuild.build.step_failure import Stopped
 from envbuild.build.store_cache import StoreCache
 from envbuild.build.walk import PendingStep
 from envbuild.lockfile.lock import VERSION
-from envbuild.packages.manager import CHECK, CHECK_ALL, CHECK_OTHERS
+from envbuild.packages.apt_stages import AptStages
+from envbuild.packages.manager import CHECK, CHECK_ALL, CHECK_OTHERS, InStages
 from envbuild.plan.step import InstallPackages
 from envbuild.record import Pairs
 
@@ -71,9 +73,11 @@ class Installation:
     ) -> Execution | None:
         parts, joined = self._answers.parts_of(action, pending), self._answers.joined_of(action, pending)
         owners_kept = self._cache.owners_kept
-        installer = PartInstaller(
-            self._job.store, self._executor, pending.step, at.tree, at.near, pending.epoch, owners_kept=owners_kept
-        )
+        where = (self._job.store, self._executor, pending.step, at.tree, at.near, pending.epoch)
+        if isinstance(parts, InStages):
+            assert isinstance(parts, AptStages)
+            return StagedInstaller(*where, owners_kept=owners_kept).install(parts, sink)
+        installer = PartInstaller(*where, owners_kept=owners_kept)
         if joined is not None:
             return installer.join(joined, sink)
         return None if parts is None else installer.install(parts, variables, sink)

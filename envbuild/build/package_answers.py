@@ -26,7 +26,7 @@ from envbuild.record import values
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.build.package_phases import Phases, Resolved
-    from envbuild.packages.manager import Contents, InParts, Joined, Task
+    from envbuild.packages.manager import Contents, InParts, InStages, Joined, Task
 
 
 class ResolvedAnswers:
@@ -141,8 +141,8 @@ class ResolvedAnswers:
         """Return what installs a step's packages, whose files are in the cache."""
         return self._phases.install_task(action, pending.inputs.contents, pending.inputs.packages)
 
-    def parts_of(self, action: InstallPackages, pending: PendingStep) -> InParts | None:
-        """Return the same installation in parts, None where it has none."""
+    def parts_of(self, action: InstallPackages, pending: PendingStep) -> InParts | InStages | None:
+        """Return the same installation in parts or in stages, None where it has none."""
         return self._phases.parts_of(action, pending.inputs.contents, pending.inputs.packages)
 
     def joined_of(self, action: InstallPackages, pending: PendingStep) -> Joined | None:

@@ -15,7 +15,17 @@ from envbuild.packages.addresses import BadAddress, WebAddress, addresses_in, wi
 from envbuild.packages.cache import Address, Cache, Wanted
 from envbuild.packages.documents import BadDocument
 from envbuild.packages.errors import Unresolved
-from envbuild.packages.manager import Contents, InParts, Joined, ManagerSettings, Servers, Task, TaskResult, texts_of
+from envbuild.packages.manager import (
+    Contents,
+    InParts,
+    InStages,
+    Joined,
+    ManagerSettings,
+    Servers,
+    Task,
+    TaskResult,
+    texts_of,
+)
 from envbuild.packages.reach import Level
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import InstallPackages, Step
@@ -132,8 +142,10 @@ class Phases:
         """Return what installs the packages, whose files are in the cache."""
         return manager_of(action.manager).install_task(action, contents, self._with_paths(packages))
 
-    def parts_of(self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> InParts | None:
-        """Return the same installation in parts, None where it has none."""
+    def parts_of(
+        self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...]
+    ) -> InParts | InStages | None:
+        """Return the same installation in parts or in stages, None where it has none."""
         return manager_of(action.manager).parts_of(action, contents, self._with_paths(packages))
 
     def joined_of(self, action: InstallPackages, contents: Contents, packages: tuple[Package, ...]) -> Joined | None:

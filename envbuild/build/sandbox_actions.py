@@ -34,7 +34,7 @@ from envbuild.store.work_area import Workspace
 from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import LinkCircle, has_tmp, lookup
 from envbuild.tree.patterns import compile_patterns
-from envbuild.tree.times import StepTimes
+from envbuild.tree.times import UNCHANGED, StepTimes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,8 +174,11 @@ class Executor:
         near: tuple[Digest, ...],
         epoch: int,
         sink: Callable[[bytes], None],
+        *,
+        keeps_times: bool = False,
     ) -> Execution:
-        """Run a package manager's task on `parent`, without network."""
+        """Run a package manager's task on `parent`, without network. If it `keeps_times`, those of what it leaves stay
+        as they are: for a tree on which another task goes on."""
 
         def request(space: Workspace, layers: tuple[str, ...], mounted: CachesOfStep) -> Request:
             return Request(
@@ -188,7 +191,7 @@ class Executor:
                 tmp=OF_TREE if has_tmp(self._store.trees, parent) else "",
             )
 
-        return self._run(step, request, (), parent, near, epoch, None, sink)
+        return self._run(step, request, (), parent, near, epoch, None, sink, keeps_times=keeps_times)
 
     def resolve(
         self,
@@ -250,6 +253,8 @@ class Executor:
         caches: CacheUser | None,
         sink: Callable[[bytes], None],
         proxy: StepProxy | None = None,
+        *,
+        keeps_times: bool = False,
     ) -> Execution:
         started = time.monotonic()
         began = time.time_ns() - CLOCK_STEP
@@ -285,7 +290,9 @@ class Executor:
             try:
                 # Packages bring the times of their files with them.
                 clock = self._store.clocks.of(parent, epoch) if isinstance(step.action, Execute) else None
-                times = StepTimes(epoch, clock, began, time.time_ns() + CLOCK_STEP, mounted.shown)
+                times = UNCHANGED
+                if not keeps_times:
+                    times = StepTimes(epoch, clock, began, time.time_ns() + CLOCK_STEP, mounted.shown)
                 shot = self._store.snapshot(
                     space, parent, times=times, discard=discard, made=outcome.made, deadline=deadline
                 )

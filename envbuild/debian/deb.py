@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from envbuild.archive.compression import uncompressed
 from envbuild.archive.limits import ArchiveError, Limits
@@ -47,6 +47,15 @@ def index_of(packages: Sequence[tuple[Package, str]]) -> bytes:
 
 def control_of(path: str) -> str:
     """Return the control file of an archive. Raises BadArchive."""
+    control = control_files(path, ("control",)).get("control")
+    if control is None:
+        raise BadArchive(path, "it has no control file")
+    return control
+
+
+def control_files(path: str, names: Collection[str]) -> dict[str, str]:
+    """Return those of the files beside the control file, and that one, which an archive has of `names`. Raises
+    BadArchive."""
     with open(path, "rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise BadArchive(path, "it is not an ar archive")
@@ -62,7 +71,7 @@ def control_of(path: str) -> str:
             if name.startswith("control.tar"):
                 if size > _MAX_CONTROL:
                     raise BadArchive(path, f"its control data have {size:,} bytes")
-                return _control(path, file.read(size))
+                return _control(path, file.read(size), names)
             file.seek(size + size % 2, os.SEEK_CUR)
     raise BadArchive(path, "it has no control data")
 
@@ -75,18 +84,21 @@ def _member(path: str, header: bytes) -> tuple[str, int]:
     return header[:16].decode("ascii", "replace").strip().rstrip("/"), int(digits)
 
 
-def _control(path: str, packed: bytes) -> str:
-    """Return the control file in the archive of that name. Our own reader of tar has limits, and no faults of
-    tarfile's."""
+def _control(path: str, packed: bytes, names: Collection[str]) -> dict[str, str]:
+    """Return files of an archive of control data. Our own reader of tar has limits, and no faults of tarfile's."""
     source = uncompressed(io.BytesIO(packed), path)
+    files: dict[str, str] = {}
     try:
         reader = TarReader(source, path, _LIMITS)
         for member in reader.members():
-            if member.path == b"control" and member.kind == "f" and member.sparse is None:
+            name = member.path.decode("utf-8", "surrogateescape")
+            if name in names and member.kind == "f" and member.sparse is None:
                 content = b""
                 while chunk := reader.read(_LIMITS.size):
                     content += chunk
-                return content.decode("utf-8", "surrogateescape")
+                files[name] = content.decode("utf-8", "surrogateescape")
+                if len(files) == len(names):
+                    break
     except ArchiveError as error:
         raise BadArchive(path, error.message) from error
-    raise BadArchive(path, "it has no control file")
+    return files

@@ -114,6 +114,11 @@ def removed_after_installation() -> tuple[str, ...]:
     return tuple(f"/{row.path}" for row in LEFT_BEHIND if row.install)
 
 
+def is_removed_after_installation(path: str) -> bool:
+    """Return whether an installation removes what is at `path`."""
+    return _pattern("install", inside=False).fullmatch(path) is not None
+
+
 def noise_patterns(rule: str) -> tuple[str, ...]:
     """Return the patterns of one of drift's rules, in the form that `discard` has."""
     return tuple(f"/{row.path}{'*' if row.path.endswith('/') else ''}" for row in LEFT_BEHIND if row.noise == rule)

@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from envbuild.packages.apt_stages import AptStages
+
 
 class AptManager:
     """The package manager of `apt` statements."""
@@ -62,8 +64,13 @@ class AptManager:
 
         return install_task(action, packages)
 
-    def parts_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
-        """Return nothing: what a package's scripts do depends on which others there are."""
+    def parts_of(
+        self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]
+    ) -> AptStages | None:
+        """Return the installation in stages, None if it is more than unpacking and configuring archives."""
+        from envbuild.packages.apt_stages import stages_of  # as above
+
+        return stages_of(action, packages)
 
     def joined_of(self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]) -> None:
         """Return nothing: the tree's own programs install."""

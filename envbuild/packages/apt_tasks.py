@@ -105,11 +105,13 @@ apt-get -c $CONFIGURATION install -qq -- "$@" || {
     exit $code
 }
 """
-_INSTALL += f"""\
+CLEAN_SCRIPT = f"""\
 rm -f {" ".join(removed_after_installation())}
 find /{LOG_FOLDER} -type f -size +0 -newer /tmp/begun -exec sh -c 'for file; do : > "$file"; done' sh {{}} +
 if [ -s /{MACHINE_ID} ]; then : > /{MACHINE_ID}; fi
 """
+"""Removes what an installation leaves behind; logs are emptied that are later than /tmp/begun."""
+_INSTALL += CLEAN_SCRIPT
 
 _CONFIGURATION = """\
 APT::Get::Assume-Yes "true";

@@ -195,8 +195,8 @@ class PackageManager(Protocol):
 
     def parts_of(
         self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]
-    ) -> InParts | None:
-        """Return the same installation in parts (parts.py), None where it has none."""
+    ) -> InParts | InStages | None:
+        """Return the same installation in parts or in stages, None where it has none."""
 
     def joined_of(
         self, action: InstallPackages, contents: Contents, packages: Sequence[tuple[Package, str]]
@@ -217,6 +217,11 @@ class Joined(Protocol):
 
     def finish(self) -> Task | None:
         """Return what is left to do on that tree, None for nothing."""
+
+
+class InStages:
+    """An installation whose stages are kept instead, since what a package brings depends on what is there already: that
+    of Debian packages alone (apt_stages.py)."""
 
 
 class InParts(Protocol):

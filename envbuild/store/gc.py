@@ -18,6 +18,7 @@ from envbuild.store.clocks import RETIMED
 from envbuild.store.disk_usage import Report, measure, say_nothing
 from envbuild.store.missing_objects import KIND as LOST
 from envbuild.store.reachability import Needed, Pins, Policy, needed
+from envbuild.store.step_cache import STAGES
 from envbuild.store.step_logs import output_object
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -170,7 +171,7 @@ def _remove(store: Store, kept: Needed, pins: Callable[[], Pins], report: Report
         _delete(store, "trees", "digest", kept.trees)
         database.write("DELETE FROM network WHERE tree NOT IN (SELECT digest FROM trees)")
         database.write("DELETE FROM memo WHERE kind = ?", (RETIMED,))
-        for kind in ("size", LATEST):
+        for kind in ("size", STAGES, LATEST):
             database.write("DELETE FROM memo WHERE kind = ? AND key NOT IN (SELECT digest FROM trees)", (kind,))
         for identity in store.lost.identities() - kept.objects - kept.trees:
             database.write("DELETE FROM memo WHERE kind = ? AND key = ?", (LOST, identity))

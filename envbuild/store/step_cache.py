@@ -128,6 +128,10 @@ class Steps:
         return None if earlier is None else earlier[0]
 
 
+STAGES = "stages"
+"""The kind of the memo's rows that say, by a tree, which stages of installations on it are kept."""
+
+
 class Memo:
     """Small data that follows from other data, such as a parsed recipe. Losing it costs time only."""
 

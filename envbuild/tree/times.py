@@ -129,6 +129,10 @@ class StepTimes:
         return self.epoch if self._started <= mtime <= self._ended else min(mtime, self.epoch)
 
 
+UNCHANGED = StepTimes(1 << 33, None, 1, 0)
+"""All times as they are, of which the latest that a file system keeps is in 2242."""
+
+
 def content_time(epoch: int, digest: Digest) -> int:
     """Return a time (nanoseconds) before the epoch that follows from a content: other content has another time."""
     before = int(digest[:_DIGITS], 16)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.packages.conftest import Server
@@ -20,19 +21,34 @@ class Repository:
         self._stanzas: list[str] = []
         self.source = f"deb [trusted=yes] {server.address}/{name} {suite} main"
 
-    def add(self, name: str, version: str, depends: str = "") -> None:
-        """Puts a package into the repository whose file /usr/share/NAME/text has its version."""
+    def add(
+        self,
+        name: str,
+        version: str,
+        depends: str = "",
+        *,
+        files: Mapping[str, str] | None = None,
+        private: tuple[str, ...] = (),
+    ) -> None:
+        """Puts a package into the repository whose file /usr/share/NAME/text has its version, and which has `files`
+        beside it (scripts in DEBIAN/). Only root may enter the directories `private`."""
         root = self._folder / f"{name}_{version}"
         (root / "DEBIAN").mkdir(parents=True)
-        (root / f"usr/share/{name}").mkdir(parents=True)
-        (root / f"usr/share/{name}/text").write_text(f"{version}\n")
+        for path, text in {f"usr/share/{name}/text": f"{version}\n", **(files or {})}.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(text)
         control = f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: A <a@b.test>\n"
         control += (f"Depends: {depends}\n" if depends else "") + f"Description: {name}\n"
         (root / "DEBIAN/control").write_text(control)
         for path in (root, *root.rglob("*")):
-            path.chmod(0o755 if path.is_dir() else 0o644)
+            script = path.parent.name == "DEBIAN" and path.read_bytes().startswith(b"#!")
+            path.chmod(0o755 if path.is_dir() or script else 0o644)
+        for path in private:
+            (root / path).chmod(0o700)
         archive = self._folder / f"{name}_{version}_all.deb"
-        subprocess.run(["dpkg-deb", "--root-owner-group", "-b", root, archive], check=True, capture_output=True)
+        subprocess.run(
+            ["dpkg-deb", "-Zgzip", "-z1", "--root-owner-group", "-b", root, archive], check=True, capture_output=True
+        )
         content = archive.read_bytes()
         path = f"pool/{archive.name}"
         self._server.files[f"{self._root}/{path}"] = content
