@@ -166,7 +166,10 @@ def hint_for_image(reference: str) -> str:
         return ""
     first, _, second = base.partition(", and a line below it: ")
     lines = f"`{first}` and `{second}`" if second else f"`{first}`"
-    return f"nothing is pulled: make it from a recipe, as in a file my.env that says {lines}; then: envbuild build my"
+    return (
+        f"a name without a host is not pulled: make it from a recipe, as in a file my.env that says {lines}; "
+        "then: envbuild build my"
+    )
 
 
 def hint_for_statement(word: str, rest: str = "") -> str:

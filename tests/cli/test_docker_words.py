@@ -69,8 +69,8 @@ def test_an_image_that_docker_would_pull(web, reference, lines):
     done = web.command("run", reference)
     assert done.code == 2
     assert done.err == (
-        f"error: there is no image '{reference}'\nhint: nothing is pulled: make it from a recipe, as in a file my.env "
-        f"that says {lines}; then: envbuild build my\n"
+        f"error: there is no image '{reference}'\nhint: a name without a host is not pulled: make it from a recipe, as "
+        f"in a file my.env that says {lines}; then: envbuild build my\n"
     )
 
 

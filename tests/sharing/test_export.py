@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 from pathlib import Path
+from pwd import getpwuid
 
 import pytest
 
@@ -64,7 +65,9 @@ def test_an_image_comes_back_with_its_digest_its_recipe_and_its_steps(built: Pro
     assert steps[0] == steps[1]
     ran = there.command("run", "web")
     assert ran.out == "one\n", ran.err
-    assert "import" in there.command("log", "web").out
+    logged = there.command("log", "web").out
+    assert "import of web.tar" in logged
+    assert f"by       {getpwuid(os.getuid()).pw_name}\n" in logged
 
 
 def test_the_same_bytes_whatever_the_number_of_threads_and_the_store(built: Project, tmp_path: Path):

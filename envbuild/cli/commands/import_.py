@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         store.tidy()
         if arguments.name is not None:
             to_set(store, arguments.name, ".")  # a name that can't be one is said before anything is read
+        user = environment.user()  # in the namespace that is entered now, it is root
         enter_for(store)
         with store.work.file() as scratch, store.work.file() as spooled, environment.progress_line() as line:
             file = ImageFile(_spooled(spooled, environment) if arguments.file == "-" else arguments.file, scratch)
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         place, names = to_set(store, named, ".")
         if place.project is not None:
             store.projects.add(place.project)
-        known = {"user": environment.user(), "file": file.shown}
+        known = {"user": user, "file": file.shown}
         store.tags.move(names, imported.image.digest, IMPORT, known)
     shown = ":".join(names[0])
     if arguments.format == "json":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.history.log import LogEntry
-from envbuild.store.tags import BUILD, COMMIT, PULL, ROLLBACK, TAG, HistoryEntry
+from envbuild.store.tags import BUILD, COMMIT, IMPORT, PULL, ROLLBACK, TAG, HistoryEntry
 from envbuild.text.dates import iso
 from envbuild.ui.humanize import count, duration
 from envbuild.ui.sanitize import visible
@@ -82,6 +82,8 @@ def _action(entry: HistoryEntry) -> str:
         return f"tag of {known.get('source', '')}".removesuffix(" of ")
     if entry.action == COMMIT:
         return f"commit of the instance {known.get('instance', '')}"
+    if entry.action == IMPORT:
+        return f"import of {known.get('file', '')}".removesuffix(" of ")
     if entry.action == PULL:
         return f"pull of {known.get('reference', '')}".removesuffix(" of ")
     if entry.action == ROLLBACK:
