@@ -21,6 +21,7 @@ from envbuild.packages.errors import NotToBeHad, TooLargeToFetch, Unresolved, Wr
 from envbuild.packages.manager import BUILD, MAX_ATTEMPTS, Asked, Contents, ManagerSettings, Resolution, texts_of
 from envbuild.packages.node_locks import OTHER_LOCKS
 from envbuild.packages.node_locks.locked import project_of
+from envbuild.packages.node_names import STORE
 from envbuild.packages.node_parts import NodeParts
 from envbuild.packages.npm_archive import Odd
 from envbuild.packages.npm_metadata import ACCEPT, described
@@ -54,8 +55,8 @@ class NpmServers:
         if action.option("manager") in OTHER_LOCKS:
             return self._named_by_lock(resolution)
         # What earlier statements installed there stays; the lock's versions fill in the rest.
-        held = {package.name: package for package in (*resolution.pinned, *resolution.earlier)}
-        before = (*resolution.earlier, *resolution.before)
+        held = {package.name: package for package in _of_npm((*resolution.pinned, *resolution.earlier))}
+        before = _of_npm((*resolution.earlier, *resolution.before))
         kept = self._kept(resolution, before)
         # Words in npm's arguments mean the newest version that fits, also of what is locked.
         stays = () if resolution.renewed else npm_tasks.plain_words(resolution.wanted_before)
@@ -104,7 +105,7 @@ class NpmServers:
         own_lock = any(path.rpartition("/")[2] in LOCK_NAMES for path, _ in contents)
         if not before or resolution.renewed or own_lock:
             return None
-        held = {package.name: package for package in (*resolution.pinned, *before)}
+        held = {package.name: package for package in _of_npm((*resolution.pinned, *before))}
         try:
             files = [(package, resolution.download(Wanted(package, ()))) for package in held.values()]
             parts = NodeParts(resolution.store, resolution.epoch)
@@ -193,3 +194,8 @@ class NpmServers:
     @cached_property
     def _connections(self) -> Connections:
         return Connections(self.transport())
+
+
+def _of_npm(packages: Sequence[Package]) -> tuple[Package, ...]:
+    """Return those of some packages that lie where npm puts them: a statement may have been one of pnpm's before."""
+    return tuple(package for package in packages if not package.name.startswith(f"{STORE}/"))

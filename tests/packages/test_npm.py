@@ -128,8 +128,8 @@ def test_the_locks_of_pnpm_and_yarn_are_installed_as_they_are(debian):
     done = debian.build(*NODE, yarn)
     assert done.code == 1
     assert "is-odd 3.0.1: the registry's archive is not the one that yarn.lock names" in done.out
-    refused = debian.build(*NODE, "npm(into=/srv) -r yarn-4")
-    assert (refused.code, "npm(manager=yarn, ...)" in refused.err) == (2, True)
+    chosen = debian.build(*NODE, "npm(into=/srv) -r yarn-4")
+    assert (chosen.code, "npm(manager=yarn, ...)" in chosen.out) == (0, True)
 
 
 @pytest.mark.nightly  # a real program of the registry, and its install script
