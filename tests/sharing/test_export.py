@@ -70,6 +70,14 @@ def test_an_image_comes_back_with_its_digest_its_recipe_and_its_steps(built: Pro
     assert f"by       {getpwuid(os.getuid()).pw_name}\n" in logged
 
 
+def test_in_a_project_it_is_called_as_there(built: Project, tmp_path: Path):
+    subprocess.run(["git", "init", "-q", "-b", "main", str(built.folder)], check=True)
+    exported(built, "web", "-o", str(tmp_path / "web.tar"))
+    done = built.command("import", str(tmp_path / "web.tar"), "copy")
+    assert done.out.startswith("copy:latest = ")
+    assert built.command("run", "copy").out == "one\n"
+
+
 def test_the_same_bytes_whatever_the_number_of_threads_and_the_store(built: Project, tmp_path: Path):
     exported(built, "web", "-o", str(tmp_path / "one.tar"), "-j", "1")
     there = Project(built.folder, tmp_path / "other-store")

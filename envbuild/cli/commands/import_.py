@@ -67,7 +67,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             store.projects.add(place.project)
         known = {"user": user, "file": file.shown}
         store.tags.move(names, imported.image.digest, IMPORT, known)
-    shown = ":".join(names[0])
+    name, tag = names[0]
+    shown = f"{name.rpartition('/')[2]}:{tag}"  # the project is the one that the user is in, or named
     if arguments.format == "json":
         print_json(
             {"name": shown, "image": f"sha256:{imported.image.digest}", "same": imported.same}, environment.stdout

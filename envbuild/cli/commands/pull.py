@@ -74,7 +74,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             store.projects.add(place.project)
         known = {"user": user, "reference": reference.text, "manifest": pulled.remote.digest}
         store.tags.move(names, image.digest, PULLED, known)
-    shown = ":".join(names[0])
+    name, tag = names[0]
+    shown = f"{name.rpartition('/')[2]}:{tag}"  # the project is the one that the user is in, or named
     if arguments.format == "json":
         plain = {
             "name": shown,
