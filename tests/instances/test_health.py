@@ -87,7 +87,8 @@ def test_it_starts_anew_with_each_restart_of_the_command(checked):
     assert wait_for(lambda: health(checked) == "healthy")
     checked.command("exec", "one", "--", "touch", "/over")
     assert wait_for(lambda: {"restarts": 1, "health": "starting"}.items() <= state(checked).items())
-    checked.command("exec", "one", "--", "sh", "-c", "mv /well /pipe; echo > /pipe")
+    # Opened for both ways, the pipe waits for no reader, as the check may be over; and it stays open for one to come.
+    checked.command("exec", "one", "--", "sh", "-c", "mv /well /pipe; exec 3<> /pipe; echo >&3; sleep 1")
     assert wait_for(lambda: health(checked) == "unhealthy")
 
 
