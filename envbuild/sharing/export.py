@@ -143,7 +143,7 @@ def new_file(path: str) -> Iterator[BinaryIO]:
         with _opened(path, "wb") as file:
             yield file
         return
-    with new_path(path) as temporary, _opened(temporary, "xb") as file:
+    with new_path(path) as temporary, open(temporary, "xb") as file:
         yield file
 
 
