@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAME = Pattern(r"[A-Za-z_][A-Za-z0-9_]*")
+MAX_PROBLEMS = 20
+"""A word is read no further than to this many problems: nobody mends the 21st before the first."""
 _ESCAPES = {'"': '"', "\\": "\\", "n": "\n", "t": "\t", "$": "$"}
 _SPECIAL = Pattern(
     r'(?s)(?P<reference>\$\{(?P<name>[^}\s":]*(?::[-+](?:[^}"$\\]|\$\{[^}\s"$]*\}|\$(?!\{))*|[^}\s"]*))\}?)|\\(?P<escape>.)'
@@ -92,7 +94,7 @@ def _read(text: str, line: int, column: int, escapes: bool, operators: bool) -> 
     parts: list[str | Reference] = []
     problems: list[Problem] = []
     position = 0
-    while match := _SPECIAL.search(text, position):
+    while len(problems) < MAX_PROBLEMS and (match := _SPECIAL.search(text, position)):
         parts.append(text[position : match.start()])
         span = Span(line, column + match.start(), len(match[0]))
         position = match.end()

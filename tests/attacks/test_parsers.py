@@ -23,6 +23,7 @@ from envbuild.git.repository import author_of
 from envbuild.images.find import resolve
 from envbuild.instances.network.ports import parse_ports
 from envbuild.language.load import load_recipe
+from envbuild.language.quoting import MAX_PROBLEMS
 from envbuild.sandbox.await_result import await_result
 from envbuild.sandbox.codec import MAX_VALUES, BadMessage, decode, decode_plain, encode, encode_plain
 from envbuild.sandbox.exec_client import Session
@@ -119,6 +120,9 @@ def test_a_pattern_of_many_stars_takes_no_time():
 
 def test_references_without_end_take_no_time():
     text = b'from scratch\nenv A="' + b"${a:-${" * 100_000 + b'"\n'
+    with pytest.raises(RecipeErrors) as caught:
+        load_recipe("x.env", {}, arch="amd64", read=lambda path: text)
+    assert len(caught.value.diagnostics) == MAX_PROBLEMS
     assert ends_in_time(lambda: load_recipe("x.env", {}, arch="amd64", read=lambda path: text), RecipeErrors)
 
 
