@@ -77,25 +77,25 @@ class Config(Record):
 
 def read_index(content: bytes, source: str) -> list[Descriptor]:
     """Return what an index names. Raises BadImage."""
-    plain = _object(content, source, MAX_DOCUMENT, "an index")
+    plain = object_from(content, source, MAX_DOCUMENT, "an index")
     manifests = plain.get("manifests")
     if not isinstance(manifests, list) or len(manifests) > MAX_LAYERS:
         raise BadImage(source, "its index has no list of manifests")
-    return [_descriptor(item, source, "a manifest of its index") for item in manifests]
+    return [descriptor_from(item, source, "a manifest of its index") for item in manifests]
 
 
 def read_manifest(content: bytes, source: str) -> Manifest:
     """Return what a manifest says. Raises BadImage."""
-    plain = _object(content, source, MAX_DOCUMENT, "a manifest")
+    plain = object_from(content, source, MAX_DOCUMENT, "a manifest")
     if plain.get("schemaVersion") != 2:
         raise BadImage(source, f"its manifest has schema {plain.get('schemaVersion')!r}, and not 2")
     layers = plain.get("layers")
     if not isinstance(layers, list) or len(layers) > MAX_LAYERS:
         raise BadImage(source, "its manifest has no list of layers, or one of more than 1000")
-    config = _descriptor(plain.get("config"), source, "the configuration")
+    config = descriptor_from(plain.get("config"), source, "the configuration")
     if config.media_type not in _CONFIGS:
         raise BadImage(source, f"it is no image but {config.media_type[:80]!a}", "name an image")
-    parsed = tuple(_descriptor(layer, source, f"layer {number}") for number, layer in enumerate(layers, 1))
+    parsed = tuple(descriptor_from(layer, source, f"layer {number}") for number, layer in enumerate(layers, 1))
     for number, layer in enumerate(parsed, 1):
         if layer.media_type.replace("nondistributable.", "") not in _LAYERS:
             raise BadImage(source, f"layer {number} is of the unknown type {layer.media_type[:80]!a}")
@@ -104,7 +104,7 @@ def read_manifest(content: bytes, source: str) -> Manifest:
 
 def read_config(content: bytes, source: str) -> Config:
     """Return what a configuration says. Raises BadImage."""
-    plain = _object(content, source, MAX_CONFIG, "a configuration")
+    plain = object_from(content, source, MAX_CONFIG, "a configuration")
     rootfs = plain.get("rootfs")
     ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
     if not isinstance(ids, list) or not all(isinstance(item, str) and _DIGEST.fullmatch(item) for item in ids):
@@ -147,7 +147,8 @@ def check_digest(text: object, source: str, what: str) -> str:
     return text
 
 
-def _descriptor(plain: object, source: str, what: str) -> Descriptor:
+def descriptor_from(plain: object, source: str, what: str) -> Descriptor:
+    """Return a descriptor that somebody else wrote; `what` it names, for messages. Raises BadImage."""
     if not isinstance(plain, dict):
         raise BadImage(source, f"{what} is no descriptor")
     size = plain.get("size")
@@ -165,7 +166,9 @@ def _descriptor(plain: object, source: str, what: str) -> Descriptor:
     )
 
 
-def _object(content: bytes, source: str, most: int, what: str) -> dict[str, Any]:
+def object_from(content: bytes, source: str, most: int, what: str) -> dict[str, Any]:
+    """Return the JSON object that these bytes are; `what` it is, for messages. Raises BadImage, also for more than
+    `most` bytes."""
     plain = _parsed(content, source, most, what)
     if not isinstance(plain, dict):
         raise BadImage(source, f"{what} that is no JSON object")
