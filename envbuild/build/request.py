@@ -9,6 +9,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from envbuild.registry.client import Repository
+
+
+class CachePlace(Record):
+    """A repository of a registry with a shared cache: its name for messages, and what connects to it, in a process of
+    its own: it raises EnvbuildError kinds."""
+
+    name: str
+    connect: Callable[[], Repository]
+
+
 MAX_FETCHED = 8 << 30
 """Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""
 
@@ -33,7 +44,8 @@ class BuildRequest(Record):
     folder that recipes may read recipes of (recipe_files.py); "" finds it from the recipe's path. `snapshot` is the
     address of an archive of all that Debian ever had, "" for none. `places` are folders (absolute paths) and web
     addresses that have files by their hashes, the first one first. With `offline` the network is not touched: of the
-    places, only folders are asked.
+    places, only folders are asked. Results that the store lacks are looked for in `cache_from`, and those that
+    `cache_to` lack are put there; with `cache_mounts` also what is in the caches of steps.
     """
 
     path: str
@@ -68,6 +80,9 @@ class BuildRequest(Record):
     snapshot: str = ""
     places: tuple[str, ...] = ()
     offline: bool = False
+    cache_from: tuple[CachePlace, ...] = ()
+    cache_to: tuple[CachePlace, ...] = ()
+    cache_mounts: bool = False
 
 
 class Move(Record):

@@ -40,7 +40,7 @@ from envbuild.images.network_settings import network_settings
 from envbuild.language.base_kinds import RecipeBase, StageBase
 from envbuild.language.one_line import one_line
 from envbuild.plan import key_parts
-from envbuild.plan.step import Execute, FetchFile, InstallPackages, Step
+from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Origin, Step
 from envbuild.store.database import StoreDamaged
 from envbuild.store.network_record import NetworkRecord, NetworkRecords
 from envbuild.store.step_cache import ContentChanged, Source, StepRecord
@@ -202,6 +202,7 @@ class Scheduler:
                     at.take(result)
                     self.job.take_cached(stage, result)
                     continue
+                self.job.bring_here(pending.parent, *self._shown_trees(pending))
                 result = self._run_step(at, pending, key)
             at.take(result)
             self.reporter.count_run()
@@ -215,6 +216,17 @@ class Scheduler:
             assert not isinstance(met, (BaseMissing, InputsMissing)), "threads wait for what they need"
             self.job.take(met)
         return None
+
+    def _shown_trees(self, pending: PendingStep) -> list[Digest]:
+        """Return the trees of others that a step copies from or has mounted."""
+        match pending.step.action:
+            case CopyIn(origin=Origin() as origin):
+                origins = [origin]
+            case Execute(shown=shown):
+                origins = [mount.origin for mount in shown]
+            case _:
+                return []
+        return [self._inputs.tree_of(pending.stage, origin) for origin in origins]
 
     def _key(self, pending: PendingStep) -> str:
         return pending.key(owners_kept=self._cache.owners_kept)
