@@ -13,9 +13,9 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from envbuild.build.bases import Bases
 from envbuild.build.events import Emit, Notice
-from envbuild.build.graph import Stage
-from envbuild.build.job import BuildJob
+from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import BaseTree, StepResult
 from envbuild.build.shared_keys import base_key, chain_key, is_pinned, is_shared, is_shared_base
 from envbuild.build.shared_trees import SharedTrees
@@ -27,6 +27,7 @@ from envbuild.sharing.shared_step import SharedStep, read_records, tag_of
 from envbuild.store.database import StoreDamaged
 from envbuild.store.network_record import load as load_network
 from envbuild.store.record_text import fits
+from envbuild.store.store import Store
 
 _BASE = {"tree": str, "epoch": int, "origin": str}
 _MAX_EPOCH = 1 << 33
@@ -36,21 +37,30 @@ _WORD = re.compile(r"[\x20-\x7e]{0,1000}")
 class SharedCache:
     """The shared caches of one build, in the order in which they are asked. Threads of the build may use it."""
 
-    def __init__(self, job: BuildJob, processes: Sequence[CacheProcess], told: set[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        graph: Graph,
+        bases: Bases,
+        emit: Emit,
+        processes: Sequence[CacheProcess],
+        told: set[str],
+    ) -> None:
         """`told` are the warnings that the user had already."""
-        self._job = job
+        self._graph = graph
+        self._bases = bases
         self._processes = processes
         self._told = told
-        self._emit: Emit = job.reporter.emit
+        self._emit = emit
         self._lock = threading.RLock()
         self._offers: dict[CacheProcess, dict[str, SharedStep]] = {process: {} for process in processes}
         self._hinted: set[tuple[CacheProcess, str]] = set()
         self._known: dict[str, tuple[SharedStep, CacheProcess] | None] = {}
-        self.trees = SharedTrees(job.store, self._lock, self._give_up)
+        self.trees = SharedTrees(store, self._lock, self._give_up)
 
     def base(self, stage: Stage) -> BaseTree | None:
         """Return the base of a stage, None if it is not there."""
-        bases = self._job.bases
+        bases = self._bases
         if not is_shared_base(stage):
             return None
         pinned = stage.locked.digest if stage.locked is not None and is_pinned(stage) else ""
@@ -95,7 +105,7 @@ class SharedCache:
             except (StoreDamaged, ValueError):
                 self._refuse(process, "a record in it is damaged")
                 return None
-            recipe = self._job.graph.recipe_of(pending.stage).path
+            recipe = self._graph.recipe_of(pending.stage).path
             output = self.trees.add_step(record, process, pending, recipe, network)
             return StepResult(
                 pending.number, pending.step, key, record.tree, output, record.seconds, True, record.owners_kept
@@ -146,7 +156,7 @@ class SharedCache:
     def _hints(self, process: CacheProcess, key: str, first: bool) -> list[str]:
         """Return the tags of chains that may have what is asked next, each once: those of all stages as they are
         written, and the one that begins with this step."""
-        graph = self._job.graph
+        graph = self._graph
         hints = [chain_key(graph, stage) for stage in graph.stages] if not self._offers[process] else []
         hints += [key] if first else []
         fresh = [hint for hint in dict.fromkeys(hints) if (process, hint) not in self._hinted]

@@ -50,7 +50,7 @@ class SharedPlaces:
         self._job = job
         self._store.trees.elsewhere = None
         if self._asks and any(not process.gone for process in self._from):
-            job.cache.shared = SharedCache(job, self._from, self._told)
+            job.cache.shared = SharedCache(job.store, job.graph, job.bases, job.reporter.emit, self._from, self._told)
             self._store.trees.elsewhere = job.cache.shared.trees.directory
 
     def lose(self) -> None:
