@@ -21,6 +21,7 @@ from envbuild.build.shared_keys import base_key, chain_key, is_pinned, is_shared
 from envbuild.build.shared_trees import SharedTrees
 from envbuild.build.walk import PendingStep
 from envbuild.errors import UsageError
+from envbuild.lockfile.lock import first_line
 from envbuild.oci.manifest import BadImage
 from envbuild.sharing.cache_process import CacheGone, CacheProcess
 from envbuild.sharing.shared_step import SharedStep, read_records, tag_of
@@ -44,13 +45,13 @@ class SharedCache:
         bases: Bases,
         emit: Emit,
         processes: Sequence[CacheProcess],
-        told: set[str],
+        warned: set[str],
     ) -> None:
-        """`told` are the warnings that the user had already."""
+        """`warned` are the warnings that the user had already."""
         self._graph = graph
         self._bases = bases
         self._processes = processes
-        self._told = told
+        self._warned = warned
         self._emit = emit
         self._lock = threading.RLock()
         self._offers: dict[CacheProcess, dict[str, SharedStep]] = {process: {} for process in processes}
@@ -97,6 +98,11 @@ class SharedCache:
                 return None
             record, process = known
             if record.parent != pending.parent or (owners_kept and not record.owners_kept):
+                return None
+            lock = self._graph.recipe_of(pending.stage).lock
+            locked = lock.results.steps.get(key, ()) if lock is not None else ()
+            if locked and record.tree not in locked:
+                self._refuse(process, f"it gives '{first_line(pending.step.text)}' another tree than the lock does")
                 return None
             try:
                 network = load_network(record.network) if record.network else None
@@ -173,8 +179,8 @@ class SharedCache:
         self._tell(f"the shared cache {process.name} is not used: {reason}")
 
     def _tell(self, text: str) -> None:
-        if text not in self._told:
-            self._told.add(text)
+        if text not in self._warned:
+            self._warned.add(text)
             self._emit(Notice("warning", text, "the build does without it"))
 
 

@@ -55,14 +55,14 @@ class _Result:
         return self.tag.partition("-")[2]
 
 
-def export(job: BuildJob, process: CacheProcess, told: set[str]) -> None:
-    """Give a registry what it lacks. What goes wrong there is a warning; `told` are those that the user had."""
+def export(job: BuildJob, process: CacheProcess, warned: set[str]) -> None:
+    """Give a registry what it lacks. What goes wrong there is a warning; `warned` are those that the user had."""
     try:
         sent = _Export(job, process).run()
     except (CacheGone, StoreDamaged) as error:
         text = f"the results are not put into the shared cache {process.name}: {error}"
-        if text not in told:
-            told.add(text)
+        if text not in warned:
+            warned.add(text)
             job.reporter.emit(Notice("warning", text, "the image is built; a later build puts them there"))
         return
     if sent:

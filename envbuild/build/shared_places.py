@@ -27,11 +27,11 @@ class SharedPlaces:
 
     def __init__(self, request: BuildRequest, store: Store) -> None:
         self._store = store
-        time = Allowance()
+        time = Allowance(request.cache_patience)
         self._from = [_process(place, time) for place in request.cache_from]
         self._to = [_process(place, time) for place in request.cache_to]
         self._asks = request.record and not request.refresh and not store.database.read_only
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         self._lost = 0
         self._job: BuildJob
 
@@ -50,7 +50,7 @@ class SharedPlaces:
         self._job = job
         self._store.trees.elsewhere = None
         if self._asks and any(not process.gone for process in self._from):
-            job.cache.shared = SharedCache(job.store, job.graph, job.bases, job.reporter.emit, self._from, self._told)
+            job.cache.shared = SharedCache(job.store, job.graph, job.bases, job.reporter.emit, self._from, self._warned)
             self._store.trees.elsewhere = job.cache.shared.trees.directory
 
     def lose(self) -> None:
@@ -78,7 +78,7 @@ class SharedPlaces:
     def export(self) -> None:
         """Give each registry what it lacks of the build's results."""
         for process in self._to:
-            export(self._job, process, self._told)
+            export(self._job, process, self._warned)
 
 
 def _process(place: CachePlace, time: Allowance) -> CacheProcess:

@@ -35,14 +35,28 @@ def add_cache_options(parser: argparse.ArgumentParser) -> None:
 
 def shared_caches(arguments: argparse.Namespace, environment: Environment) -> dict[str, Any]:
     """Return the fields of a BuildRequest that these options say. Raises BadReference and UsageError."""
-    if not (arguments.cache_from or arguments.cache_to):
+    settings = _settings(environment)
+    names = arguments.cache_from or settings.cache_from, arguments.cache_to or settings.cache_to
+    if not any(names):
         return {}
     from envbuild.registry.client import PULL, PUSH
 
     return {
-        "cache_from": tuple(_place(text, PULL, environment) for text in arguments.cache_from),
-        "cache_to": tuple(_place(text, PUSH, environment) for text in arguments.cache_to),
+        "cache_from": tuple(_place(text, PULL, environment) for text in names[0]),
+        "cache_to": tuple(_place(text, PUSH, environment) for text in names[1]),
+        "cache_patience": settings.patience,
     }
+
+
+def _settings(environment: Environment) -> CacheSettings:
+    for path in environment.cache_files():
+        if os.path.exists(path):
+            from envbuild.sharing.cache_settings import read_settings
+
+            return read_settings(path)
+    from envbuild.sharing.cache_settings import CacheSettings
+
+    return CacheSettings()
 
 
 def _place(text: str, rights: str, environment: Environment) -> CachePlace:

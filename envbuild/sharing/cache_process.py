@@ -29,6 +29,7 @@ PATIENCE = 2.0
 """Seconds that the registries of one build may keep it waiting in all."""
 RATE = 128 << 10
 """Bytes that give back one of these seconds: whoever sends so many in a second may go on."""
+_LOADING = 30.0
 _SIZE = struct.Struct(">I")
 
 
@@ -73,6 +74,7 @@ class CacheProcess:
         self._pid = 0
         self._to = self._from = -1
         self._buffer = b""
+        self._is_ready = False
         self.gone = ""
         """Why it is not asked any more, "" if it is."""
 
@@ -134,6 +136,8 @@ class CacheProcess:
             while True:
                 kind, value = marshal.loads(self._read())
                 match kind:
+                    case "ready":
+                        self._is_ready = True
                     case "bytes":
                         self._time.earn(value)
                     case "done":
@@ -163,8 +167,11 @@ class CacheProcess:
     def _exactly(self, size: int) -> bytes:
         while len(self._buffer) < size:
             began = time.monotonic()
-            ready = select.select([self._from], [], [], max(0.0, self._time.left))[0]
-            self._time.charge(time.monotonic() - began)
+            # That this machine takes time to load what it needs is no fault of a registry's.
+            left = self._time.left if self._is_ready else _LOADING
+            ready = select.select([self._from], [], [], max(0.0, left))[0]
+            if self._is_ready:
+                self._time.charge(time.monotonic() - began)
             if not ready:
                 raise CacheGone("it is too slow, or does not answer")
             data = os.read(self._from, 1 << 20)

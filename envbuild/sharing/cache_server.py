@@ -33,6 +33,7 @@ _SIZE = struct.Struct(">I")
 def serve(reading: int, writing: int, connect: Callable[[], Repository], trusted: Trusted | None) -> None:
     """Answer until the build closes its end, or there is a failure: that is told, and nothing is answered after it."""
     server = _Server(writing, connect, trusted)
+    server.tell("ready", None)
     with os.fdopen(reading, "rb") as requests:
         while head := requests.read(_SIZE.size):
             (size,) = _SIZE.unpack(head)
@@ -151,7 +152,7 @@ class _Server:
             return 0
         sent = 0
 
-        def told(at: int) -> bool:
+        def progress(at: int) -> bool:
             nonlocal sent
             self.tell("bytes", max(0, at - sent))
             sent = at
@@ -160,7 +161,7 @@ class _Server:
         def opened() -> IO[bytes]:
             return io.BytesIO(content) if isinstance(content, bytes) else open(content, "rb")
 
-        upload(repository, Source(digest, size, opened, told))
+        upload(repository, Source(digest, size, opened, progress))
         return size
 
 
