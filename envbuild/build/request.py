@@ -45,7 +45,8 @@ class BuildRequest(Record):
     address of an archive of all that Debian ever had, "" for none. `places` are folders (absolute paths) and web
     addresses that have files by their hashes, the first one first. With `offline` the network is not touched: of the
     places, only folders are asked. Results that the store lacks are looked for in `cache_from`, and those that
-    `cache_to` lack are put there; with `cache_mounts` also what is in the caches of steps. For `cache_patience` seconds in all they may keep a build waiting.
+    `cache_to` lack are put there; with `cache_mounts` also what is in the caches of steps. For `cache_patience` seconds
+    in all they may keep a build waiting.
     """
 
     path: str

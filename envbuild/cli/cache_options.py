@@ -2,73 +2,76 @@
 
 from __future__ import annotations
 
-from envbuild.build.request import CachePlace
+import os
+
 from envbuild.cli.environment import Environment
-from envbuild.errors import UsageError
+from envbuild.errors import FileUnusable, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from typing import Any
 
+    from envbuild.build.request import CachePlace
     from envbuild.registry.client import Repository
     from envbuild.registry.reference import RegistryReference
+    from envbuild.sharing.cache_settings import CacheSettings
+
+NONE = "none"
 
 
 def add_cache_options(parser: argparse.ArgumentParser) -> None:
-    """Add `--cache-from`, `--cache-to` and `--cache-mounts`."""
+    """Add `--cache-from` and `--cache-to`."""
     parser.add_argument(
         "--cache-from",
         action="append",
         default=[],
-        metavar="HOST/PATH",
-        help="look in this repository of a registry for results that are not in the store (may repeat)",
+        metavar="HOST/PATH|none",
+        help="look in this repository of a registry for results that the store lacks (may repeat)",
     )
     parser.add_argument(
         "--cache-to",
         action="append",
         default=[],
-        metavar="HOST/PATH",
-        help="put results that are not in this repository of a registry there (may repeat)",
+        metavar="HOST/PATH|none",
+        help="put results that this repository of a registry lacks there (may repeat)",
     )
 
 
 def shared_caches(arguments: argparse.Namespace, environment: Environment) -> dict[str, Any]:
-    """Return the fields of a BuildRequest that these options say. Raises BadReference and UsageError."""
-    settings = _settings(environment)
-    names = arguments.cache_from or settings.cache_from, arguments.cache_to or settings.cache_to
-    if not any(names):
+    """Return the fields of a BuildRequest that these options say, or else a file of the user's or the machine's. Raises
+    BadReference, BadCacheSettings and UsageError."""
+    asked = arguments.cache_from, arguments.cache_to
+    path = next((path for path in environment.cache_files() if os.path.exists(path)), "")
+    if not path and environment.variables.get("ENVBUILD_CACHE_FILE"):
+        chosen = environment.cache_files()[0]
+        raise FileUnusable(chosen, "there is no such file", "name a file with settings", "ENVBUILD_CACHE_FILE")
+    if not path and not any(asked):
         return {}
     from envbuild.registry.client import PULL, PUSH
+    from envbuild.sharing.cache_settings import CacheSettings, read_settings
 
-    return {
-        "cache_from": tuple(_place(text, PULL, environment) for text in names[0]),
-        "cache_to": tuple(_place(text, PUSH, environment) for text in names[1]),
-        "cache_patience": settings.patience,
-    }
-
-
-def _settings(environment: Environment) -> CacheSettings:
-    for path in environment.cache_files():
-        if os.path.exists(path):
-            from envbuild.sharing.cache_settings import read_settings
-
-            return read_settings(path)
-    from envbuild.sharing.cache_settings import CacheSettings
-
-    return CacheSettings()
+    settings = read_settings(path) if path else CacheSettings()
+    places = asked[0] or settings.cache_from, asked[1] or settings.cache_to
+    cache_from, cache_to = (
+        tuple(_place(text, rights, settings, environment) for text in texts if text != NONE)
+        for texts, rights in zip(places, (PULL, PUSH), strict=True)
+    )
+    return {"cache_from": cache_from, "cache_to": cache_to, "cache_patience": settings.patience}
 
 
-def _place(text: str, rights: str, environment: Environment) -> CachePlace:
+def _place(text: str, rights: str, settings: CacheSettings, environment: Environment) -> CachePlace:
+    from envbuild.build.request import CachePlace
     from envbuild.registry.reference import parse_reference
 
     reference = parse_reference(text)
     if reference.tag or reference.digest:
         raise UsageError(f"{text}: a shared cache is a repository, and has tags of its own", "leave the tag out")
-    return CachePlace(reference.text, lambda: _connect(reference, rights, environment))
+    insecure = reference.host in settings.insecure
+    return CachePlace(reference.text, lambda: _connect(reference, rights, environment, insecure))
 
 
-def _connect(reference: RegistryReference, rights: str, environment: Environment) -> Repository:
+def _connect(reference: RegistryReference, rights: str, environment: Environment, insecure: bool) -> Repository:
     from envbuild.cli.registry_access import repository
 
-    return repository(environment, reference, rights, insecure=False)
+    return repository(environment, reference, rights, insecure=insecure)

@@ -63,6 +63,8 @@ def elsewhere(built: Project, tmp_path: Path) -> Project:
 def machine(user: Project, tmp_path: Path) -> Callable[[], Project]:
     """Makes machines: each with the same folder, and an empty store."""
     user.write("app/main", "hello")
+    # Machines of tests are busy, and a registry on them may take longer than somebody would wait for it.
+    user.write(".config/envbuild/cache.toml", "patience = 60")
     made: list[Project] = []
 
     def make() -> Project:

@@ -62,7 +62,7 @@ def test_a_tree_arrives_with_what_another_lacks_alone(stores: list[Store]):
     assert len(index.directories) == 3  # the root, a and c
     blob = pack_contents(here, "k" * 64, parts, 2)
     wanted = wanted_of(there, [index], tree)
-    take(there, wanted, [index], lambda number: Path(blob.path).open("rb"))
+    take(there, wanted, [index], lambda number: io.BytesIO(Path(blob.path).read_bytes()))
     assert there.read_file(tree, "/c/large") == large
     assert there.read_file(tree, "/c/empty") == b""
     assert there.read_file(tree, "/a/y") == b"changed"
