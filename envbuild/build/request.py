@@ -9,19 +9,29 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from envbuild.registry.client import Repository
+    from envbuild.registry.access import Access
+    from envbuild.registry.reference import RegistryReference
 
 
 class CachePlace(Record):
-    """A repository of a registry with a shared cache: its name for messages, and what connects to it, in a process of
-    its own: it raises EnvbuildError kinds."""
+    """A repository of a registry with a shared cache, its name for messages, and the `rights` that are asked for there;
+    with `insecure` also without encryption."""
 
     name: str
-    connect: Callable[[], Repository]
+    reference: RegistryReference
+    rights: str
+    insecure: bool = False
 
 
 MAX_FETCHED = 8 << 30
 """Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""
+
+
+def no_access() -> Access:
+    """Return how a user reaches registries of whom nothing is known: as nobody."""
+    from envbuild.registry.access import NOBODY
+
+    return NOBODY
 
 
 class BuildRequest(Record):
@@ -44,9 +54,9 @@ class BuildRequest(Record):
     folder that recipes may read recipes of (recipe_files.py); "" finds it from the recipe's path. `snapshot` is the
     address of an archive of all that Debian ever had, "" for none. `places` are folders (absolute paths) and web
     addresses that have files by their hashes, the first one first. With `offline` the network is not touched: of the
-    places, only folders are asked. Results that the store lacks are looked for in `cache_from`, and those that
-    `cache_to` lack are put there; with `cache_mounts` also what is in the caches of steps. For `cache_patience` seconds
-    in all they may keep a build waiting.
+    places, only folders are asked. `registries` tells how the user reaches image registries. Results that the store
+    lacks are looked for in `cache_from`, and those that `cache_to` lack are put there; with `cache_mounts` also what is
+    in the caches of steps. For `cache_patience` seconds in all they may keep a build waiting.
     """
 
     path: str
@@ -81,6 +91,7 @@ class BuildRequest(Record):
     snapshot: str = ""
     places: tuple[str, ...] = ()
     offline: bool = False
+    registries: Callable[[], Access] = no_access
     cache_from: tuple[CachePlace, ...] = ()
     cache_to: tuple[CachePlace, ...] = ()
     cache_mounts: bool = False

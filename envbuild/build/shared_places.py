@@ -19,6 +19,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
+    from envbuild.registry.client import Repository
+
 _MAX_LOST = 3
 
 
@@ -28,8 +30,8 @@ class SharedPlaces:
     def __init__(self, request: BuildRequest, store: Store) -> None:
         self._store = store
         time = Allowance(request.cache_patience)
-        self._from = [_process(place, time) for place in request.cache_from]
-        self._to = [_process(place, time) for place in request.cache_to]
+        self._from = [_process(place, request, time) for place in request.cache_from]
+        self._to = [_process(place, request, time) for place in request.cache_to]
         self._asks = request.record and not request.refresh and not store.database.read_only
         self._warned: set[str] = set()
         self._lost = 0
@@ -81,5 +83,8 @@ class SharedPlaces:
             export(self._job, process, self._warned)
 
 
-def _process(place: CachePlace, time: Allowance) -> CacheProcess:
-    return CacheProcess(place.name, place.connect, None, time)
+def _process(place: CachePlace, request: BuildRequest, time: Allowance) -> CacheProcess:
+    def connect() -> Repository:
+        return request.registries().repository(place.reference, place.rights, insecure=place.insecure)
+
+    return CacheProcess(place.name, connect, None, time)

@@ -9,8 +9,8 @@ from threading import RLock
 from typing import IO
 
 from envbuild.build.bases import Bases
-from envbuild.build.cache_miss import parts_and_source
 from envbuild.build.graph import Stage
+from envbuild.build.named_inputs import parts_and_source
 from envbuild.build.progress import SharedTreesLost
 from envbuild.build.walk import PendingStep
 from envbuild.digest import sha256_of

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from envbuild.build.request import CachePlace
-    from envbuild.registry.client import Repository
-    from envbuild.registry.reference import RegistryReference
     from envbuild.sharing.cache_settings import CacheSettings
 
 NONE = "none"
@@ -54,24 +52,17 @@ def shared_caches(arguments: argparse.Namespace, environment: Environment) -> di
     settings = read_settings(path) if path else CacheSettings()
     places = asked[0] or settings.cache_from, asked[1] or settings.cache_to
     cache_from, cache_to = (
-        tuple(_place(text, rights, settings, environment) for text in texts if text != NONE)
+        tuple(_place(text, rights, settings) for text in texts if text != NONE)
         for texts, rights in zip(places, (PULL, PUSH), strict=True)
     )
     return {"cache_from": cache_from, "cache_to": cache_to, "cache_patience": settings.patience}
 
 
-def _place(text: str, rights: str, settings: CacheSettings, environment: Environment) -> CachePlace:
+def _place(text: str, rights: str, settings: CacheSettings) -> CachePlace:
     from envbuild.build.request import CachePlace
     from envbuild.registry.reference import parse_reference
 
     reference = parse_reference(text)
     if reference.tag or reference.digest:
         raise UsageError(f"{text}: a shared cache is a repository, and has tags of its own", "leave the tag out")
-    insecure = reference.host in settings.insecure
-    return CachePlace(reference.text, lambda: _connect(reference, rights, environment, insecure))
-
-
-def _connect(reference: RegistryReference, rights: str, environment: Environment, insecure: bool) -> Repository:
-    from envbuild.cli.registry_access import repository
-
-    return repository(environment, reference, rights, insecure=insecure)
+    return CachePlace(reference.text, reference, rights, reference.host in settings.insecure)

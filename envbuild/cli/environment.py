@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TextIO
 
+    from envbuild.registry.access import Access
     from envbuild.registry.auth_file import AuthFiles
     from envbuild.ui.progress_line import ProgressLine
 
@@ -174,6 +175,12 @@ class Environment:
         if chosen := self.variables.get("ENVBUILD_CACHE_FILE"):
             return (chosen,)
         return (f"{self.config_folder()}/cache.toml", "/etc/envbuild/cache.toml")
+
+    def registries(self) -> Access:
+        """Return how the user reaches registries."""
+        from envbuild.registry.access import Access
+
+        return Access(self.auth_files(), self.certificate_folders(), self.registries_files())
 
     def moves_cursor(self, stream: TextIO) -> bool:
         """Tell whether a stream is a terminal on which a line can be drawn again."""
