@@ -114,10 +114,11 @@ def index_of(members: Members, places: Mapping[bytes, int], frames: Sequence[tup
         if root not in directories:
             contents = [places[prefix + entry.name] for entry in whole if entry.kind == FILE and entry.size]
             directories[root] = Directory(body, contents)
-    return _packed(LayerIndex(tuple(frames), directories, root, tuple(gone)))
+    return packed(LayerIndex(tuple(frames), directories, root, tuple(gone)))
 
 
-def _packed(index: LayerIndex) -> bytes | None:
+def packed(index: LayerIndex) -> bytes | None:
+    """Return the frame of an index, None if it is too large."""
     parts = [_HEAD.pack(_NAME, len(index.frames), len(index.gone), len(index.directories))]
     parts += [struct.pack("<II", *frame) for frame in index.frames]
     for path in index.gone:

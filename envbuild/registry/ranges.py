@@ -51,9 +51,9 @@ def part(repository: Repository, blob: Descriptor, start: int, end: int) -> Iter
             except HTTPError as error:
                 reason = cause(error)
                 # Whoever gets on, be it slowly, is not given up.
-                failures = 0 if at - before >= patience.window_bytes else failures + 1
+                gets_on = at - before >= patience.window_bytes
+                failures, pause = (0, patience.pause) if gets_on else (failures + 1, min(pause * 2, patience.longest))
                 time.sleep(pause)
-                pause = min(pause * 2, patience.longest)
                 continue
         if at < end:
             raise NoRanges
