@@ -9,8 +9,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from envbuild.registry.access import Access
+
 MAX_FETCHED = 8 << 30
 """Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""
+
+
+def no_access() -> Access:
+    """Return how a user reaches registries of whom nothing is known: as nobody."""
+    from envbuild.registry.access import NOBODY
+
+    return NOBODY
 
 
 class BuildRequest(Record):
@@ -33,7 +42,7 @@ class BuildRequest(Record):
     folder that recipes may read recipes of (recipe_files.py); "" finds it from the recipe's path. `snapshot` is the
     address of an archive of all that Debian ever had, "" for none. `places` are folders (absolute paths) and web
     addresses that have files by their hashes, the first one first. With `offline` the network is not touched: of the
-    places, only folders are asked.
+    places, only folders are asked. `registries` tells how the user reaches image registries.
     """
 
     path: str
@@ -68,6 +77,7 @@ class BuildRequest(Record):
     snapshot: str = ""
     places: tuple[str, ...] = ()
     offline: bool = False
+    registries: Callable[[], Access] = no_access
 
 
 class Move(Record):

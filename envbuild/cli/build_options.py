@@ -157,6 +157,7 @@ def request_of_user(environment: Environment) -> BuildRequest:
         user=environment.user,
         snapshot=environment.snapshot(),
         places=environment.places(),
+        registries=environment.registries,
     )
 
 
