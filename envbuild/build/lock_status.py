@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 
 from envbuild.build.bases import Bases
-from envbuild.build.cache_miss import Explainer, parts_and_source
+from envbuild.build.cache_miss import Explainer
 from envbuild.build.graph import Graph, PlannedRecipe, Stage
 from envbuild.build.inputs import Gatherer, known_file
 from envbuild.build.known_results import KnownResults
 from envbuild.build.loader import load_graph
 from envbuild.build.locked_answers import LockedAnswers
+from envbuild.build.named_inputs import parts_and_source
 from envbuild.build.progress import BaseTree, NotKnownYet, Progress, StageProgress, StepResult
 from envbuild.build.recipe_files import lock_text, project_of
 from envbuild.build.request import BuildRequest
