@@ -35,6 +35,7 @@ EnvbuildError  exit 2
     ArchiveError(archive, reason, offset, member)  archive.limits
     BadAddress(url)  http.addresses
     BadAuthFile(path, reason)  registry.errors
+    BadCacheSettings(path, reason)  sharing.cache_settings
     BadDatabase(reason)  debian.host_dpkg
     BadDotEnv(path, error)  compose.file.load
     BadFileReference(reference)  images.reference

@@ -169,6 +169,17 @@ class Environment:
             "/etc/docker/certs.d",
         )
 
+    def config_folder(self) -> str:
+        """Return the user's folder of settings (XDG base directory specification)."""
+        own = self.variables.get("XDG_CONFIG_HOME", "")
+        return f"{own if own.startswith('/') else f'{self.home()}/.config'}/envbuild"
+
+    def cache_files(self) -> tuple[str, ...]:
+        """Return where it may stand which shared caches builds use: the first that is there counts."""
+        if chosen := self.variables.get("ENVBUILD_CACHE_FILE"):
+            return (chosen,)
+        return (f"{self.config_folder()}/cache.toml", "/etc/envbuild/cache.toml")
+
     def registries(self) -> Access:
         """Return how the user reaches registries."""
         from envbuild.registry.access import Access

@@ -59,13 +59,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         remotes = environment.registries().repositories(reference, PULL, insecure=arguments.insecure)
         user = environment.user()  # in the namespace that is entered below, it is root
         with environment.progress_line() as line:
-            pulled = pull(store, remotes, reference, architecture, variant, most, line)
+            pulled = pull(store, remotes, reference, architecture, variant, most, line, lambda: enter_for(store))
             image = pulled.image
             if image is None:
                 assert pulled.source is not None
-                enter_for(store)
                 image = import_image(store, pulled.source, pulled.source.image, line).image
-                note_image(store, pulled.remote.descriptor.digest, image.digest)
+            note_image(store, pulled.remote.descriptor.digest, image.digest)
         environment.warn(pulled.notes)
         manifest = pulled.remote.manifest
         blobs = [blob.digest for blob in (manifest.config, *manifest.layers)]
