@@ -124,10 +124,10 @@ def pack_contents(store: Store, key: str, parts: NewParts, threads: int) -> Blob
             try:
                 for entry in parts.files:
                     _write(store.objects, entry, writer)
-                made = writer.finish()
+                done = writer.finish()
             finally:
                 writer.abandon()
-        return store.blobs.adopt(key, temporary, f"sha256:{made.digest}", f"sha256:{made.inside}", writer.size)
+        return store.blobs.adopt(key, temporary, f"sha256:{done.digest}", f"sha256:{done.inside}", writer.size)
 
 
 def small_contents(store: Store, parts: NewParts) -> bytes:
