@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from envbuild.sharing.image_trust import Trust
+
 MAX_FETCHED = 8 << 30
 """Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""
 
@@ -33,7 +35,7 @@ class BuildRequest(Record):
     folder that recipes may read recipes of (recipe_files.py); "" finds it from the recipe's path. `snapshot` is the
     address of an archive of all that Debian ever had, "" for none. `places` are folders (absolute paths) and web
     addresses that have files by their hashes, the first one first. With `offline` the network is not touched: of the
-    places, only folders are asked.
+    places, only folders are asked. `trust` are the policies that images have to satisfy which it begins with.
     """
 
     path: str
@@ -68,6 +70,7 @@ class BuildRequest(Record):
     snapshot: str = ""
     places: tuple[str, ...] = ()
     offline: bool = False
+    trust: Trust | None = None
 
 
 class Move(Record):

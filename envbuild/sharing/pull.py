@@ -7,7 +7,7 @@ broke lies beside it and is continued.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from envbuild.oci.descriptor import Descriptor
 from envbuild.oci.manifest import (
@@ -33,6 +33,9 @@ from envbuild.sharing.transfers import Report, Transfers
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 
+Judge = Callable[[Repository, Sequence[str], str], None]
+"""Is asked whether an image may come: where it is, the digests of its index and its manifest, and that of the image as
+envbuild has it ("" where it doesn't say). Raises for one that may not."""
 MAX_DOCUMENTS = 64
 """Indexes that are read on the way to one image."""
 
@@ -89,17 +92,22 @@ def pull(
     variant: str,
     most: int,
     report: Report,
+    judge: Judge,
 ) -> Pulled:
-    """Bring the layers of an image here, from the first of its repositories that has all of it. Raises what the last
-    one does: BadImage, NotInRegistry and RegistryError."""
+    """Bring the layers of an image here, from the first of its repositories that has all of it. `judge` is asked
+    before they come. Raises what it raises, and what the last one does: BadImage, NotInRegistry and RegistryError."""
     notes: list[str] = []
     for number, repository in enumerate(repositories, 1):
         try:
             remote = resolve(repository, reference, architecture, variant)
             image = image_of(store, remote.descriptor.digest)
+            manifests = remote.digest, remote.descriptor.digest
             if image is not None:
+                judge(repository, manifests, image.digest)
                 return Pulled(remote, repository, image, None, 0, tuple(notes))
             source = PulledImage(store, repository, reference, remote)
+            own = source.image.config.own.get("image")
+            judge(repository, manifests, own if isinstance(own, str) else "")
             fetched = source.fetch(most, report)
             return Pulled(remote, repository, None, source, fetched, tuple(notes))
         except (RegistryError, NotInRegistry) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envbuild.cli.build_options import add_options, add_vendor, build, places_of, request_from
 from envbuild.cli.environment import Environment
+from envbuild.cli.key_options import add_sign, signing_key
 from envbuild.cli.recipe_operand import recipe_of_file_option, recipe_path
 from envbuild.errors import UsageError
 
@@ -24,7 +25,8 @@ examples:
   envbuild build web.env --explain           say what changed for each step that runs
   envbuild build web.env --rerun 12          run the step at line 12 again
   envbuild build web.env --offline --vendor vendored    without the network
-  envbuild build web.env --secret token=~/.token"""
+  envbuild build web.env --secret token=~/.token
+  envbuild build web.env --sign              sign it with your key (envbuild key generate)"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +49,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--offline", action="store_true", help="use no network; fail before anything runs if it would be needed"
     )
     add_vendor(parser)
+    add_sign(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -63,5 +66,6 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         offline=arguments.offline,
         places=places_of(arguments.vendor, environment),
     )
-    build(request, environment, arguments.progress)
+    key = signing_key(arguments, environment)  # before anything runs: it may not be there, or have a password
+    build(request, environment, arguments.progress, key)
     return 0
