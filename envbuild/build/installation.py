@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from envbuild.build.installation_site import InstallationSite
 from envbuild.build.job import BuildJob
 from envbuild.build.package_answers import ResolvedAnswers
 from envbuild.build.part_installer import PartInstaller
@@ -72,12 +73,13 @@ class Installation:
         sink: Callable[[bytes], None],
     ) -> Execution | None:
         parts, joined = self._answers.parts_of(action, pending), self._answers.joined_of(action, pending)
-        owners_kept = self._cache.owners_kept
-        where = (self._job.store, self._executor, pending.step, at.tree, at.near, pending.epoch)
+        site = InstallationSite(
+            self._job.store, self._executor, pending.step, at.tree, at.near, pending.epoch, self._cache.owners_kept
+        )
         if isinstance(parts, InStages):
             assert isinstance(parts, AptStages)
-            return StagedInstaller(*where, owners_kept=owners_kept).install(parts, sink)
-        installer = PartInstaller(*where, owners_kept=owners_kept)
+            return StagedInstaller(site).install(parts, sink)
+        installer = PartInstaller(site)
         if joined is not None:
             return installer.join(joined, sink)
         return None if parts is None else installer.install(parts, variables, sink)

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from envbuild.build.sandbox_actions import Execution, Executor
+from envbuild.build.installation_site import InstallationSite
+from envbuild.build.sandbox_actions import Execution
 from envbuild.digest import sha256_of
 from envbuild.lockfile.lock import Package
 from envbuild.packages.manager import InParts, Joined, Task
-from envbuild.plan.step import Step
 from envbuild.record import Pairs, values
 from envbuild.sandbox.spec import Outcome
 from envbuild.store.step_cache import StepRecord
-from envbuild.store.store import Store
 from envbuild.text import json
 from envbuild.tree.diff import amount
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
@@ -32,24 +31,9 @@ Sink = Callable[[bytes], None]
 class PartInstaller:
     """Installs one statement on the tree of its stage."""
 
-    def __init__(
-        self,
-        store: Store,
-        executor: Executor,
-        step: Step,
-        tree: Digest,
-        near: tuple[Digest, ...],
-        epoch: int,
-        *,
-        owners_kept: bool,
-    ) -> None:
-        self._store = store
-        self._executor = executor
-        self._step = step
-        self._tree = tree
-        self._near = near
-        self._epoch = epoch
-        self._owners_kept = owners_kept
+    def __init__(self, site: InstallationSite) -> None:
+        self._site = site
+        self._store = site.store
         self._used: list[str] = []
 
     def install(self, parts: InParts, variables: Pairs, sink: Sink) -> Execution | None:
@@ -59,7 +43,7 @@ class PartInstaller:
         keys = {package: _key(base, *values(package), *parts.mark(package)) for package in parts.packages}
         prepared = self._kept(key := _key(base, "prepared"))
         if prepared is None:
-            done = self._run(parts.prepare(), self._tree, self._near, _say_nothing)
+            done = self._run(parts.prepare(), self._site.tree, self._site.near, _say_nothing)
             if done.outcome.status:
                 return None
             prepared = done.tree
@@ -73,7 +57,7 @@ class PartInstaller:
             sink(f"{len(known)} of {number} package{'s' * (number != 1)} as installed here before\n".encode())
         last: Execution | None = None
         if missing:
-            last = self._run(parts.unpack(missing), prepared, (prepared, *self._near), _say_nothing)
+            last = self._run(parts.unpack(missing), prepared, (prepared, *self._site.near), _say_nothing)
             if last.outcome.status:
                 return None  # what is wrong is for the installation of all to say
             fresh = self._split(parts, prepared, last.tree, missing)
@@ -90,15 +74,15 @@ class PartInstaller:
 
     def join(self, joined: Joined, sink: Sink) -> Execution | None:
         """Return what an installation without a sandbox came to; None if it needs one, and nothing counts."""
-        if self._step.discard:
+        if self._site.step.discard:
             return None  # what of it is left out, the sandbox's snapshot says
-        result = joined.join(self._store, self._tree, self._epoch)
+        result = joined.join(self._store, self._site.tree, self._site.epoch)
         if result is None:
             return None
         tree, known, number = result
         if known:
             sink(f"{known} of {number} package{'s' * (number != 1)} as unpacked before\n".encode())
-        key = _key(self._tree, "joined")
+        key = _key(self._site.tree, "joined")
         return self._finish(joined, tree, key, None, (), sink)
 
     def _finish(
@@ -106,7 +90,7 @@ class PartInstaller:
     ) -> Execution:
         """Do what is left to do on the joined tree, and make layers of it that are built on those of the last time."""
         before = self._store.steps.get(key)
-        near = ((before.tree,) if before is not None else ()) + (self._tree, *self._near)
+        near = ((before.tree,) if before is not None else ()) + (self._site.tree, *self._site.near)
         task = parts.finish()
         if task is not None:
             last = self._run(task.replace(environment=(*task.environment, *variables)), tree, near, sink)
@@ -115,12 +99,12 @@ class PartInstaller:
             self._store.layers(tree, near)
         self._keep({key: tree})
         self._store.steps.touch(self._used)
-        files, size = amount(self._store.trees, self._tree, tree)
+        files, size = amount(self._store.trees, self._site.tree, tree)
         outcome, output, tail = (Outcome(0), EMPTY_CONTENT, b"") if last is None else _ended(last)
         return Execution(outcome, tree, output, tail, files, size, 0.0)
 
     def _run(self, task: Task, tree: Digest, near: tuple[Digest, ...], sink: Sink) -> Execution:
-        return self._executor.install(self._step, task, tree, near, self._epoch, sink)
+        return self._site.executor.install(self._site.step, task, tree, near, self._site.epoch, sink)
 
     def _split(
         self, parts: InParts, prepared: Digest, tree: Digest, packages: Sequence[Package]
@@ -147,8 +131,8 @@ class PartInstaller:
         program that installs, with its environment."""
         files = [[name, sha256_of(content)] for name, content in prepare.files]
         environment = [list(pair) for pair in prepare.environment]
-        what = [list(prepare.argv), environment, files, list(self._step.discard)]
-        return _key(self._tree, str(self._epoch), str(self._owners_kept), json.dumps(what))
+        what = [list(prepare.argv), environment, files, list(self._site.step.discard)]
+        return _key(self._site.tree, str(self._site.epoch), str(self._site.owners_kept), json.dumps(what))
 
     def _kept(self, key: str) -> Digest | None:
         record = self._store.steps.get(key)
@@ -159,7 +143,7 @@ class PartInstaller:
 
     def _keep(self, trees: dict[str, Digest]) -> None:
         self._store.steps.put_parts(
-            {key: StepRecord(tree, EMPTY_CONTENT, 0.0, self._owners_kept) for key, tree in trees.items()}
+            {key: StepRecord(tree, EMPTY_CONTENT, 0.0, self._site.owners_kept) for key, tree in trees.items()}
         )
 
 

@@ -13,18 +13,17 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 
-from envbuild.build.sandbox_actions import Execution, Executor
+from envbuild.build.installation_site import InstallationSite
+from envbuild.build.sandbox_actions import Execution
 from envbuild.debian.left_behind import is_removed_after_installation
 from envbuild.debian.unpack_check import MAX_STATUS, STATUS, Trees, order_does_not_count
 from envbuild.digest import sha256_of
 from envbuild.packages.apt_plan import MARKS, PLAN, Call
 from envbuild.packages.apt_stages import AptStages, Archive, Plan
 from envbuild.packages.manager import Task
-from envbuild.plan.step import Step
 from envbuild.record import Record
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.step_cache import STAGES, StepRecord
-from envbuild.store.store import Store
 from envbuild.text import json
 from envbuild.tree.diff import amount, diff, expanded
 from envbuild.tree.entry import DIRECTORY, EMPTY_CONTENT, Digest
@@ -67,36 +66,26 @@ class Addition(Record):
 class StagedInstaller:
     """Installs one statement on the tree of its stage."""
 
-    def __init__(
-        self,
-        store: Store,
-        executor: Executor,
-        step: Step,
-        tree: Digest,
-        near: tuple[Digest, ...],
-        epoch: int,
-        *,
-        owners_kept: bool,
-    ) -> None:
-        self._store = store
-        self._executor = executor
-        self._step = step
-        self._tree = tree
-        self._near = near
-        self._epoch = epoch
-        self._owners_kept = owners_kept
+    def __init__(self, site: InstallationSite) -> None:
+        self._site = site
+        self._store = site.store
 
     def install(self, stages: AptStages, sink: Sink) -> Execution | None:
         """Return what the installation came to; None if it can't be done in stages, and nothing counts."""
         if stages.size < LEAST:
             return None
-        if self._step.discard or has_tmp(self._store.trees, self._tree):
+        if self._site.step.discard or has_tmp(self._store.trees, self._site.tree):
             return None  # scripts see what the step's end removes, and what lies in /tmp
         started = time.time_ns()
         plan = self._plan(stages)
         if plan is None:
             return None
-        base = _key(self._tree, str(self._epoch), str(self._owners_kept), json.dumps(_program(stages.call_task(()))))
+        base = _key(
+            self._site.tree,
+            str(self._site.epoch),
+            str(self._site.owners_kept),
+            json.dumps(_program(stages.call_task(()))),
+        )
         first = _key(base, json.dumps(stages.hashes((*plan.first, plan.unpack.replace(items=())))))
         start = self._begin(stages, plan, first, started // _SECOND, sink)
         if start is None:
@@ -120,11 +109,13 @@ class StagedInstaller:
 
     def _plan(self, stages: AptStages) -> Plan | None:
         """Ask the tree's apt; None if it would do more than what the plan says."""
-        done = self._executor.install(self._step, stages.plan_task(), self._tree, self._near, self._epoch, _say_nothing)
+        done = self._site.executor.install(
+            self._site.step, stages.plan_task(), self._site.tree, self._site.near, self._site.epoch, _say_nothing
+        )
         if done.outcome.status:
             return None
         touched = []
-        for change in expanded(self._store.trees, diff(self._store.trees, self._tree, done.tree)):
+        for change in expanded(self._store.trees, diff(self._store.trees, self._site.tree, done.tree)):
             path = change.path.decode("utf-8", "surrogateescape")
             if change.after is not None and change.after.kind == DIRECTORY and change.before is not None:
                 touched.append(path)
@@ -133,7 +124,7 @@ class StagedInstaller:
         try:
             text = self._store.read_text(done.tree, PLAN, MAX_PLAN)
             marks = self._store.read_file(done.tree, MARKS, MAX_PLAN)
-            status = self._store.read_text(self._tree, STATUS, MAX_STATUS)
+            status = self._store.read_text(self._site.tree, STATUS, MAX_STATUS)
         except (TooLargeToRead, LinkCircle):
             return None
         return None if text is None else stages.plan(text, marks, tuple(touched), status or "")
@@ -141,11 +132,11 @@ class StagedInstaller:
     def _begin(self, stages: AptStages, plan: Plan, first: str, began: int, sink: Sink) -> Stage | None:
         """Return the stage before any of the plan's archives."""
         if not plan.first:
-            return Stage((), self._tree, began)
+            return Stage((), self._site.tree, began)
         known = next((stage for stage in self._known(first) if not stage.archives), None)
         if known is not None:
             return known
-        done = self._run(stages.call_task(plan.first), self._tree, sink)
+        done = self._run(stages.call_task(plan.first), self._site.tree, sink)
         return None if done is None else self._keep(first, Stage((), done.tree, began))
 
     def _ways(self, plan: Plan, first: str, start: Stage) -> list[Addition]:
@@ -178,7 +169,7 @@ class StagedInstaller:
         done = self._run(stages.finish_task(plan, stage.began), stage.tree, sink)
         if done is None:
             return None
-        began, ended, limit = stage.began * _SECOND, time.time_ns() + _SECOND, self._epoch * _SECOND
+        began, ended, limit = stage.began * _SECOND, time.time_ns() + _SECOND, self._site.epoch * _SECOND
 
         def put_back(mtime: int) -> int:
             return limit if began <= mtime <= ended else min(mtime, limit)
@@ -186,20 +177,20 @@ class StagedInstaller:
         trees = self._store.trees
         try:
             with self._store.database.transaction():
-                tree = without_late_times(trees, done.tree, self._tree, put_back, self._store.objects.alter)
+                tree = without_late_times(trees, done.tree, self._site.tree, put_back, self._store.objects.alter)
         except TooDeep:
             return None
         before = self._store.steps.get(key)
         near = (before.tree,) if before is not None else ()
-        self._store.layers(tree, (*near, done.tree, stage.tree, self._tree, *self._near))
-        self._store.steps.put_parts({key: StepRecord(tree, EMPTY_CONTENT, 0.0, self._owners_kept)})
-        files, size = amount(trees, self._tree, tree)
+        self._store.layers(tree, (*near, done.tree, stage.tree, self._site.tree, *self._site.near))
+        self._store.steps.put_parts({key: StepRecord(tree, EMPTY_CONTENT, 0.0, self._site.owners_kept)})
+        files, size = amount(trees, self._site.tree, tree)
         return done.replace(tree=tree, files=files, size=size)
 
     def _run(self, task: Task, tree: Digest, sink: Sink) -> Execution | None:
         """Run a task on a tree, of which what it leaves keeps its times; None if it fails."""
-        near = (self._tree, *self._near) if tree != self._tree else self._near
-        done = self._executor.install(self._step, task, tree, near, self._epoch, sink, keeps_times=True)
+        near = (self._site.tree, *self._site.near) if tree != self._site.tree else self._site.near
+        done = self._site.executor.install(self._site.step, task, tree, near, self._site.epoch, sink, keeps_times=True)
         return done if not done.outcome.status else None
 
     def _known(self, first: str) -> Iterator[Stage]:
@@ -214,14 +205,14 @@ class StagedInstaller:
         archives = list(stage.archives)
         others = [row for row in self._rows() if (row[0], row[2]) != (first, archives)]
         rows = [(first, stage.began, archives), *others]
-        record = StepRecord(stage.tree, EMPTY_CONTENT, 0.0, self._owners_kept)
+        record = StepRecord(stage.tree, EMPTY_CONTENT, 0.0, self._site.owners_kept)
         with self._store.database.transaction():
             self._store.steps.put_parts({_stage_key(first, stage.archives): record})
-            self._store.memo.put(STAGES, self._tree, json.dumps(rows[:MAX_STAGES]).encode())
+            self._store.memo.put(STAGES, self._site.tree, json.dumps(rows[:MAX_STAGES]).encode())
         return stage
 
     def _rows(self) -> list[tuple[str, int, list[str]]]:
-        kept = self._store.memo.get(STAGES, self._tree)
+        kept = self._store.memo.get(STAGES, self._site.tree)
         return [] if kept is None else [(first, began, archives) for first, began, archives in json.loads(kept)]
 
 
