@@ -35,9 +35,10 @@ class NotSignedBy(WorkFailed):
 
     def text(self) -> tuple[str, str]:
         others = f"; it has {self.count} by other keys, or of other images" if self.count else "; it has none"
+        remote = "; what was signed by `build` alone shows where the image is: pull it" if "/" in self.reference else ""
         return (
             f"{self.reference} has no signature by {', '.join(self.keys)}{others}",
-            "sign it: envbuild push --sign, or build --sign",
+            f"sign it: envbuild push --sign, or build --sign{remote}",
         )
 
 
@@ -45,7 +46,11 @@ def check_signatures(arguments: argparse.Namespace, environment: Environment) ->
     """Print what the keys of `--key` say of an image. Raises NotSignedBy, BadKey and what finding the image raises."""
     keys = [public_key(word, environment) for word in arguments.key]
     digest, bundles, covers = _signatures(arguments, environment)
-    statements = list(attested(bundles, keys, covers))
+    order = list(_WORDS)
+    statements = sorted(
+        attested(bundles, keys, covers),
+        key=lambda item: order.index(item.statement.kind) if item.statement.kind in _WORDS else len(order),
+    )
     if not any(item.statement.kind == APPROVAL for item in statements):
         raise NotSignedBy(arguments.image, tuple(key.where for key in keys), len(bundles))
     if arguments.format == "json":

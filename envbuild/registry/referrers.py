@@ -73,10 +73,11 @@ def contents(repository: Repository, subject: str, kinds: Sequence[str], most: i
     for referrer in referrers(repository, subject, kinds):
         try:
             artifact = read_artifact(repository.named_manifest(referrer.descriptor), repository.path)
-            if artifact.kind not in kinds or artifact.subject is None or artifact.subject.digest != subject:
+            about = artifact.subject.digest if artifact.subject is not None else ""
+            if artifact.kind not in kinds or about != subject or len(artifact.layers) != 1:
                 continue
-            layer = artifact.layers[0]
-            if layer.media_type not in kinds or len(artifact.layers) != 1 or layer.size > left:
+            (layer,) = artifact.layers
+            if layer.media_type not in kinds or layer.size > left:
                 continue
             content = repository.small_blob(layer, most, "a signature")
         except (BadImage, BadAnswer, NotInRegistry):

@@ -109,7 +109,7 @@ def decoded(text: object, source: str) -> bytes:
     try:
         if isinstance(text, str):
             standard = text.replace("-", "+").replace("_", "/")
-            if _BASE64.fullmatch(standard):
+            if len(standard) % 4 == 0 and _BASE64.fullmatch(standard):
                 return base64.b64decode(standard, validate=True)
     except (binascii.Error, ValueError):
         pass

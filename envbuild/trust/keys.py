@@ -162,11 +162,13 @@ def _content(path: str) -> tuple[bytes, int]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise BadKey(path, str(reason), "name a key that is there: `envbuild key ls` lists yours") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_KEY:
             raise BadKey(path, "it is not a file with a key", "name a key: `envbuild key ls` lists yours")
-        return file.read(MAX_KEY), status.st_mode
+        return os.read(descriptor, MAX_KEY), status.st_mode
+    finally:
+        os.close(descriptor)
 
 
 def _write(path: str, content: bytes, mode: int) -> None:

@@ -197,13 +197,15 @@ def _trusted(key: str, policy: str) -> PublicKey:
 def _content(path: str) -> str:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
+        try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_POLICY:
                 raise BadPolicy(path, "it is not a file with a policy")
             if status.st_mode & stat.S_IWOTH:
                 raise BadPolicy(path, "everybody can change it")
-            return file.read(MAX_POLICY).decode()
+            return os.read(descriptor, MAX_POLICY).decode()
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise BadPolicy(path, str(error.strerror)) from error
     except UnicodeDecodeError as error:
