@@ -48,10 +48,10 @@ EnvbuildError  exit 2
     BadPolicy(path, reason)  trust.policy
     BadReference(reference, reason)  registry.reference
     BadRegistriesFile(path, reason)  registry.mirrors
+    BadRegistryBase(place, reason)  build.registry_images
     BadSource(source)  packages.apt_servers
     BadTemplate(path, line, reason)  build.template
     BadTree(reason)  git.tracked_files
-    BaseNotSupported(base)  build.bases
     BlobTooLarge(size, limit)  git.blobs
     Blocked(reference, path)  registry.mirrors
     BranchTag(name)  images.reference
@@ -221,10 +221,11 @@ EnvbuildError  exit 2
     OtherModule(name, reason)  packages.go_sum
     OwnersLost(base, locked)  build.bases
     PathTooLong  build.sandbox_actions
+    PinnedImageGone(reference, digest)  build.registry_images
     PortTaken(port, error)  instances.network.ports
     ProxyFailed(error)  build.step_network.step_proxy
-    Refused(name, reason, mend)  instances.control_client
     Refused(name, use, reason, keys, policy)  trust.evidence
+    Refused(name, reason, mend)  instances.control_client
     RegistryError  registry.errors
       BadAnswer(host, what, reason)  registry.errors
       Denied(host, what, user, reason)  registry.errors

@@ -14,7 +14,7 @@ from envbuild.build.progress import BaseTree
 from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
-from envbuild.errors import UsageError, WorkFailed, fields
+from envbuild.errors import WorkFailed, fields
 from envbuild.language.base_kinds import (
     Base,
     Debian,
@@ -22,7 +22,7 @@ from envbuild.language.base_kinds import (
     ImageBase,
     ImageFileBase,
     RecipeBase,
-    ReservedBase,
+    RegistryBase,
     Scratch,
     StageBase,
     Tarball,
@@ -49,20 +49,6 @@ BASES_FORMAT = 2
 DPKG_STATUS = "/var/lib/dpkg/status"
 NOBODY = 65534
 """What a user namespace shows for owners that it does not have (user_namespaces(7), /proc/sys/kernel/overflowuid)."""
-
-
-@fields
-class BaseNotSupported(UsageError):
-    """A kind of base that the language has and this version can't make."""
-
-    base: ReservedBase
-
-    def text(self) -> tuple[str, str]:
-        place = self.base.place
-        return (
-            f"{place.file}:{place.line}: bases of the kind '{self.base.kind}:' can't be used yet in this version",
-            "unpack the image and use tar:FILE, or start from debian:SUITE, host, image: or recipe:",
-        )
 
 
 @fields
@@ -104,11 +90,12 @@ class Bases:
         self._epoch = request.epoch
         self._refresh = request.refresh
         self._request = request
+        self._trust = request.trust
         self._only_locked = not request.record
 
     def find(self, stage: Stage) -> BaseTree | None:
-        """Return the base of a stage if the store has it, None if it has to be made. Raises NoSuchImage,
-        BaseNotSupported and ContextError."""
+        """Return the base of a stage if the store has it, None if it has to be made. Raises NoSuchImage
+        and ContextError."""
         if self._is_made_anew(stage):
             return None
         match stage.base:
@@ -119,8 +106,8 @@ class Bases:
                 return BaseTree(image.tree, self._with_epoch(facts_of(image)), f"image sha256:{image.digest}")
             case ImageFileBase():
                 return self._taken(stage)
-            case ReservedBase() as base:
-                raise BaseNotSupported(base)
+            case RegistryBase():
+                return self._pulled(stage)
             case Host() | Debian():
                 if self._refresh:
                     return self._remembered(stage, self._request.refreshed) if self._request.refreshed else None
@@ -146,7 +133,36 @@ class Bases:
             return None
         from envbuild.images.find import facts_of
 
+        if self._trust is not None and isinstance(stage.base, (ImageFileBase, RegistryBase)):
+            from envbuild.build.base_policy import check_base
+
+            check_base(self._trust, self._store, stage.base, image)
         return BaseTree(image.tree, self._with_epoch(facts_of(image)), f"{ORIGIN}{image.digest}")
+
+    def _pulled(self, stage: Stage) -> BaseTree | None:
+        """Return the image that the lock pins, or else the one that was pulled last by the same name."""
+        from envbuild.build.registry_pins import known_image, pin_of
+
+        locked = _pinned(stage)
+        origin = locked.origin if locked is not None else ""
+        remembered = self._store.memo.get("base", self._memo_key(stage)) if locked is None else None
+        if remembered is not None:
+            plain = json.loads(remembered)
+            # `update` asks the registry, and for several recipes once.
+            since = self._request.refreshed or time.time_ns() if self._refresh else 0
+            origin = plain["origin"] if plain["made"] >= since else ""
+        pin = pin_of(origin)
+        image = known_image(self._store, pin) if pin is not None else None
+        if pin is None or image is None:
+            return None
+        from envbuild.images.find import facts_of
+
+        if self._trust is not None and isinstance(stage.base, RegistryBase):
+            from envbuild.build.base_policy import may_begin
+
+            if not may_begin(self._trust, self._store, stage.base, image, offline=self._request.offline):
+                return None
+        return BaseTree(image.tree, self._with_epoch(facts_of(image)), pin.text)
 
     def _is_made_anew(self, stage: Stage) -> bool:
         """Return whether a base is made although the store may have it, since the question is what it gives."""
@@ -201,7 +217,25 @@ class Bases:
 
     def key(self, stage: Stage) -> str:
         """Return the name of a stage's base among all that are made; stages with one key have the same base."""
-        return sha256_of(self._memo_key(stage).encode("utf-8", "surrogateescape"))
+        pinned = self._pinned_digest(stage) if isinstance(stage.base, RegistryBase) else ""
+        return sha256_of(f"{self._memo_key(stage)}{pinned}".encode("utf-8", "surrogateescape"))
+
+    def _pinned_digest(self, stage: Stage) -> str:
+        """Return the digest of the manifest that a `registry:` base is pinned to, else that of the index that the lock
+        has for machines of another kind, "" for none."""
+        from envbuild.build.registry_pins import pin_of
+
+        locked = _pinned(stage)
+        pin = pin_of(locked.origin) if locked is not None else None
+        if pin is not None:
+            return pin.manifest
+        lock = self._graph.recipe_of(stage).lock
+        for section in lock.others if lock is not None and not self._refresh else ():
+            other = section.stage(stage.name, stage.base_text)
+            pin = pin_of(other.origin) if other is not None else None
+            if pin is not None and pin.index:
+                return pin.index
+        return ""
 
     def prepare(
         self,
@@ -244,19 +278,28 @@ class Bases:
 
                 context = self._sources.context(self._graph.recipe_of(stage), folder)
                 return prepare_tar(context.real_path(path), report=report)
-            case ImageFileBase(path=path, tag=tag, folder=folder):
+            case ImageFileBase(path=path, tag=tag, platform=platform, folder=folder):
                 from envbuild.build.image_files import prepare_image
 
                 context = self._sources.context(self._graph.recipe_of(stage), folder)
-                return prepare_image(context.real_path(path), tag, f"{work}/image-{stage.number}", report)
-            case ImageBase() | StageBase() | RecipeBase() | ReservedBase():
+                return prepare_image(context.real_path(path), tag, platform, f"{work}/image-{stage.number}", report)
+            case RegistryBase() as base:
+                from envbuild.build.file_sources import NeedsNetwork
+                from envbuild.build.registry_images import prepare_pull
+
+                if files.offline:
+                    raise NeedsNetwork(files.recipe, [stage.base_statement], vendored=False)
+                access, most = self._request.registries(), self._request.fetch_limit
+                pinned = self._pinned_digest(stage)
+                return prepare_pull(self._store, access, self._trust, base, pinned, most, report)
+            case ImageBase() | StageBase() | RecipeBase():
                 raise AssertionError(f"{stage.base_text} is not made")
             case _ as base:
                 return assert_never(base)
 
     def finish(self, stage: Stage, prepared: PreparedBase) -> BaseTree:
         """Write a prepared base into the store and remember it."""
-        if isinstance(stage.base, ImageFileBase):
+        if isinstance(stage.base, (ImageFileBase, RegistryBase)):
             return self._take(stage, prepared)
         builder = self._store.builder()
         prepared.write(builder)
@@ -278,12 +321,18 @@ class Bases:
 
     def _take(self, stage: Stage, prepared: PreparedBase) -> BaseTree:
         from envbuild.build.image_files import ORIGIN, PreparedImage
+        from envbuild.build.registry_images import PulledBase
         from envbuild.images.find import facts_of
 
-        assert isinstance(prepared, PreparedImage)
+        assert isinstance(prepared, (PreparedImage, PulledBase))
         image = prepared.take(self._store)
-        origin = f"{ORIGIN}{image.digest}"
-        self._store.memo.put("base", self._memo_key(stage), json.dumps({"origin": origin}).encode())
+        if self._trust is not None and isinstance(stage.base, (ImageFileBase, RegistryBase)):
+            from envbuild.build.base_policy import check_base
+
+            check_base(self._trust, self._store, stage.base, image)
+        origin = prepared.identity if isinstance(prepared, PulledBase) else f"{ORIGIN}{image.digest}"
+        plain = {"origin": origin, "made": time.time_ns()}
+        self._store.memo.put("base", self._memo_key(stage), json.dumps(plain).encode())
         return BaseTree(image.tree, self._with_epoch(facts_of(image)), origin)
 
     def _packages(self, stage: Stage, prepared: PreparedBase) -> BasePackages:
@@ -322,12 +371,14 @@ class Bases:
                 context = self._sources.context(self._graph.recipe_of(stage), folder)
                 (item,) = context.select(path, Choice(), 0, keep=False)
                 return f"tar {item.entry.digest}"
-            case ImageFileBase(path=path, tag=tag, folder=folder):
+            case ImageFileBase(path=path, tag=tag, platform=platform, folder=folder):
                 from envbuild.build.context_scan import Choice
 
                 context = self._sources.context(self._graph.recipe_of(stage), folder)
                 (item,) = context.select(path, Choice(), 0, keep=False)
-                return f"oci {item.entry.digest} {tag} {architecture()}"
+                return f"oci {item.entry.digest} {tag} {platform or architecture()}"
+            case RegistryBase(reference=reference, platform=platform):
+                return f"registry {reference} {platform or architecture()}"
             case Scratch():
                 return f"scratch  {architecture()}"
             case Debian(suite=suite):

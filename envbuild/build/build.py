@@ -84,10 +84,15 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
         from envbuild.build.lock_changes import refuse_unknown
 
         refuse_unknown(job.graph.top, request.renew)
-    _walk_cached(job)
+    answers, inputs = _walk_cached(job)
     if not progress.complete:
         if store.database.read_only:
             raise StoreUnusable(store.path, "it may only be read, and not all of the build is in it")
+        from envbuild.build.tree_steps import only_trees_left, perform_left
+
+        if only_trees_left(job):
+            perform_left(job, answers, inputs)
+    if not progress.complete:
         from envbuild.build.helper_ahead import helper_ahead  # sandbox and threads: only when something runs
 
         with helper_ahead(job) as helper:
@@ -142,9 +147,10 @@ def _prepare(request: BuildRequest, store: Store, emit: Emit) -> BuildJob:
     return BuildJob(request, store, project, graph, sources, bases, cache, Progress(graph), reporter)
 
 
-def _walk_cached(job: BuildJob) -> None:
-    """Take every stage as far as the store has results."""
+def _walk_cached(job: BuildJob) -> tuple[LockedAnswers, Gatherer]:
+    """Take every stage as far as the store has results; return what was asked on the way."""
     answers = LockedAnswers(job.graph, job.store, renew=frozenset(job.request.renew), strict=job.request.locked)
     inputs = Gatherer(job.store, job.graph, job.sources, job.progress.ended, known_file)
     for met in walk(job.graph.stages, job.progress, job.cache, answers, inputs):
         job.take(met)
+    return answers, inputs

@@ -41,12 +41,22 @@ class PreparedImage:
         """Do nothing."""
 
 
-def prepare_image(path: str, tag: str, scratch: str, report: Callable[[int, int], None]) -> PreparedImage:
-    """Look for the image for this machine in a file or folder. Raises BadImage."""
+def prepare_image(
+    path: str, tag: str, platform: str, scratch: str, report: Callable[[int, int], None]
+) -> PreparedImage:
+    """Look for the image in a file or folder that is for a platform, "" for this machine. Raises BadImage."""
     file = ImageFile(path, scratch)
-    platform = platform_of(architecture())
-    images = file.images(platform["architecture"], platform.get("variant", ""))
+    images = file.images(*words_of(platform))
     return PreparedImage(file, choose(images, tag, file.shown, "oci:PATH:TAG"), report)
+
+
+def words_of(platform: str) -> tuple[str, str]:
+    """Return the architecture and its variant that `platform=` says, in OCI's words; of "", this machine's."""
+    if platform:
+        _, name, variant = f"{platform}/".split("/")[:3]
+        return name, variant
+    here = platform_of(architecture())
+    return here["architecture"], here.get("variant", "")
 
 
 def image_of_origin(store: Store, origin: str) -> Image | None:

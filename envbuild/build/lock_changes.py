@@ -12,7 +12,15 @@ from envbuild.errors import UsageError, fields
 from envbuild.lockfile.lock import LockedInstall, LockedStage, Package
 from envbuild.packages.addresses import without_user
 from envbuild.packages.manager import INSTALLED
-from envbuild.packages.pin_changes import DIGITS, SAME_ADDRESS, SAME_TAG, SAME_VERSION, base_change, elsewhere
+from envbuild.packages.pin_changes import (
+    DIGITS,
+    SAME_ADDRESS,
+    SAME_TAG,
+    SAME_VERSION,
+    base_change,
+    elsewhere,
+    is_other_image,
+)
 from envbuild.packages.plain_names import plain_name
 from envbuild.plan.step import FetchFile, InstallPackages
 from envbuild.store.store import Store
@@ -98,7 +106,8 @@ def _of_stage(before: LockedStage | None, at: StageProgress, named: frozenset[st
     old = _by_name(before.installs if before is not None else ())
     new: dict[tuple[str, str], Package] = {}
     whys: dict[tuple[str, str], list[str]] = {}
-    if before is not None and not before.follows and before.digest != at.base.tree:
+    other_image = before is not None and is_other_image(before, at.base.origin)
+    if before is not None and not before.follows and (before.digest != at.base.tree or other_image):
         digests = before.digest[:DIGITS], at.base.tree[:DIGITS]
         why, alike = base_change(before, at.base.origin, at.base.packages)
         yield Move(name, stage.name, "base", stage.base_text, *digests, why, alike)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 
 from envbuild.build.bases import Bases
-from envbuild.build.cache_miss import Explainer, parts_and_source
-from envbuild.build.context_ignore import ContextError
+from envbuild.build.cache_miss import Explainer
 from envbuild.build.graph import Graph, PlannedRecipe, Stage
 from envbuild.build.inputs import Gatherer, known_file
+from envbuild.build.known_results import KnownResults
 from envbuild.build.loader import load_graph
 from envbuild.build.locked_answers import LockedAnswers
+from envbuild.build.named_inputs import parts_and_source
 from envbuild.build.progress import BaseTree, NotKnownYet, Progress, StageProgress, StepResult
 from envbuild.build.recipe_files import lock_text, project_of
 from envbuild.build.request import BuildRequest
@@ -34,8 +35,7 @@ from envbuild.build.walk import (
 )
 from envbuild.errors import EnvbuildError
 from envbuild.images.find import InCommit, NoSuchImage
-from envbuild.images.lock_attestation import result_of, results_of_images
-from envbuild.language.base_kinds import Debian, Host
+from envbuild.language.base_kinds import Debian, Host, ImageFileBase, RegistryBase
 from envbuild.lockfile.lock import EARLIER, Lock, LockOutOfDate, first_line, path_of
 from envbuild.lockfile.lock_file import read_lock
 from envbuild.plan import key_parts
@@ -44,7 +44,7 @@ from envbuild.plan.step import FetchFile, InstallPackages, Origin, Step
 from envbuild.record import Record, assert_never
 from envbuild.store.database import StoreDamaged
 from envbuild.store.store import Store
-from envbuild.tree.entry import EMPTY_CONTENT, Digest
+from envbuild.tree.entry import Digest
 
 CURRENT, OUTDATED, MISSING, UNKNOWN, UNREADABLE = "up to date", "out of date", "missing", "unknown", "unreadable"
 INCOMPLETE = "incomplete"
@@ -147,48 +147,6 @@ def _lock_at(path: str, store: Store, project: str) -> Lock:
     return read_lock(lock_text(lock_path, project), lock_path, store)
 
 
-class KnownResults:
-    """What is known of results without a build, as a cache: a step has the tree that it gave in this store, or else the
-    one that its recipe's lock says."""
-
-    def __init__(self, store: Store, graph: Graph, bases: Bases) -> None:
-        self._store = store
-        self._graph = graph
-        self._bases = bases
-        self._recorded: dict[int, dict[str, Digest]] = {}
-
-    def base(self, stage: Stage) -> BaseTree:
-        """Return the base of a stage: as it is now, if the store has it, else as the lock has it."""
-        try:
-            return self._bases.find(stage) or self._bases.as_locked(stage)
-        except ContextError:
-            return self._bases.as_locked(stage)  # an archive that is not kept with the recipe
-
-    def result(self, pending: PendingStep) -> StepResult | None:
-        """Return the result of a step, whether it was made where owners are kept or not."""
-        keys = [pending.key(owners_kept=kept) for kept in (True, False)]
-        for key in sorted(keys, key=lambda key: not self.locked(pending.stage, key)):
-            trees = self.locked(pending.stage, key)
-            tree = self.own(pending.stage, key) or (trees[0] if trees else None)
-            if tree is not None:
-                return StepResult(pending.number, pending.step, key, tree, EMPTY_CONTENT, 0.0, True)
-        return None
-
-    def locked(self, stage: Stage, key: str) -> tuple[Digest, ...]:
-        """Return the trees that the lock has for a key: one, unless a merge left several."""
-        lock = self._graph.recipe_of(stage).lock
-        return lock.results.steps.get(key, ()) if lock is not None else ()
-
-    def own(self, stage: Stage, key: str) -> Digest | None:
-        """Return the tree that the step of this key gave in this store, also if only the record of an image has it."""
-        made = result_of(self._store, key)
-        if made is None and stage.recipe not in self._recorded:
-            lock = self._graph.recipe_of(stage).lock
-            images = lock.results.images if lock is not None else ()
-            self._recorded[stage.recipe] = results_of_images(self._store, [image.digest for image in images])
-        return made or self._recorded[stage.recipe].get(key)
-
-
 class _TreesInStore(Gatherer):
     """Looks into trees of other stages only if the store has them: the lock names them without it."""
 
@@ -218,11 +176,15 @@ class _Comparison:
         self.missing: list[str] = []
         """Why the lock does not have all results."""
         self.proven = True
+        self._factless: set[int] = set()
+        """The numbers of stages whose base is an image that is not here: its facts are in no lock, and so the keys of
+        their steps are not known."""
 
     def image(self, recipe: PlannedRecipe) -> Digest:
         """Return the image that a recipe comes to, "" if that is not known."""
         target = self._progress[recipe.target]
-        return image_digest(target.tree, target.facts) if target.ended and target.tree else ""
+        known = target.ended and target.tree and not self._factless
+        return image_digest(target.tree, target.facts) if known else ""
 
     def recipe(self, recipe: PlannedRecipe) -> list[str]:
         """Return what of this recipe differs from its lock."""
@@ -291,18 +253,28 @@ class _Comparison:
     def _base(self, stage: Stage, base: BaseTree) -> str:
         locked = stage.locked
         assert locked is not None
+        if self._is_factless(stage):
+            self._factless.add(stage.number)
         if isinstance(stage.base, (Host, Debian)) and not self._bases.is_here(stage):
             self.proven = False
         if locked.follows:
             return ""
         if not locked.digest:
             return f"two branches renewed its base {stage.base_text}: a build decides"
+        if isinstance(stage.base, (ImageFileBase, RegistryBase)) and stage.number in self._factless:
+            self._note_missing(f"the image {stage.base_text} is not in the store, and what it says is in no lock")
+            return ""
         if base.tree != locked.digest:
             here, now = locked.digest[:12], base.tree[:12]
             return f"its base {stage.base_text} is another one ({here} in the lock, now {now})"
         if base.facts.epoch != locked.epoch:
             return f"its times count from {base.facts.epoch}, and in the lock from {locked.epoch}"
         return ""
+
+    def _is_factless(self, stage: Stage) -> bool:
+        if isinstance(stage.base, (ImageFileBase, RegistryBase)):
+            return not self._known.has_base(stage)
+        return any(number in self._factless for number in stage.needs[:1])
 
     def _without_base(self, stage: Stage) -> str:
         """Compare the pins of a stage whose base is not known yet."""
@@ -332,12 +304,14 @@ class _Comparison:
             self.proven = False
         elif trees and trees[0] != own:
             return f"{what} gave {own[:12]} here, and the lock has {trees[0][:12]}"
-        if not trees:
+        if not trees and stage.number not in self._factless:
             self._note_missing(f"{what}: what it gives is not in the lock")
         return ""
 
     def _miss(self, pending: PendingStep) -> None:
         """Note that nobody knows what a step gives."""
+        if pending.stage.number in self._factless:
+            return
         why = self._why(pending)
         self.changed += [reason for reason in why if reason not in self.changed]
         changed = "; ".join(why) or "what it gives is not in the lock"

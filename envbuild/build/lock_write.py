@@ -10,6 +10,7 @@ from envbuild.build.job import BuildJob
 from envbuild.build.lock_check import check_exact, check_pins
 from envbuild.build.progress import Answer, StageProgress, StepResult
 from envbuild.language.base_kinds import RecipeBase, StageBase
+from envbuild.linux.machine import architecture
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import VERSION, Lock, LockedInstall, LockedStage, Section
 from envbuild.lockfile.results import LockedImage, Results
@@ -45,7 +46,7 @@ def lock_of(job: BuildJob, recipe: PlannedRecipe) -> Lock:
     return Lock(
         recipe=recipe.recipe.name,
         own=Section(
-            architecture=target.facts.arch,
+            architecture=architecture(),
             stages=tuple(map(_locked_stage, stages)),
             fetched=tuple(sorted(job.sources.fetched(recipe).items())),
             images=tuple(sorted(job.sources.images(recipe).items())),

@@ -12,7 +12,7 @@ from envbuild.build.file_sources import FileSources, NeedsNetwork, file_line
 from envbuild.build.graph import Stage
 from envbuild.build.job import BuildJob
 from envbuild.build.statement_pins import pins_of
-from envbuild.language.base_kinds import Debian
+from envbuild.language.base_kinds import Debian, RegistryBase
 from envbuild.language.model import Apt, Fetch, Npm, OfLock, Pip, Run, Statement, Test
 from envbuild.language.statement_parts import Place
 from envbuild.lockfile.lock import Package, first_line
@@ -73,6 +73,9 @@ class _Search:
             at = self._job.progress.get(stage)
             if at is None and isinstance(stage.base, Debian):
                 yield from self._base(stage)
+            if at is None and isinstance(stage.base, RegistryBase):
+                text = f"{_at(stage.base.place)}from {stage.base_text}"
+                yield Need(text, "this store does not have the image", vendored=False)
             # A step that ran before, in whatever recipe, may be in the cache; the first one that is left is not.
             left = None if at is None else {step.text for step in (*at.steps[at.next_number :], *at.plan.tests)}
             first = at.next_step if at is not None else None

@@ -15,7 +15,7 @@ from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.build.statement_pins import pins_of
 from envbuild.errors import EnvbuildError, UsageError, fields
-from envbuild.language.base_kinds import Debian, Host, RecipeBase, StageBase, base_text
+from envbuild.language.base_kinds import Debian, Host, RecipeBase, RegistryBase, StageBase, base_text
 from envbuild.language.git_address import git_address, is_git
 from envbuild.language.model import Apt, Fetch, Npm, OfLock, Pip, Run, Test
 from envbuild.language.values import InvalidValue
@@ -211,6 +211,10 @@ class _Reader:
             locked = section.stage(stage.name, stage.base_text)
             if isinstance(stage.base, Host):
                 yield Unpinned(f"{base}: it is made from the files of the machine that builds", lost=False)
+            if isinstance(stage.base, RegistryBase):
+                pinned = locked is not None and bool(locked.digest)
+                text = f"{base}: it is fetched from its registry, by the digest that the lock has"
+                yield Unpinned(text if pinned else f"{base}: the lock does not pin it: build it", lost=not pinned)
             if isinstance(stage.base, Debian) and (locked is None or not locked.packages.all):
                 yield Unpinned(f"{base}: the lock does not list its packages; envbuild update renews it", lost=True)
             for statement in stage.written.statements:

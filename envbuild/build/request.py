@@ -9,10 +9,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from envbuild.registry.access import Access
     from envbuild.sharing.image_trust import Trust
 
 MAX_FETCHED = 8 << 30
 """Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""
+
+
+def no_access() -> Access:
+    """Return how a user reaches registries of whom nothing is known: as nobody."""
+    from envbuild.registry.access import NOBODY
+
+    return NOBODY
 
 
 class BuildRequest(Record):
@@ -35,7 +43,8 @@ class BuildRequest(Record):
     folder that recipes may read recipes of (recipe_files.py); "" finds it from the recipe's path. `snapshot` is the
     address of an archive of all that Debian ever had, "" for none. `places` are folders (absolute paths) and web
     addresses that have files by their hashes, the first one first. With `offline` the network is not touched: of the
-    places, only folders are asked. `trust` are the policies that images have to satisfy which it begins with.
+    places, only folders are asked. `registries` tells how the user reaches image registries; `trust` are the policies
+    that images have to satisfy which it begins with.
     """
 
     path: str
@@ -71,6 +80,7 @@ class BuildRequest(Record):
     places: tuple[str, ...] = ()
     offline: bool = False
     trust: Trust | None = None
+    registries: Callable[[], Access] = no_access
 
 
 class Move(Record):

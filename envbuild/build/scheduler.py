@@ -14,9 +14,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from envbuild.build.before_steps import check_grants, note_open_networks, warn_of_other_locks
-from envbuild.build.cache_miss import parts_and_source
 from envbuild.build.cache_mounts import CacheUser
-from envbuild.build.context import MAX_ATTEMPTS, WAIT
 from envbuild.build.downloads import Downloads
 from envbuild.build.drawn_notes import DrawnNotes
 from envbuild.build.events import Notice, StepFinished
@@ -28,13 +26,15 @@ from envbuild.build.input_check import check_inputs
 from envbuild.build.inputs import Gatherer
 from envbuild.build.job import BuildJob
 from envbuild.build.make_bases import BaseMaker
+from envbuild.build.named_inputs import parts_and_source
 from envbuild.build.package_answers import ResolvedAnswers
 from envbuild.build.progress import StageProgress, StepResult
 from envbuild.build.sandbox_actions import Execution, Executor, NotReproducible
 from envbuild.build.sandbox_worker import Worker
 from envbuild.build.step_failure import StepFailure, Stopped, report_failure, step_failed
 from envbuild.build.tree_actions import Performer
-from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMissing, pending_step, walk
+from envbuild.build.tree_steps import perform
+from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMissing, walk
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 from envbuild.images.network_settings import network_settings
 from envbuild.language.base_kinds import RecipeBase, StageBase
@@ -43,7 +43,7 @@ from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, FetchFile, InstallPackages, Step
 from envbuild.store.database import StoreDamaged
 from envbuild.store.network_record import NetworkRecord, NetworkRecords
-from envbuild.store.step_cache import ContentChanged, Source, StepRecord
+from envbuild.store.step_cache import Source, StepRecord
 from envbuild.tree.diff import amount, removed_amount
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
 
@@ -251,7 +251,7 @@ class Scheduler:
                 tree, output, files, size = done.tree, done.output, done.files, done.size
                 removes, network = done.removes, done.network
             else:
-                tree, pending = self._perform(at, pending)
+                tree, pending = perform(self.job, self._performer, at, pending, self._answers, self._inputs)
                 key = self._key(pending)
                 _, source = self._parts_and_source(pending)
                 files, size = amount(self.store.trees, at.tree, tree)
@@ -283,21 +283,6 @@ class Scheduler:
         return parts_and_source(pending, path, owners_kept=self._cache.owners_kept)
 
     # Steps
-
-    def _perform(self, at: StageProgress, pending: PendingStep) -> tuple[Digest, PendingStep]:
-        """Return the tree that an action makes, and the step with the inputs that it had: files that change while they
-        are copied are looked at again, and are other inputs then."""
-        step = pending.step
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            try:
-                return self._performer.perform(step, pending.inputs, at.tree, pending.epoch), pending
-            except ContentChanged as error:
-                if attempt == MAX_ATTEMPTS:
-                    raise
-                self.reporter.emit(Notice("note", f"{error.path} changed while it was copied: reading it again"))
-                time.sleep(WAIT * attempt)
-                pending = pending_step(at, pending.number, step, self._answers, self._inputs)
-        raise AssertionError("the last attempt raises or returns")
 
     def _execute(self, at: StageProgress, pending: PendingStep, event: int) -> Execution:
         step, inputs = pending.step, pending.inputs

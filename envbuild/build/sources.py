@@ -66,7 +66,9 @@ class Sources:
         if image is None:
             image = look_up(self._store, reference, folder, self._fits)
         if self._trust is not None:
-            self._trust.check_image(self._store, image, reference, "used as a base")
+            from envbuild.sharing.image_trust import AS_BASE
+
+            self._trust.check_image(self._store, image, reference, AS_BASE)
         self.images(recipe)[reference] = image.digest
         return image
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator
 
 from envbuild.build.adopted_tree import Taken, adopt
 from envbuild.build.context import keep
-from envbuild.build.fetch import content_of
 from envbuild.build.inputs import Inputs, patterns_of
 from envbuild.digest import sha256_of
 from envbuild.images.accounts import Databases, add_account, owner_ids, read_databases
@@ -34,6 +32,10 @@ from envbuild.tree.file_mode import changed_mode, with_mode
 from envbuild.tree.lookup import lookup, real_path, walk
 from envbuild.tree.patterns import Matcher, compile_patterns
 from envbuild.tree.times import Clock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NANOSECONDS = 1_000_000_000
 _FOR_ALL, _FOR_ALL_MODE = (b"tmp", b"var/tmp"), 0o1777
@@ -207,6 +209,8 @@ class _Performance:
 
     def _fetched(self, action: FetchFile, digest: Digest) -> list[Edit]:
         uid, gid = owner_ids(action.owner, self.databases()) if action.owner else (0, 0)
+        from envbuild.build.fetch import content_of  # only where something was fetched
+
         path = content_of(self._store, digest)
         if action.unpack:
             from envbuild.build.unpack import unpack  # archives, only when one is unpacked

@@ -160,6 +160,7 @@ def request_of_user(environment: Environment) -> BuildRequest:
         snapshot=environment.snapshot(),
         places=environment.places(),
         trust=environment.trust(),
+        registries=environment.registries,
     )
 
 

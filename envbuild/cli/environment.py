@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TextIO
 
+    from envbuild.registry.access import Access
     from envbuild.registry.auth_file import AuthFiles
     from envbuild.sharing.image_trust import Trust
     from envbuild.ui.progress_line import ProgressLine
@@ -192,6 +193,12 @@ class Environment:
         from envbuild.sharing.image_trust import Trust
 
         return Trust(paths)
+
+    def registries(self) -> Access:
+        """Return how the user reaches registries."""
+        from envbuild.registry.access import Access
+
+        return Access(self.auth_files(), self.certificate_folders(), self.registries_files())
 
     def moves_cursor(self, stream: TextIO) -> bool:
         """Tell whether a stream is a terminal on which a line can be drawn again."""

@@ -39,12 +39,21 @@ class Tarball(Record):
 
 class ImageFileBase(Record):
     """`from oci:PATH`: an image of other tools, a layout or an archive; its path is relative to `folder`. `tag` is
-    which of several, "" for the only one."""
+    which of several, "" for the only one, `platform` for which machine, "" for this one's."""
 
     place: Place
     path: str
     tag: str
     folder: str
+    platform: str = ""
+
+
+class RegistryBase(Record):
+    """`from registry:HOST/PATH[:TAG][@DIGEST]`: an image of a registry, `platform` as for a file's."""
+
+    place: Place
+    reference: str
+    platform: str = ""
 
 
 class ImageBase(Record):
@@ -70,19 +79,11 @@ class RecipeBase(Record):
     folder: str
 
 
-class ReservedBase(Record):
-    """A base that the language has and no build can make yet: `kind` is registry."""
-
-    place: Place
-    kind: str
-    argument: str
-
-
-Base = Scratch | Host | Debian | Tarball | ImageFileBase | ImageBase | StageBase | RecipeBase | ReservedBase
+Base = Scratch | Host | Debian | Tarball | ImageFileBase | RegistryBase | ImageBase | StageBase | RecipeBase
 
 
 def base_text(base: Base) -> str:
-    """Return the base as a recipe has it after `from`."""
+    """Return the base as a recipe has it after `from`, and for which platform, where it says that."""
     match base:
         case Scratch():
             return "scratch"
@@ -92,15 +93,19 @@ def base_text(base: Base) -> str:
             return f"debian:{suite}"
         case Tarball(path=path):
             return f"tar:{path}"
-        case ImageFileBase(path=path, tag=tag):
-            return f"oci:{path}:{tag}" if tag else f"oci:{path}"
+        case ImageFileBase(path=path, tag=tag, platform=platform):
+            return f"oci:{path}{f':{tag}' if tag else ''}{_for(platform)}"
+        case RegistryBase(reference=reference, platform=platform):
+            return f"registry:{reference}{_for(platform)}"
         case ImageBase(reference=reference):
             return f"image:{reference}"
         case StageBase(name=name):
             return name
         case RecipeBase(path=path):
             return f"recipe:{path}"
-        case ReservedBase(kind=kind, argument=argument):
-            return f"{kind}:{argument}"
         case _:
             return assert_never(base)
+
+
+def _for(platform: str) -> str:
+    return f" ({platform})" if platform else ""

@@ -27,6 +27,7 @@ from envbuild.record import Record
     AGENT,
     DEVICE,
     SOURCE,
+    PLATFORM,
 ) = (
     "flag",
     "text",
@@ -50,6 +51,7 @@ from envbuild.record import Record
     "agent",
     "device",
     "source",
+    "platform",
 )
 
 
@@ -121,7 +123,7 @@ KEYWORDS: dict[str, Keyword] = {
     "context": Keyword(in_stage=False),
     "image": Keyword(in_stage=False, anywhere=True),
     "param": Keyword(in_stage=False, anywhere=True),
-    "from": Keyword(in_stage=False, anywhere=True),
+    "from": Keyword({"platform": OptionKind(PLATFORM)}, in_stage=False, anywhere=True),
     "include": Keyword(block=True, anywhere=True),
     "apt": Keyword({"recommends": OptionKind(FLAG), "source": OptionKind(SOURCE), "key": OptionKind(TEXT)}, block=True),
     "pip": Keyword(_PIP, block=True),
@@ -167,7 +169,7 @@ BASES: dict[str, str] = {
     "debian": "debian:SUITE",
     "tar": "tar:FILE",
     "oci": "oci:PATH",
-    "registry": "registry:HOST/REPO",
+    "registry": "registry:HOST/PATH:TAG",
     "image": "image:NAME",
     "recipe": "recipe:FILE",
 }

@@ -185,7 +185,7 @@ class _Loader:
                 self.declarations.declare(statement, reader, given)
             case "from":
                 reader.taken_by = reader.taken_by or "from"
-                self._from(statement, reader, wanted)
+                self._from(statement, options.text("platform") or "", reader, wanted)
             case "include":
                 self._include(statement, reader, ancestors, wanted and options.wanted)
             case _:
@@ -231,7 +231,7 @@ class _Loader:
         self.name_at = self.name_at or reader.where(statement.span)
         self.scope.values["recipe"] = text
 
-    def _from(self, statement: StatementSyntax, reader: Reader, wanted: bool) -> None:
+    def _from(self, statement: StatementSyntax, platform: str, reader: Reader, wanted: bool) -> None:
         name = None
         if len(statement.words) > (1 if statement.programs is None else 0):
             word = statement.words[-1]
@@ -244,7 +244,7 @@ class _Loader:
         if not wanted:
             hint = "drop when= from the include, or the 'from' from this file"
             reader.error(statement.span, "a stage can't be included under a condition", hint)
-        base = read_base(statement, reader)
+        base = read_base(statement, platform, reader)
         self._open(name or None, base)
         if isinstance(base, StageBase):
             self.uses.append(Use(base.name, len(self.bases) - 1, True, reader, statement.words[0].span))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_MAGIC = b"envbuild recipe 5\n"
+_MAGIC = b"envbuild recipe 6\n"
 _CLASSES: dict[str, type[Record]] = {
     name: item
     for module in (statement_parts, base_kinds, model)

@@ -257,6 +257,7 @@ _CHECKS = {
     keywords.NODE_MANAGER: values.node_manager,
     keywords.AGENT: values.name,
     keywords.DEVICE: values.device,
+    keywords.PLATFORM: values.platform,
 }
 _EXAMPLE_OF_CACHE = "as in: cache=/root/.cache/pip, id=pip"
 _EXAMPLES = {
@@ -277,4 +278,5 @@ _EXAMPLES = {
     keywords.IDENTITY: "1000",
     keywords.NODE_MANAGER: "pnpm",
     keywords.DEVICE: "/dev/fuse",
+    keywords.PLATFORM: "linux/arm64",
 }

@@ -6,7 +6,7 @@ from envbuild.language.keywords import BASES
 from envbuild.language.reader import Reader
 from envbuild.language.syntax import Span
 from envbuild.record import Record
-from envbuild.text.docker_words import base_for
+from envbuild.text.docker_words import hint_for_base
 from envbuild.text.suggestion import did_you_mean, nearest
 
 
@@ -65,11 +65,9 @@ def _unknown(use: Use, stages: list[str]) -> None:
             hint = f"as in: from {BASES[use.name]}"
             use.reader.error(use.span, f"base '{use.name}' needs more after a colon", hint)
             return
-        base = base_for(use.name)
-        if base:
-            use.reader.error(
-                use.span, f"unknown stage or base '{use.name}'", f"docker's image is not used here: {base}"
-            )
+        hint = hint_for_base(use.name)
+        if hint:
+            use.reader.error(use.span, f"unknown stage or base '{use.name}'", hint)
             return
         known = [*stages, "scratch", "host"]
         near = nearest(use.name, BASES)

@@ -28,6 +28,7 @@ _VARIABLE = Pattern(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL = Pattern(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _PACKAGE = Pattern(r"[a-z0-9][a-z0-9+.-]*[a-z0-9+.](:[a-z0-9-]+)?(=[A-Za-z0-9.+~:*-]+)?")
 _DEVICE = Pattern(r"/dev/[A-Za-z0-9_][A-Za-z0-9_.:+@/-]{0,200}(?<!/)")
+_PLATFORM = Pattern(r"linux/[a-z0-9_]{1,32}(/[a-z0-9_]{1,32})?")
 MAX_ID = 2**32 - 2
 MAX_PORTS = 1000
 """Of one range."""
@@ -150,6 +151,13 @@ def device(text: str) -> str:
     """Return the path of a device, in its one form."""
     if not _DEVICE.fullmatch(text) or "/." in text or "//" in text:
         raise InvalidValue(f"'{text}' is not the path of a device", "as in: device=/dev/fuse, device=/dev/net/tun")
+    return text
+
+
+def platform(text: str) -> str:
+    """Return what says for which machine an image is, in OCI's words: `linux/arm64` or `linux/arm/v7`."""
+    if not _PLATFORM.fullmatch(text):
+        raise InvalidValue(f"'{text}' is not a valid platform", "as in: platform=linux/arm64")
     return text
 
 

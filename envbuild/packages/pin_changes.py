@@ -3,6 +3,7 @@ not those of this machine."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from envbuild.debian.apt_sources import machine_sources
@@ -18,6 +19,9 @@ NO_PACKAGE_MOVED = "no package moved, other content"
 CONTENT, SOURCE, BASE, ELSEWHERE = "content", "source", "base", "elsewhere"
 DIGITS = 12
 """Digits of a digest that people see."""
+REGISTRY = "registry:"
+"""How the bases begin that are images of registries."""
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 BASE_MANAGER = "base"
 """What stands for a manager with bases and their packages."""
 
@@ -67,7 +71,7 @@ def _in_section(old: Section | None, new: Section) -> Iterator[PinChange]:
 def base_change(before: LockedStage, origin: str, packages: BasePackages) -> tuple[str, bool]:
     """Return what is behind another digest of a base: where it is from, and how many packages moved; and whether its
     content is another one although nothing else is."""
-    said = [f"{before.origin} -> {origin}"] if before.origin != origin else []
+    said = [f"{_shown(before.origin)} -> {_shown(origin)}"] if before.origin != origin else []
     if not (before.packages.all and packages.all):
         return "; ".join(said), False
     old = {package.name: package for package in before.packages.all}
@@ -76,6 +80,15 @@ def base_change(before: LockedStage, origin: str, packages: BasePackages) -> tup
     if not moved:
         return "; ".join([*said, NO_PACKAGE_MOVED]), True
     return "; ".join([*said, f"{moved} package{'s' if moved != 1 else ''} moved"]), False
+
+
+def is_other_image(before: LockedStage, origin: str) -> bool:
+    """Return whether a base of a registry is another image, be it of the same files."""
+    return before.base.startswith(REGISTRY) and before.origin.partition(" of ")[0] != origin.partition(" of ")[0]
+
+
+def _shown(origin: str) -> str:
+    return _DIGEST.sub(lambda match: match[0][: len("sha256:") + DIGITS], origin)
 
 
 def elsewhere(manager: str, package: Package, statement: str) -> str:
@@ -115,7 +128,8 @@ def _in_stage(before: LockedStage | None, stage: LockedStage) -> Iterator[PinCha
 
 
 def _base(before: LockedStage, stage: LockedStage) -> Iterator[PinChange]:
-    if before.base != stage.base or before.digest == stage.digest or not (before.digest and stage.digest):
+    same = before.digest == stage.digest and not is_other_image(before, stage.origin)
+    if before.base != stage.base or same or not (before.digest and stage.digest):
         return  # another base is a change of the recipe, and of a merged lock nobody knows
     why, alarming = base_change(before, stage.origin, stage.packages)
     text = f"base {stage.base} of stage {stage.name}: {before.digest[:DIGITS]} -> {stage.digest[:DIGITS]}"

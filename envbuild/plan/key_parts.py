@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from envbuild.plan.step import Action, Execute, InstallPackages, Step
 from envbuild.record import Record, values
 from envbuild.text import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _WORDS = {
     "argv": "command",

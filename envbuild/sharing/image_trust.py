@@ -16,6 +16,9 @@ from envbuild.trust.evidence import Covers, check, needs_signatures
 from envbuild.trust.policy import Name, read_policy
 from envbuild.trust.statement import IMAGE_DIGEST
 
+AS_BASE = "used as a base"
+"""What is done with the image that a recipe begins with, for messages: it may not be that."""
+
 
 class Trust:
     """The policies in these files, all of which count. Raises BadPolicy."""
@@ -29,6 +32,11 @@ class Trust:
         done with it, for messages: it may not be `run`."""
         names = self._names(store, image, reference)
         check(self._policies, use, names, store.signatures.of(image.digest), covers_image(store, image.digest))
+
+    def check_base(self, store: Store, image: Image, name: Name) -> None:
+        """Raise Refused unless a recipe may begin with an image of the store under the name that it has elsewhere."""
+        covers = covers_image(store, image.digest)
+        check(self._policies, AS_BASE, [name], store.signatures.of(image.digest), covers)
 
     def check_manifest(
         self, name: str, tag: str, local: str, manifests: Sequence[str], image: str, bundles: Sequence[bytes], use: str

@@ -159,6 +159,17 @@ def base_for(image: str) -> str:
     return f"{_DEBIAN}, and a line below it: {IMAGES[name]}" if IMAGES[name] else _DEBIAN
 
 
+def hint_for_base(image: str) -> str:
+    """Return what to begin a recipe with in place of an image that docker would pull, an empty text if it is none that
+    is known."""
+    base = base_for(image)
+    if not base:
+        return ""
+    name = image.removeprefix("docker.io/").removeprefix("library/")
+    tag = "" if ":" in name else ":TAG"
+    return f"no registry is implied here: {base}; or name one that has it: from registry:HOST/{name}{tag}"
+
+
 def hint_for_image(reference: str) -> str:
     """Return what to do for an image that docker would pull, an empty text if it is none that is known."""
     base = base_for(reference)

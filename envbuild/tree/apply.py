@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 from envbuild.errors import WorkFailed, fields
 from envbuild.record import Record
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import DIRECTORY, FILE, KIND_WORDS, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import Trees
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Settle = Callable[[Entry, Entry], Entry]
+    """What a file becomes that takes the place of another: from that one, and the one that was asked for."""
 
 
 @fields
@@ -24,10 +29,6 @@ class NotADirectory(WorkFailed):
             f"{shown} is a {self.is_kind} in the tree, which does not fit what should go there",
             "remove it in a step before, or choose another destination",
         )
-
-
-Settle = Callable[[Entry, Entry], Entry]
-"""What a file becomes that takes the place of another: from that one, and the one that was asked for."""
 
 
 class Edit(Record):

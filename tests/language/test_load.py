@@ -11,7 +11,7 @@ from envbuild.language.base_kinds import (
     ImageBase,
     ImageFileBase,
     RecipeBase,
-    ReservedBase,
+    RegistryBase,
     Scratch,
     StageBase,
     Tarball,
@@ -164,7 +164,7 @@ PLACE = Place("web.env", 1)
         ("tar:../root.tar.zst", Tarball(PLACE, "../root.tar.zst", ".")),
         ("oci:layout:1.0", ImageFileBase(PLACE, "layout", "1.0", ".")),
         ("oci:web.tar", ImageFileBase(PLACE, "web.tar", "", ".")),
-        ("registry:example.org:5000/a/b:1", ReservedBase(PLACE, "registry", "example.org:5000/a/b:1")),
+        ("registry:example.org:5000/a/b:1", RegistryBase(PLACE, "example.org:5000/a/b:1")),
         ("image:web:1", ImageBase(PLACE, "web:1", ".")),
         ("recipe:base.env", RecipeBase(PLACE, "base.env", ".")),
     ],
@@ -173,6 +173,16 @@ def test_bases(load, word, base):
     read = load(f"from {word} as a # comment\n").stages[0].base
     assert read == base
     assert base_text(read) == word
+
+
+def test_a_platform_chooses_an_image(load):
+    text = "from(platform=linux/arm64) oci:layout\nfrom(platform=linux/arm/v7) registry:localhost/a\n"
+    first, second = (stage.base for stage in load(text).stages)
+    assert (first.platform, second.platform) == ("linux/arm64", "linux/arm/v7")
+    assert [base_text(base) for base in (first, second)] == [
+        "oci:layout (linux/arm64)",
+        "registry:localhost/a (linux/arm/v7)",
+    ]
 
 
 def test_a_host_base_lists_programs_and_a_stage_is_a_base(load):

@@ -310,3 +310,31 @@ def test_an_image_is_what_its_files_say_and_not_its_configuration(built: Project
     assert elsewhere.command("images").out.count("\n") <= 1
     done_well(elsewhere, "pull", f"{registry.host}/web:1")
     assert elsewhere.command("run", "web:1").out == "one\n"
+
+
+def test_a_base_of_a_registry_needs_it_too(built: Project, elsewhere: Project, registry):
+    base = f"{registry().host}/shop/base"
+    keys(built, "release", "other")
+    pushed = done_well(built, "push", "web", f"{base}:1")["manifest"]
+    built.write("top.env", "recipe top", f"from registry:{base}:1", "env B=2")
+    assert elsewhere.command("build", "top").code == 0
+    policy(built, f"{base} release")
+    for project in (elsewhere, built):  # one has pulled it
+        for words in (("build", "top"), ("build", "top", "--offline"), ("update", "top")):
+            assert f"{base}:1 may not be used as a base: {NOBODY_SIGNED}" in refused(project, *words)
+    # What is signed later is seen, as is that it is not.
+    assert done_well(built, "push", "web", f"{base}:1", "--sign", "--key", "other")["manifest"] == pushed
+    assert NOBODY_SIGNED in refused(elsewhere, "build", "top")
+    done_well(built, "push", "web", f"{base}:1", "--sign", "--key", "release")
+    for project in (elsewhere, built):
+        assert project.command("build", "top").code == 0
+        assert project.command("build", "top", "--offline", "--locked").code == 0
+
+
+def test_an_image_in_a_file_is_known_by_its_path(built: Project):
+    assert built.command("export", "web", "-o", "base.tar").code == 0
+    built.write("top.env", "recipe top", "from oci:base.tar", "env B=2")
+    assert built.command("build", "top").code == 0
+    built.write(".config/envbuild/policy.toml", '[[rule]]\nnames = ["oci:*"]\nrefuse = true')
+    assert "oci:base.tar may not be used as a base: the policy refuses it" in refused(built, "build", "top")
+    assert "oci:base.tar may not be used as a base" in refused(built, "build", "top", "--no-cache")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from envbuild.cli.environment import Environment
-from envbuild.cli.registry_access import add_insecure
+from envbuild.cli.registry_options import add_insecure
 from envbuild.errors import UsageError
 
 _MAX_PASSWORD = 64 << 10

@@ -7,7 +7,7 @@ import argparse
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.platform_option import add_platform, platform
-from envbuild.cli.registry_access import add_insecure, repositories
+from envbuild.cli.registry_options import add_insecure
 from envbuild.cli.user_namespace import enter_for
 from envbuild.store.store import Store
 from envbuild.store.tags import PULL as PULLED
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         store.share()
         store.tidy()
         place, names = to_set(store, named, ".")  # a name that can't be one is said before anything is asked
-        remotes = repositories(environment, reference, PULL, insecure=arguments.insecure)
+        remotes = environment.registries().repositories(reference, PULL, insecure=arguments.insecure)
         local = split_project(names[0][0])[1]
         signatures = PulledSignatures(trust, reference, local, remotes, "pulled")
         user = environment.user()  # in the namespace that is entered below, it is root

@@ -17,7 +17,7 @@ from envbuild.cli.build_options import (
 )
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format
-from envbuild.cli.registry_access import add_insecure
+from envbuild.cli.registry_options import add_insecure
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
 
