@@ -83,6 +83,7 @@ class Bench:
 
     def call(self, words: Sequence[str], peer: Peer | None = None, code: int = 0) -> Seconds:
         """Return the seconds that a command takes. Raises Missing if it ends with another code."""
+        daemon = peer.processors() if peer else 0.0
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         started = time.perf_counter()
         done = subprocess.run(
@@ -96,6 +97,7 @@ class Bench:
         elapsed = time.perf_counter() - started
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         taken = Seconds(elapsed, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        taken.cpu += peer.processors() - daemon if peer else 0.0
         if done.returncode != code:
             raise Missing(f"{' '.join(map(str, words[:5]))}: {done.stderr.decode(errors='replace').strip()[-300:]}")
         return taken
@@ -156,12 +158,12 @@ class Bench:
         text = f"{what}: {figure:.{digits}f} {unit}"
         if isinstance(own, Sequence):
             text += f" (min {min(own) * scale:.1f})"
-            if all(isinstance(value, Seconds) for value in own):
-                text += f", {statistics.median(value.cpu for value in own) * scale:.1f} of processors"  # type: ignore
+            text += _processors(own, scale)
         for name, values in (peers or {}).items():
             other = _median(values) * scale
             row["peers"][name] = other  # type: ignore[index]
             text += f"; {name} {other:.1f} {unit}, envbuild is {figure / other:.2f} of it"
+            text += _processors(values, scale)
         if target is not None:
             text += f"; to reach: {target:g} {unit}{'' if figure <= target else ' - MISSED'}"
         self.rows.append(row)
@@ -182,6 +184,13 @@ class Bench:
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(self.rows, indent=1))
+
+
+def _processors(values: Sequence[float] | float, scale: int) -> str:
+    """Say the processor time of commands, that of a peer's daemon included."""
+    if not isinstance(values, Sequence) or not all(isinstance(value, Seconds) for value in values):
+        return ""
+    return f", {statistics.median(value.cpu for value in values) * scale:.1f} of processors"  # type: ignore
 
 
 def _median(values: Sequence[float] | float) -> float:

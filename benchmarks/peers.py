@@ -5,6 +5,7 @@ Nothing is fetched: all start from one busybox archive. A peer that is not insta
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -54,6 +55,29 @@ class Peer:
     def run(self, name: str) -> Words | None:
         """The command that runs `true` in an image, None if the tool has none."""
         return None
+
+    def save(self, name: str, target: Path) -> Words | None:
+        """The command that writes an image compressed below or at a path that is not there; None if it has none."""
+        return None
+
+    def push(self, name: str, reference: str) -> Words | None:
+        """The command that pushes an image to a registry on this machine; None if the tool has none."""
+        return None
+
+    def pull(self, reference: str) -> Words | None:
+        """The command that pulls it; None if the tool has none."""
+        return None
+
+    def load(self, archive: Path) -> Words | None:
+        """The command that takes what `docker save` wrote; None if the tool has none."""
+        return None
+
+    def forget(self, *names: str) -> None:
+        """Remove images with their layers, as far as they are there."""
+
+    def processors(self) -> float:
+        """Seconds of processor time that its daemon took so far."""
+        return 0.0
 
     def disk(self) -> int:
         """Bytes that its storage takes."""
@@ -133,6 +157,29 @@ class BuildKit(Peer):
     def run(self, name: str) -> Words:
         return [self._client, "run", "--rm", "--network=none", name, "true"]
 
+    def save(self, name: str, target: Path) -> Words | None:
+        if shutil.which("zstd") is None:
+            return None
+        return ["sh", "-c", f"{self._client} save {name} | zstd -T0 -q -o {target}"]
+
+    def push(self, name: str, reference: str) -> Words:
+        return ["sh", "-c", f"{self._client} tag {name} {reference} && {self._client} push -q {reference}"]
+
+    def pull(self, reference: str) -> Words:
+        return [self._client, "pull", "-q", reference]
+
+    def load(self, archive: Path) -> Words:
+        return [self._client, "load", "-q", "-i", str(archive)]
+
+    def forget(self, *names: str) -> None:
+        for name in names:
+            with contextlib.suppress(Missing):
+                self.call([self._client, "rmi", "-f", name])
+        self.call([self._client, "builder", "prune", "-af"])  # what was built with them keeps their layers
+
+    def processors(self) -> float:
+        return sum(_processors(process) for process in _family(self._daemon.pid))
+
 
 class Buildah(Peer):
     name = "buildah"
@@ -163,6 +210,25 @@ class Buildah(Peer):
         (self.folder / "Import").write_text(f"FROM scratch\nADD {archive.name} /\n")
         os.link(archive, self.folder / archive.name)
         self.call([self.tool, *self._storage, "build", "-q", "-t", name, "-f", "Import", str(self.folder)])
+
+    def save(self, name: str, target: Path) -> Words:
+        words = [self.tool, *self._storage, "push", "-q", "--compression-format", "zstd", f"localhost/{name}"]
+        return [*words, f"oci:{target}:{name}"]
+
+    def push(self, name: str, reference: str) -> Words:
+        words = [self.tool, *self._storage, "push", "-q", "--tls-verify=false", f"localhost/{name}"]
+        return [*words, f"docker://{reference}"]
+
+    def pull(self, reference: str) -> Words:
+        return [self.tool, *self._storage, "pull", "-q", "--tls-verify=false", reference]
+
+    def load(self, archive: Path) -> Words:
+        return [self.tool, *self._storage, "pull", "-q", f"docker-archive:{archive}"]
+
+    def forget(self, *names: str) -> None:
+        for name in names:
+            with contextlib.suppress(Missing):
+                self.call([self.tool, *self._storage, "rmi", "-f", name])
 
 
 class Podman(Buildah):
@@ -231,6 +297,28 @@ ALL = (BuildKit, Buildah, Podman, Bubblewrap, Nix)
 BUILDERS = ("BuildKit", "buildah")
 STEP_BUILDERS = (*BUILDERS, "nix")
 """Those that chain steps, whether or not they have a root file system to copy files into."""
+
+
+def _family(process: int) -> list[int]:
+    """A process and all below it, as far as they still run."""
+    try:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        threads = os.listdir(f"/proc/{process}/task")
+        for thread in threads:
+            if thread != str(process):
+                children += Path(f"/proc/{process}/task/{thread}/children").read_text().split()
+    except FileNotFoundError:
+        return []
+    return [process, *(below for child in children for below in _family(int(child)))]
+
+
+def _processors(process: int) -> float:
+    """Seconds that a process took, with those of its children that have ended (proc_pid_stat(5))."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def disk_of(folder: Path) -> int:

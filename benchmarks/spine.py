@@ -16,7 +16,20 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from benchmarks import copies, curves, disk, history, inside, instances, packages, ports, snapshots, starts, steps
+from benchmarks import (
+    copies,
+    curves,
+    disk,
+    history,
+    inside,
+    instances,
+    packages,
+    ports,
+    sharing,
+    snapshots,
+    starts,
+    steps,
+)
 from benchmarks.base import NoBusybox
 from benchmarks.bench import Bench, bare_python
 
@@ -35,6 +48,10 @@ ROWS = {
     "inside": inside.measure,
     "instances": instances.measure,
     "ports": ports.measure,
+    "export": sharing.measure_export,
+    "import": sharing.measure_import,
+    "push": sharing.measure_push,
+    "pull": sharing.measure_pull,
 }
 
 

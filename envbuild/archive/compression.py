@@ -19,6 +19,8 @@ FREE = 64 << 20
 REPORTED = 4 << 20
 """Bytes out after which progress is told again."""
 _CHUNK = 1 << 16
+_GZIP = 31
+"""zlib's largest window, with gzip's header and checksum (zlib's manual, "inflateInit2")."""
 
 
 def open_compressed(path: str, report: Callable[[int, int], None] | None = None) -> Uncompressed:
@@ -85,9 +87,7 @@ class Uncompressed:
 def _opened(kind: str, file: IO[bytes]) -> Any:
     # Each library is imported only for the archives that need it.
     if kind == "gzip":
-        import gzip
-
-        return gzip.GzipFile(fileobj=file)
+        return _Gzip(file)
     if kind == "xz":
         return _Xz(file)
     if kind == "bzip2":
@@ -99,6 +99,39 @@ def _opened(kind: str, file: IO[bytes]) -> Any:
 
         return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
     return file
+
+
+class _Gzip:
+    """The content of gzip members, one behind the other. gzip.GzipFile goes back to Python for every 8 KiB."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        import zlib
+
+        self._file = file
+        self._new: Callable[[], Any] = lambda: zlib.decompressobj(_GZIP)
+        self._stream = self._new()
+        self._packed = b""
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes; b"" at the end. Raises zlib.error and EOFError."""
+        while True:
+            if self._stream.eof:
+                # What may follow a member is another one, or zeros (gzip's manual, "Using gzip on tapes").
+                self._packed = self._stream.unused_data.lstrip(b"\0")
+                while not self._packed:
+                    packed = self._file.read(_CHUNK)
+                    if not packed:
+                        return b""
+                    self._packed = packed.lstrip(b"\0")
+                self._stream = self._new()
+            elif not self._packed:
+                self._packed = self._file.read(_CHUNK)
+                if not self._packed:
+                    raise EOFError("it ends in the middle of a stream")
+            data = self._stream.decompress(self._packed, size)
+            self._packed = self._stream.unconsumed_tail
+            if data:
+                return data
 
 
 class _Xz:

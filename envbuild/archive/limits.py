@@ -23,6 +23,15 @@ class Limits:
     holes: int = 16 << 30
 
 
+@dataclass(slots=True)
+class Tally:
+    """How much archives held so far that are counted together, such as the layers of an image."""
+
+    members: int = 0
+    total: int = 0
+    unwritten: int = 0
+
+
 @fields
 class ArchiveError(UsageError):
     """The archive is damaged, or holds what an archive has no business to hold."""

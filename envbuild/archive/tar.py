@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from envbuild.archive.limits import MAX_TIME, ArchiveError, Limits
+from envbuild.archive.limits import MAX_TIME, ArchiveError, Limits, Tally
 
 BLOCK = 512
 FILE_TYPES = (b"0", b"\0", b"7")
@@ -19,7 +19,9 @@ HARD_LINK, SYMBOLIC_LINK, CHARACTER, BLOCK_DEVICE, DIRECTORY, FIFO = b"1", b"2",
 PAX, PAX_GLOBAL, GNU_LONG_NAME, GNU_LONG_LINK, GNU_SPARSE = b"x", b"g", b"L", b"K", b"S"
 MAX_XATTR = 1 << 16
 MAX_HEADER = 1 << 20
-"""Long names and PAX records larger than this many bytes are refused."""
+"""Long names and PAX records of one member, larger than this many bytes, are refused."""
+MAX_GLOBAL, MAX_GLOBAL_RECORDS = 1 << 16, 100
+"""Bytes of PAX records for all members that follow, and how many these are: each member is looked at with them."""
 KINDS = {HARD_LINK: "hard link", SYMBOLIC_LINK: "l", CHARACTER: "c", BLOCK_DEVICE: "b", DIRECTORY: "d", FIFO: "p"}
 
 
@@ -61,15 +63,15 @@ class Member:
 class TarReader:
     """The members of one archive. Each member's content has to be read, or is passed over, before the next."""
 
-    def __init__(self, source: Source, name: str, limits: Limits | None = None) -> None:
+    def __init__(self, source: Source, name: str, limits: Limits | None = None, tally: Tally | None = None) -> None:
+        """`tally` counts on from archives that the limits are for together with this one."""
         self._source = source
         self._name = name
         self._limits = limits or Limits()
+        self._tally = tally or Tally()
         self._offset = 0
         self._left = 0
         self._padding = 0
-        self._total = 0
-        self._unwritten = 0
 
     @property
     def offset(self) -> int:
@@ -80,14 +82,14 @@ class TarReader:
         """Yield all members in order. Raises ArchiveError."""
         globals_: dict[str, bytes] = {}
         local: dict[str, bytes] = {}
-        count = 0
-        empty = 0
+        first = True
+        of_all = of_member = empty = 0
         while True:
             self._pass_over()
             start = self._offset
             header = self._read_block()
             if header is None:
-                if empty == 0 and count == 0:
+                if empty == 0 and first:
                     raise self._error("not a tar archive: it is empty", start)
                 if local or not (empty or self._source.verified):
                     raise self._error("the archive is cut short: its closing blocks are missing", start)
@@ -101,23 +103,30 @@ class TarReader:
                         pass
                     return
                 continue
-            empty = 0
-            count += 1
-            if count > self._limits.members:
+            empty, first = 0, False
+            self._tally.members += 1
+            if self._tally.members > self._limits.members:
                 raise self._error(f"more than {self._limits.members} members", start)
             self._verify(header, start)
             kind = header[156:157]
             if kind in (PAX, PAX_GLOBAL, GNU_LONG_NAME, GNU_LONG_LINK):
                 body = self._read_header_body(header, start)
+                if kind == PAX_GLOBAL:
+                    globals_.update(self._records(body, start))
+                    of_all += len(body)
+                    if of_all > MAX_GLOBAL or len(globals_) > MAX_GLOBAL_RECORDS:
+                        raise self._error("too many headers for all members", start)
+                    continue
+                of_member += len(body)
+                if of_member > MAX_HEADER:
+                    raise self._error("too many headers for one member", start)
                 if kind == PAX:
                     local.update(self._records(body, start))
-                elif kind == PAX_GLOBAL:
-                    globals_.update(self._records(body, start))
                 else:
                     local["path" if kind == GNU_LONG_NAME else "linkpath"] = body.split(b"\0")[0]
                 continue
             member = self._member(header, {**globals_, **local}, start)
-            local = {}
+            local, of_member = {}, 0
             yield member
 
     def read(self, size: int) -> bytes:
@@ -134,8 +143,8 @@ class TarReader:
 
     def count_unwritten(self, size: int, offset: int, path: bytes) -> None:
         """Count bytes that files get without the archive holding them. Raises ArchiveError."""
-        self._unwritten += size
-        if self._unwritten > self._limits.holes:
+        self._tally.unwritten += size
+        if self._tally.unwritten > self._limits.holes:
             reason = f"more than {self._limits.holes} bytes that it does not hold: holes, or further names of files"
             raise self._error(reason, offset, path)
 
@@ -165,8 +174,8 @@ class TarReader:
         if sparse is not None:
             self._check_sparse(sparse, size, stored, start, path)
             self.count_unwritten(size - sum(length for _, length in sparse), start, path)
-        self._total += size
-        if self._total > self._limits.total:
+        self._tally.total += size
+        if self._tally.total > self._limits.total:
             raise self._error(f"more than {self._limits.total} bytes in all", start, path)
         xattrs = tuple(
             sorted((k[len("SCHILY.xattr.") :].encode(), v) for k, v in pax.items() if k.startswith("SCHILY.xattr."))
@@ -326,8 +335,8 @@ class TarReader:
         digits = header[148:156].split(b"\0")[0].strip()
         expected = -1 if not digits or digits.strip(b"01234567") else int(digits, 8)
         plain = header[:148] + b" " * 8 + header[156:]
-        signed = sum(byte - 256 if byte > 127 else byte for byte in plain)
-        if expected not in (sum(plain), signed):
+        # Old writers took bytes for signed ones (GNU tar's manual, "Basic Tar Format").
+        if expected != sum(plain) and expected != sum(byte - 256 if byte > 127 else byte for byte in plain):
             raise self._error("not a tar archive, or damaged: a header's checksum is wrong", start)
 
     def _pass_over(self) -> None:

@@ -8,15 +8,17 @@ import os
 from collections.abc import Callable
 
 from envbuild.archive.compression import open_compressed
-from envbuild.archive.limits import ArchiveError, Limits
+from envbuild.archive.limits import ArchiveError, Limits, Tally
 from envbuild.archive.tar import Member, Source, TarReader
 from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Entry
 from envbuild.tree.target import PreparedBase, TreeTarget
 
 OVERLAY = b"user.overlay."
-_KEPT_XATTRS = (b"user.", b"security.capability", b"system.posix_acl_")
+KEPT_XATTRS = (b"user.", b"security.capability", b"system.posix_acl_")
 _REFUSED = (errno.EINVAL, errno.ENOTSUP, errno.E2BIG, errno.ERANGE, errno.EPERM)
 _CHUNK = 1 << 20
+_MAX_WHOLE = 8 << 20
+"""Bytes of a member that is passed on as it is; a larger one in a file."""
 _MAX_IN_MEMORY = 64 << 20
 EPOCH = 315_532_800
 """The date of `scratch`, 1980-01-01: the first day that every archive format can write."""
@@ -106,11 +108,12 @@ def write_members(
     epoch: int,
     owner: tuple[int, int] | None = None,
     limits: Limits | None = None,
+    tally: Tally | None = None,
 ) -> None:
-    """Do the same with an archive that is open, of this name."""
+    """Do the same with an archive that is open, of this name. `tally` counts on from those that it belongs to."""
     latest = epoch * 1_000_000_000
     target.add(b"", Entry(ROOT_NAME, DIRECTORY, 0o755, 0, 0, latest))
-    reader = TarReader(source, name, limits)
+    reader = TarReader(source, name, limits, tally)
     for member in reader.members():
         check_member(member, name)
         entry = _entry(member, latest, owner)
@@ -145,13 +148,13 @@ def _entry(member: Member, latest: int, owner: tuple[int, int] | None) -> Entry:
     kind = FILE if member.kind == "hard link" else member.kind
     target = member.target if kind == "l" else b"%d:%d" % member.device if kind in "cb" else b""
     # Other kinds can't have them (xattr(7)).
-    xattrs = tuple(pair for pair in member.xattrs if pair[0].startswith(_KEPT_XATTRS) and kind in (FILE, DIRECTORY))
+    xattrs = tuple(pair for pair in member.xattrs if pair[0].startswith(KEPT_XATTRS) and kind in (FILE, DIRECTORY))
     mode = 0o777 if kind == "l" else member.mode
     name = member.path.rpartition(b"/")[2] or ROOT_NAME
     return Entry(name, kind, mode, uid, gid, min(member.mtime, latest), 0, "", target, xattrs)
 
 
-def _add(target: TreeTarget, member: Member, entry: Entry, source: int | None, archive: str) -> None:
+def _add(target: TreeTarget, member: Member, entry: Entry, source: bytes | int | None, archive: str) -> None:
     try:
         target.add(member.path, entry, source)
     except OSError as error:
@@ -162,7 +165,10 @@ def _add(target: TreeTarget, member: Member, entry: Entry, source: int | None, a
 
 
 def _add_file(reader: TarReader, member: Member, entry: Entry, target: TreeTarget, name: str) -> None:
-    """Pass the content on through a file without a name, which small members have in memory."""
+    """Pass the content on, that of large members through a file without a name."""
+    if member.sparse is None and member.size <= _MAX_WHOLE:
+        _add(target, member, entry, _whole(reader), name)
+        return
     descriptor = _nameless(member.size)
     try:
         if member.sparse is None:
@@ -182,6 +188,13 @@ def _add_file(reader: TarReader, member: Member, entry: Entry, target: TreeTarge
         _add(target, member, entry, descriptor, name)
     finally:
         os.close(descriptor)
+
+
+def _whole(reader: TarReader) -> bytes:
+    chunks = []
+    while chunk := reader.read(_CHUNK):
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 def _nameless(size: int) -> int:

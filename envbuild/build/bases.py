@@ -40,6 +40,7 @@ from envbuild.tree.entry import Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from envbuild.build.file_sources import FileSources
     from envbuild.tree.target import PreparedBase
@@ -178,18 +179,42 @@ class Bases:
 
     def _remembered(self, stage: Stage, since: int = 0) -> BaseTree | None:
         """Return the base that was made last from the same source, if that was not before a moment."""
-        remembered = self._store.memo.get("base", self._memo_key(stage))
-        if remembered is None:
-            return None
-        plain = json.loads(remembered)
-        if plain.get("made", 0) < since:
+        plain = self.on_record(stage)
+        if plain is None or plain.get("made", 0) < since:
             return None
         if not self._store.trees.has(plain["tree"]) or belongs_to_nobody(self._store, stage.base, plain["tree"]):
             return None
+        return self.of_record(stage, plain)
+
+    def on_record(self, stage: Stage) -> dict[str, Any] | None:
+        """Return what is on record of the base that was made last from the same source."""
+        remembered = self._store.memo.get("base", self._memo_key(stage))
+        plain: dict[str, Any] | None = json.loads(remembered) if remembered is not None else None
+        return plain
+
+    def of_record(self, stage: Stage, plain: dict[str, Any]) -> BaseTree:
+        """Return the base that a record says."""
         locked = _pinned(stage)
         epoch = locked.epoch if locked is not None and not self._refresh else plain["epoch"]
         packages, released = from_plain(plain.get("packages")), plain.get("released", 0)
         return BaseTree(plain["tree"], self._facts(epoch), plain["origin"], packages, released)
+
+    def put_on_record(self, stage: Stage, plain: dict[str, Any]) -> None:
+        """Remember a base, whose tree the store has, as the one that was made last from this source."""
+        from envbuild.images.lock_attestation import remember_base
+
+        self._store.memo.put("base", self._memo_key(stage), json.dumps({**plain, "made": time.time_ns()}).encode())
+        remember_base(self._store, stage.base_text, plain["tree"])
+
+    def remember(self, stage: Stage, tree: Digest, plain: dict[str, Any] | None) -> None:
+        """Remember a base that was made elsewhere, and whose tree the store has; `plain` is as in `of_record`, None for
+        one that the lock names."""
+        if plain is not None:
+            self.put_on_record(stage, plain)
+            return
+        from envbuild.images.lock_attestation import remember_base
+
+        remember_base(self._store, stage.base_text, tree)
 
     def is_here(self, stage: Stage) -> bool:
         """Return whether the store has the tree that the lock names for a stage's base, and made it for that."""
@@ -307,13 +332,10 @@ class Bases:
         if belongs_to_nobody(self._store, stage.base, tree):
             raise OwnersLost(stage.base_text, locked=False)
         packages = self._packages(stage, prepared)
-        plain = {"tree": tree, "epoch": prepared.epoch, "origin": prepared.identity, "made": time.time_ns()}
+        plain = {"tree": tree, "epoch": prepared.epoch, "origin": prepared.identity}
         if packages.all:
             plain |= {"packages": to_plain(packages), "released": prepared.epoch}
-        from envbuild.images.lock_attestation import remember_base
-
-        self._store.memo.put("base", self._memo_key(stage), json.dumps(plain).encode())
-        remember_base(self._store, stage.base_text, tree)
+        self.put_on_record(stage, plain)
         locked = _pinned(stage)
         epoch = locked.epoch if locked is not None and not self._refresh else prepared.epoch
         released = prepared.epoch if packages.all else 0

@@ -21,7 +21,6 @@ ORIGIN = "image sha256:"
 class PreparedImage:
     """An image that is ready to be taken into the store."""
 
-    notes: tuple[str, ...] = ()
     epoch = 0
 
     def __init__(self, file: ImageFile, image: ImageInFile, report: Callable[[int, int], None]) -> None:
@@ -29,10 +28,13 @@ class PreparedImage:
         self._image = image
         self._report = report
         self.identity = file.shown
+        self.notes: tuple[str, ...] = ()
 
     def take(self, store: Store) -> Image:
-        """Put it into the store. Raises BadImage and ArchiveError."""
-        return import_image(store, self._file, self._image, lambda _, done, total: self._report(done, total)).image
+        """Put it into the store, and note what could not be taken. Raises BadImage and ArchiveError."""
+        imported = import_image(store, self._file, self._image, lambda _, done, total: self._report(done, total))
+        self.notes = imported.notes
+        return imported.image
 
     def write(self, target: TreeTarget) -> None:
         raise AssertionError("an image is taken as a whole")

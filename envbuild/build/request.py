@@ -10,7 +10,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from envbuild.registry.access import Access
+    from envbuild.registry.reference import RegistryReference
     from envbuild.sharing.image_trust import Trust
+
+
+class CachePlace(Record):
+    """A repository of a registry with a shared cache, its name for messages, and the `rights` that are asked for there;
+    with `insecure` also without encryption."""
+
+    name: str
+    reference: RegistryReference
+    rights: str
+    insecure: bool = False
+
 
 MAX_FETCHED = 8 << 30
 """Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""
@@ -44,7 +56,9 @@ class BuildRequest(Record):
     address of an archive of all that Debian ever had, "" for none. `places` are folders (absolute paths) and web
     addresses that have files by their hashes, the first one first. With `offline` the network is not touched: of the
     places, only folders are asked. `registries` tells how the user reaches image registries; `trust` are the policies
-    that images have to satisfy which it begins with.
+    that images have to satisfy which it begins with, or results that it takes from others. Results that the store
+    lacks are looked for in `cache_from`, and those that `cache_to` lack are put there; with `cache_mounts` also what is
+    in the caches of steps. For `cache_patience` seconds in all they may keep a build waiting.
     """
 
     path: str
@@ -81,6 +95,10 @@ class BuildRequest(Record):
     offline: bool = False
     trust: Trust | None = None
     registries: Callable[[], Access] = no_access
+    cache_from: tuple[CachePlace, ...] = ()
+    cache_to: tuple[CachePlace, ...] = ()
+    cache_mounts: bool = False
+    cache_patience: float = 2.0
 
 
 class Move(Record):

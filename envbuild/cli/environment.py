@@ -66,6 +66,10 @@ class Environment:
         except KeyError:
             return str(uid)
 
+    def machine(self) -> str:
+        """Return what this machine is called, for the record."""
+        return os.uname().nodename
+
     def epoch(self) -> int | None:
         """Return `$SOURCE_DATE_EPOCH` in seconds, None when it is not set. Raises BadOption for other text."""
         text = self.variables.get("SOURCE_DATE_EPOCH", "")
@@ -193,6 +197,12 @@ class Environment:
         from envbuild.sharing.image_trust import Trust
 
         return Trust(paths)
+
+    def cache_files(self) -> tuple[str, ...]:
+        """Return where it may stand which shared caches builds use: the first that is there counts."""
+        if chosen := self.variables.get("ENVBUILD_CACHE_FILE"):
+            return (chosen,)
+        return (f"{self.config_folder()}/cache.toml", "/etc/envbuild/cache.toml")
 
     def registries(self) -> Access:
         """Return how the user reaches registries."""

@@ -67,7 +67,7 @@ class ImageFile:
 
     def open(self, layer: LayerFile) -> Part:
         """Return a layer's bytes as they lie there."""
-        return self._open(layer.place, layer.size if layer.digest else None)
+        return self._open(layer.place, layer.size if layer.digest else None, hashed=bool(layer.digest))
 
     def size_of(self, layer: LayerFile) -> int:
         """Return the bytes of a layer as it lies there. Raises BadImage for one that isn't there."""
@@ -105,7 +105,7 @@ class ImageFile:
     def _has(self, place: str) -> bool:
         return os.path.isfile(f"{self.path}/{place}") if self._folder else place in self._members
 
-    def _open(self, place: str, size: int | None) -> Part:
+    def _open(self, place: str, size: int | None, *, hashed: bool = False) -> Part:
         if self._folder:
             try:
                 file = _plain_file(f"{self.path}/{place}")
@@ -122,7 +122,7 @@ class ImageFile:
         if size is not None and size != actual:
             file.close()
             raise BadImage(self.shown, f"{place[:100]!a} has {actual:,} bytes, and not {size:,} as it says")
-        return Part(file, start, actual)
+        return Part(file, start, actual, hashed=hashed)
 
     def _index_archive(self, scratch: str) -> None:
         """Note where each member of the archive lies; one that is compressed is put into `scratch` first."""

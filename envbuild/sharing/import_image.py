@@ -6,11 +6,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from functools import partial
-from hashlib import sha256
 from typing import IO, cast
 
-from envbuild.archive.compression import REPORTED, Uncompressed, uncompressed
-from envbuild.archive.limits import MAX_TIME, ArchiveError
+from envbuild.archive.compression import uncompressed
+from envbuild.archive.limits import MAX_TIME, ArchiveError, Tally
+from envbuild.archive.read_ahead import ReadAhead
 from envbuild.bases.tarball import write_members
 from envbuild.images.reference import BadName, TagReference, parse_name
 from envbuild.oci.facts import facts_of_config
@@ -20,6 +20,7 @@ from envbuild.plan.image_config import Facts, image_digest
 from envbuild.record import Record
 from envbuild.sharing.layered_tree import LayeredTree
 from envbuild.sharing.platform_choice import ImageInFile, LayerFile, LayerSource
+from envbuild.sharing.staged_objects import StagedObjects
 from envbuild.store.database import StoreDamaged
 from envbuild.store.images import Image
 from envbuild.store.record_text import DETAIL, read_text
@@ -31,10 +32,12 @@ Report = Callable[[str, int, int], None]
 
 
 class Imported(Record):
-    """An image that was taken in. `same` tells whether it is one that envbuild had exported, as it was."""
+    """An image that was taken in. `same` tells whether it is one that envbuild had exported, as it was. `notes` say
+    what of it could not be taken."""
 
     image: Image
     same: bool
+    notes: tuple[str, ...] = ()
 
 
 def choose(images: list[ImageInFile], wanted: str, source: str, form: str = "--image NAME") -> ImageInFile:
@@ -62,25 +65,27 @@ def import_image(store: Store, file: LayerSource, image: ImageInFile, report: Re
     """Put an image's tree, facts and record into the store. Raises BadImage and ArchiveError; then there is no image.
 
     The caller tags it, and only then is it kept from garbage collection."""
-    layers = LayeredTree(store.trees, store.objects, file.shown)
-    with store.database.transaction():
+    with store.work.workspace() as workspace:
+        objects = StagedObjects(store.objects, workspace.upper)
+        layers = LayeredTree(store.trees, objects, file.shown)
+        tally = Tally()
         sizes = [file.size_of(layer) for layer in image.layers]
         total, done = sum(sizes), 0
         for number, (layer, diff_id) in enumerate(zip(image.layers, image.config.diff_ids, strict=True), 1):
             name = f"layer {number} of {file.shown}"
-            _add_layer(file, layer, diff_id, layers, name, partial(_report, report, done, total))
+            _add_layer(file, layer, diff_id, layers, tally, name, partial(_report, report, done, total))
             done += sizes[number - 1]
-        tree = layers.finish()
-        taken = _own(image.config, tree)
-        if taken is None:
-            facts = facts_of_config(image.config, layers.newest, file.shown)
-            detail = _detail(file.shown, tree)
-        else:
-            facts, detail = taken
-        record = Image(image_digest(tree, facts), tree, image_config.dump(facts), detail, time.time())
-        if store.images.get(record.digest) is None:
-            store.images.put(record)
-    return Imported(record, taken is not None)
+        with store.database.transaction():
+            tree = layers.finish()
+            own = own_image(image.config, tree)
+            record = own
+            if record is None:
+                facts = facts_of_config(image.config, layers.newest, file.shown)
+                record = _image(tree, facts, _detail(file.shown, tree))
+            objects.keep()
+            if store.images.get(record.digest) is None:
+                store.images.put(record)
+    return Imported(record, own is not None, layers.notes)
 
 
 def _report(report: Report, before: int, total: int, done: int) -> None:
@@ -88,53 +93,35 @@ def _report(report: Report, before: int, total: int, done: int) -> None:
 
 
 def _add_layer(
-    file: LayerSource, layer: LayerFile, diff_id: str, layers: LayeredTree, name: str, report: Callable[[int], None]
+    file: LayerSource,
+    layer: LayerFile,
+    diff_id: str,
+    layers: LayeredTree,
+    tally: Tally,
+    name: str,
+    report: Callable[[int], None],
 ) -> None:
     with file.open(layer) as part:
-        inside = _Hashed(uncompressed(cast(IO[bytes], part), name), lambda: report(part.tell()))
         layers.begin_layer()
         try:
-            write_members(inside, name, layers, MAX_TIME)
+            content = uncompressed(cast(IO[bytes], part), name)
+            with ReadAhead(content, lambda: report(part.tell())) as inside:
+                write_members(inside, name, layers, MAX_TIME, tally=tally)
+                digest = inside.digest()
         except ArchiveError as error:
             if layer.digest and part.digest() != layer.digest:
                 raise BadImage(name, f"it is not what its digest says: {layer.digest[:19]}") from error
             raise
         if layer.digest and part.digest() != layer.digest:
             raise BadImage(name, f"it is not what its digest says: {layer.digest[:19]}")
-        if inside.digest() != diff_id:
+        if digest != diff_id:
             raise BadImage(name, f"what is in it is not what the configuration says: {diff_id[:19]}")
         layers.end_layer()
 
 
-class _Hashed:
-    """An uncompressed stream that is hashed as it is read."""
-
-    def __init__(self, stream: Uncompressed, report: Callable[[], None]) -> None:
-        self._stream = stream
-        self._report = report
-        self._unreported = 0
-        self._state = sha256()
-        self.verified = stream.verified
-
-    def read(self, size: int) -> bytes:
-        data = self._stream.read(size)
-        self._state.update(data)
-        self._unreported += len(data)
-        if self._unreported >= REPORTED:
-            self._unreported = 0
-            self._report()
-        return data
-
-    def digest(self) -> str:
-        """Return the digest of all of it, of which the rest is read."""
-        while self.read(1 << 20):
-            pass
-        return f"sha256:{self._state.hexdigest()}"
-
-
-def _own(config: Config, tree: Digest) -> tuple[Facts, str] | None:
-    """Return the facts and the detail that envbuild put into a configuration, None if they are not of this tree or not
-    as it writes them."""
+def own_image(config: Config, tree: Digest) -> Image | None:
+    """Return the image whose facts and detail envbuild put into a configuration, None if they are not of this tree or
+    not as it writes them."""
     plain = config.own
     if plain.get("version") != 1 or plain.get("tree") != tree:
         return None
@@ -146,7 +133,11 @@ def _own(config: Config, tree: Digest) -> tuple[Facts, str] | None:
         read_text(detail, DETAIL, "the detail of an image")
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError, RecursionError, StoreDamaged):
         return None
-    return facts, detail
+    return _image(tree, facts, detail)
+
+
+def _image(tree: Digest, facts: Facts, detail: str) -> Image:
+    return Image(image_digest(tree, facts), tree, image_config.dump(facts), detail, time.time())
 
 
 def _detail(shown: str, tree: Digest) -> str:

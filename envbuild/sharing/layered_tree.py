@@ -3,11 +3,11 @@ filesystems"). Nothing of a layer is ever a path of this machine: names lead thr
 
 from __future__ import annotations
 
-from envbuild.archive.limits import ArchiveError
+from envbuild.archive.limits import ArchiveError, printable
 from envbuild.oci.layer_tar import WHITEOUT
-from envbuild.store.objects import Objects
+from envbuild.sharing.staged_objects import StagedObjects
 from envbuild.store.trees import StoredTrees
-from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Digest, Entry
+from envbuild.tree.entry import BLOCK_DEVICE, CHARACTER_DEVICE, DIRECTORY, FILE, ROOT_NAME, Digest, Entry
 
 _OPAQUE = b".wh..wh..opq"
 _OF_AUFS = b".wh..wh."
@@ -27,6 +27,11 @@ class _Node:
         self.gone: set[bytes] = set()
         self.opaque = False
 
+    def leave_out(self, name: bytes) -> None:
+        """Have nothing at a name, nor what lies there below."""
+        self.children.pop(name, None)
+        self.gone.add(name)
+
     @property
     def is_directory(self) -> bool:
         return self.entry is None or self.entry.kind == DIRECTORY
@@ -35,7 +40,7 @@ class _Node:
 class LayeredTree:
     """The layers so far, and the one that is being read, as the target of its members."""
 
-    def __init__(self, trees: StoredTrees, objects: Objects, source: str) -> None:
+    def __init__(self, trees: StoredTrees, objects: StagedObjects, source: str) -> None:
         self._trees = trees
         self._objects = objects
         self._source = source
@@ -44,6 +49,16 @@ class LayeredTree:
         self._rooted = False
         self.newest = 0
         """The time of the newest file, in seconds."""
+        self._devices = 0
+        self._device = b""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the layers was left out, in words."""
+        if not self._devices:
+            return ()
+        what = "a device was" if self._devices == 1 else f"{self._devices} devices were"
+        return (f"{what} left out, as no sandbox can have it: /{printable(self._device)}",)
 
     def begin_layer(self) -> None:
         """Begin with the next layer."""
@@ -68,6 +83,12 @@ class LayeredTree:
             raise ArchiveError(self._source, "a path inside of a whiteout", 0, path)
         if name.startswith(WHITEOUT):
             self._hide(folder, name)
+            return
+        if entry.kind in (CHARACTER_DEVICE, BLOCK_DEVICE):
+            # What only the machine's root can make: docker without root and podman leave it out, too.
+            self._reach(folder).leave_out(name)
+            self._device = self._device or path
+            self._devices += 1
             return
         if entry.kind == FILE:
             entry = self._objects.add(entry, b"" if source is None else source)

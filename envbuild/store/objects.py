@@ -147,17 +147,25 @@ class Objects:
         `source` is its bytes, or a descriptor that is read to its end from where it stands. With a digest in
         `entry`, other content raises ContentChanged.
         """
+        known = ""
         if isinstance(source, bytes) and not entry.digest:
-            entry = entry._replace(digest=sha256_of(source), size=len(source))
+            known = sha256_of(source)
+            entry = entry._replace(digest=known, size=len(source))
         if entry.digest and isinstance(source, bytes) and self.has(entry):
             return entry
         with self._work.file() as temporary:
-            digest, size = _write(temporary, source)
-            if entry.digest and entry.digest != digest:
-                raise ContentChanged(_shown(entry))
-            entry = entry._replace(digest=digest, size=size)
-            apply_attributes(temporary, entry, owners=self.owners)
+            entry = self.write(temporary, entry, source, known)
             self.adopt(temporary, self.where(object_id(entry)), entry)
+        return entry
+
+    def write(self, path: str, entry: Entry, source: bytes | int | None, known: Digest = "") -> Entry:
+        """Write a file as it lies in the pool, to a path elsewhere in the store, and return its entry with digest and
+        size filled in; `known` is the digest of bytes that were hashed already."""
+        digest, size = _write(path, source, known)
+        if entry.digest and entry.digest != digest:
+            raise ContentChanged(_shown(entry))
+        entry = entry._replace(digest=digest, size=size)
+        apply_attributes(path, entry, owners=self.owners)
         return entry
 
     def alter(self, old: Entry, new: Entry) -> Entry:
@@ -232,7 +240,13 @@ class Objects:
             os.close(source)
 
 
-def _write(path: str, source: bytes | int | None) -> tuple[Digest, int]:
+def _write(path: str, source: bytes | int | None, known: Digest = "") -> tuple[Digest, int]:
+    """Write a file, and return its digest, which is `known` of some bytes already, and its size."""
+    if known:
+        assert isinstance(source, bytes)
+        with open(path, "wb", buffering=0) as file:
+            _write_all(file.fileno(), source)
+        return known, len(source)
     state = Sha256()
     size = 0
     with open(path, "wb", buffering=0) as file:

@@ -65,6 +65,19 @@ HOSTILE = {
     "a PAX record of length 0": (pax(b"0 path=a\n") + file() + END, "wrong length"),
     "a PAX record without a length": (pax(b"path=a\n") + file() + END, "without a length"),
     "a PAX record without a value": (pax(b"7 path\n") + file() + END, "without a value"),
+    "PAX headers of one member without end": (
+        b"".join(pax(record(b"k%d" % number, b"v" * 60_000)) for number in range(20)) + file() + END,
+        "too many headers for one member",
+    ),
+    "long names of one member without end": (gnu_long(b"n" * 200_000) * 6 + file() + END, "too many headers for one"),
+    "PAX headers for all members without end": (
+        b"".join(pax(record(b"k%d" % number, b"v" * 30_000), kind=b"g") for number in range(3)) + file() + END,
+        "too many headers for all",
+    ),
+    "many PAX records for all members": (
+        pax(*(record(b"k%d" % number, b"v") for number in range(200)), kind=b"g") + file() + END,
+        "too many headers for all",
+    ),
     "a time that is not one": (pax(record(b"mtime", b"noon")) + file() + END, "not a time"),
     "a time in the year 3000": (pax(record(b"mtime", b"32503680000")) + file() + END, "not a time"),
     "a user of number 2^32 - 1": (pax(record(b"uid", b"4294967295")) + file() + END, "an impossible uid"),

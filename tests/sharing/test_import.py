@@ -13,6 +13,11 @@ from typing import Any
 import pytest
 import zstandard
 
+from envbuild.archive import tar
+from envbuild.archive.limits import ArchiveError, Limits
+from envbuild.sharing.image_file import ImageFile
+from envbuild.sharing.import_image import import_image
+from envbuild.store.store import Store
 from tests.conftest import Project
 from tests.sharing.images import Layout, descriptor, digest, docker_archive, layer, special
 
@@ -152,6 +157,22 @@ def test_the_image_for_this_machine_is_taken(project: Project, tmp_path: Path):
     assert "no image for riscv64" in refused.err
 
 
+def test_devices_are_left_out_with_what_they_hide(project: Project, tmp_path: Path):
+    """As docker without root and podman do: nobody but the machine's root can make one."""
+    other = layer(
+        special("etc/a", tarfile.CHRTYPE, devmajor=1, devminor=3),
+        special("dev/sda", tarfile.BLKTYPE, devmajor=8, devminor=0),
+        special("srv/disk", tarfile.BLKTYPE, devmajor=8, devminor=0),
+        special("srv/pipe", tarfile.FIFOTYPE),
+    )
+    done = project.command("import", str(Layout(BASE, other).write(tmp_path / "layout")))
+    assert done.code == 0
+    assert done.err == "note: 2 devices were left out, as no sandbox can have it: /etc/a\n"
+    assert set(files(project)) == {
+        *("etc", "etc/b", "opt", "opt/x", "opt/x/1", "opt/x/2", "srv", "srv/pipe", "usr", "usr/f")
+    }
+
+
 def _of_layers(*members: Any) -> Callable[[], Layout]:
     return lambda: Layout(BASE, layer(*members))
 
@@ -193,6 +214,12 @@ def _bomb() -> Layout:
     return made
 
 
+def _with_attribute(name: str, value: str) -> tarfile.TarInfo:
+    info = tarfile.TarInfo("x")
+    info.pax_headers = {f"SCHILY.xattr.{name}": value}
+    return info
+
+
 def _nested() -> Layout:
     made = Layout(BASE)
     content = json.dumps(made.manifest).encode()
@@ -225,6 +252,14 @@ HOSTILE = {
     "content": (_other_content, "is not what the configuration says"),
     "size": (_other_size, "and not"),
     "bomb": (_bomb, "unpacks to far more than it holds"),
+    "a damaged capability": (
+        _of_layers(("bin/ping", _with_attribute("security.capability", "x"))),
+        "attributes that can't be set here",
+    ),
+    "an attribute of overlayfs in a user namespace": (
+        _of_layers(("bin/ping", _with_attribute("user.overlay.redirect", "/etc"))),
+        "belongs to overlayfs",
+    ),
     "nested": (_nested, "indexes that name indexes"),
     "no layers": (_manifest(layers=[]), "0 layers, and its configuration speaks of 1"),
     "type": (_manifest(layers=[{"mediaType": "text/x", "digest": "sha256:" + "0" * 64, "size": 1}]), "unknown type"),
@@ -250,6 +285,16 @@ def test_what_is_wrong_is_one_error_and_leaves_nothing(project: Project, tmp_pat
     assert len(done.err.strip().splitlines()) <= 3
     assert project.command("images").out.count("\n") <= 1
     assert not (tmp_path / "etc").exists()
+    assert not [path for path in (project.store / "objects").rglob("*") if path.is_file()]
+    assert not list((project.store / "work").iterdir())
+
+
+def test_what_all_layers_hold_is_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Else a small blob that is named a thousand times would be a bomb."""
+    monkeypatch.setattr(tar, "Limits", lambda: Limits(members=20))
+    file = ImageFile(str(Layout(*[BASE] * 4).write(tmp_path / "layout")), str(tmp_path / "scratch"))
+    with Store.open(str(tmp_path / "store")) as store, pytest.raises(ArchiveError, match="more than 20 members"):
+        import_image(store, file, file.images("amd64", "")[0], lambda *_: None)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x1f\x8bxxxx", b"PK\3\4", b"\0" * 4096, b"{}" * 600])

@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                     )
                 named = f"{own.name}:{own.tag}"
             imported = import_image(store, file, image, line)
+        environment.warn(imported.notes, "note")
         place, names = to_set(store, named, ".")
         if place.project is not None:
             store.projects.add(place.project)

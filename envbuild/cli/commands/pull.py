@@ -64,13 +64,13 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         signatures = PulledSignatures(trust, reference, local, remotes, "pulled")
         user = environment.user()  # in the namespace that is entered below, it is root
         with environment.progress_line() as line:
-            pulled = pull(store, remotes, reference, architecture, variant, most, line, signatures.judge)
+            judge = signatures.judge
+            pulled = pull(store, remotes, reference, architecture, variant, most, line, judge, lambda: enter_for(store))
             image = pulled.image
             if image is None:
                 assert pulled.source is not None
-                enter_for(store)
                 image = import_image(store, pulled.source, pulled.source.image, line).image
-                note_image(store, pulled.remote.descriptor.digest, image.digest)
+            note_image(store, pulled.remote.descriptor.digest, image.digest)
         environment.warn((*pulled.notes, *signatures.notes))
         signatures.keep(store, image)
         manifest = pulled.remote.manifest
