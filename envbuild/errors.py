@@ -220,7 +220,7 @@ EnvbuildError  exit 2
     NotToBeHad(package, reasons, locked, renewal)  packages.errors
     OtherArchive(name, version, reason)  packages.node_locks.yarn_archive
     OtherModule(name, reason)  packages.go_sum
-    OwnersLost(base, locked)  build.bases
+    OwnersLost(base, locked)  build.base_owners
     PathTooLong  build.sandbox_actions
     PinnedImageGone(reference, digest)  build.registry_images
     PortTaken(port, error)  instances.network.ports

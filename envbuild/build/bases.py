@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import time
 
+from envbuild.build.base_owners import OwnersLost, belongs_to_nobody
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import BaseTree
 from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
-from envbuild.errors import WorkFailed, fields
 from envbuild.language.base_kinds import (
     Base,
     Debian,
@@ -48,32 +48,11 @@ if TYPE_CHECKING:
 BASES_FORMAT = 2
 """To be raised when a base comes out different from the same source, so that stores make it again."""
 DPKG_STATUS = "/var/lib/dpkg/status"
-NOBODY = 65534
-"""What a user namespace shows for owners that it does not have (user_namespaces(7), /proc/sys/kernel/overflowuid)."""
-
-
-@fields
-class OwnersLost(WorkFailed):
-    """All of a base that is a system belongs to nobody: it was made where the owners of its files did not show."""
-
-    base: str
-    locked: bool
-
-    def text(self) -> tuple[str, str]:
-        hint = "renew it in the lock: envbuild update RECIPE" if self.locked else "run the same command again"
-        return f"{self.base}: all files of this base belong to nobody (uid {NOBODY}), so it was not made right", hint
 
 
 def is_made(base: Base) -> bool:
     """Return whether a base is made from this machine or the network, and not from another stage or image."""
     return not isinstance(base, (StageBase, RecipeBase, ImageBase))
-
-
-def belongs_to_nobody(store: Store, base: Base, tree: Digest) -> bool:
-    """Return whether a tree is none that a Debian or this machine can have given: /usr or another has no owner."""
-    if not isinstance(base, (Host, Debian)):
-        return False
-    return any(entry.uid == NOBODY for entry in store.trees.load(tree))
 
 
 def _pinned(stage: Stage) -> LockedStage | None:
