@@ -18,6 +18,7 @@ from itertools import accumulate
 
 from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError, frame_content_size
 
+from envbuild.archive.compression import FREE, MAX_RATIO
 from envbuild.archive.limits import Limits
 from envbuild.oci.layer_groups import Members
 from envbuild.record import Record
@@ -209,6 +210,8 @@ def _check(index: LayerIndex, end: int) -> None:
     packed, plain = index.starts[-1]
     if packed != end or plain > limits.total:
         raise BadIndex("its frames are not the blob's")
+    if plain > FREE and plain > MAX_RATIO * packed:
+        raise BadIndex("its frames unpack to far more than they hold")
     counted: dict[Digest, tuple[int, int, int]] = {}
     for digest, directory in index.directories.items():
         count, depth = directory.body.count(b"\0") // 2, 0

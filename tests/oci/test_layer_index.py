@@ -110,6 +110,13 @@ def test_sizes_that_the_layer_has_not_are_refused():
         read(packed(LayerIndex(FRAMES, {digest_of(body): Directory(body, [0])}, digest_of(body), ())))
 
 
+def test_frames_that_unpack_to_far_more_than_they_hold_are_refused():
+    frames = ((300, 8 << 20),) * 1000
+    index = read(index_of(MEMBERS, PLACES, FRAMES))
+    with pytest.raises(BadIndex, match="far more than they hold"):
+        read(other(index, frames=frames), frames)
+
+
 def test_an_index_that_unpacks_to_too_much_is_refused():
     from zstandard import ZstdCompressor
 
