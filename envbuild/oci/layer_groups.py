@@ -226,6 +226,11 @@ def _layers(change: _Change, groups: Mapping[bytes, int], titles: Mapping[int, s
             return []
         numbers, titles = [0], {0: "attributes of directories"}
     last = numbers[-1]
+    # What an empty directory lies in is in its layer, too, as it is of all else.
+    for path in change.fresh - parents.keys():
+        while path and path != ROOT_NAME:
+            path = path.rpartition(b"/")[0]
+            parents.setdefault(path, set()).add(last)
     inside: dict[int, list[tuple[bytes, Entry | None]]] = {number: [] for number in numbers}
     for path, entry in change.folders.items():
         filled = parents.get(path, set()) if path != ROOT_NAME else set()

@@ -38,7 +38,11 @@ from envbuild.tree.entry import FILE, Digest, Entry, object_id
 
 
 class Unfit(Exception):
-    """An image that has to be taken whole, and why. Never leaves a pull."""
+    """An image that has to be taken whole, and why, "" where that is no surprise. Never leaves a pull."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Taken(Record):
@@ -74,11 +78,11 @@ class IndexedPull:
         """Return the image, whose files are in the store then. Raises Unfit and what asking raises."""
         places = [parse_place(dict(blob.annotations).get(ANNOTATION, ""), blob.size) for blob in self._blobs]
         claim = self._config.own.get("tree")
-        if not isinstance(claim, str):
-            raise Unfit("it is no image of envbuild's")
         pairs = [(blob, place) for blob, place in zip(self._blobs, places, strict=True) if place is not None]
+        if not isinstance(claim, str) or not pairs:
+            raise Unfit("")
         if len(pairs) < len(places):
-            raise Unfit("a layer has no index of its files")
+            raise Unfit("one of them has no index of its files")
         try:
             return self._taken(self._indexed(pairs), claim)
         except NoRanges:

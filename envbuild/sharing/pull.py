@@ -121,8 +121,10 @@ def pull(
                 try:
                     image = indexed.take()
                     return Pulled(remote, repository, image, None, indexed.fetched, tuple(notes))
-                except Unfit:
+                except Unfit as unfit:
                     fetched = indexed.fetched
+                    if unfit.reason:
+                        notes.append(f"its layers were fetched whole: {unfit.reason}")
             fetched += source.fetch(report)
             return Pulled(remote, repository, None, source, fetched, tuple(notes))
         except (RegistryError, NotInRegistry) as error:

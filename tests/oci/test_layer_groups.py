@@ -98,6 +98,18 @@ def changed(before: list[Layer], after: list[Layer]) -> list[str]:
     return [layer.title for layer in after if layer.members not in {old.members for old in before}]
 
 
+def test_each_layer_has_the_directories_that_lead_to_what_it_holds():
+    trees = MemoryTrees()
+    empty = Entry(b"empty", DIRECTORY, 0o755, 0, 0, 0, 0, trees.save([]))
+    file = Entry(b"f", FILE, 0o644, 0, 0, T, 1, "1" * 64)
+    large = Entry(b"g", FILE, 0o644, 0, 0, T, LARGE, "2" * 64)
+    inner = trees.save([empty, file])
+    tree = trees.save([Entry(b"a", DIRECTORY, 0o755, 0, 0, 0, 0, inner), large])
+    for layer in grouped(trees, None, tree, [], lambda paths: {path: "unit" for path in paths if path == b"a/f"}):
+        paths = {path for path, _ in layer.members}
+        assert {path.rpartition(b"/")[0] for path in paths} <= {*paths, b""}
+
+
 def test_an_edit_of_the_application_makes_one_new_layer():
     assert changed(layers(), layers(application={**APPLICATION, "srv/app/main.py": "two"})) == [
         "copy app/ -> /srv/app/"
