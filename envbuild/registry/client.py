@@ -17,7 +17,7 @@ from envbuild.packages.connections import Answer
 from envbuild.registry.bodies import TooMuch, TooSlow, document
 from envbuild.registry.errors import BadAnswer, NotInRegistry, Unreachable
 from envbuild.registry.exchange import Exchange
-from envbuild.registry.reference import RegistryReference
+from envbuild.registry.reference import PULL, RegistryReference
 from envbuild.registry.server import Place
 
 _ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
@@ -27,7 +27,6 @@ _LINK = re.compile(r'\s*<([^<>]{1,4000})>\s*;(?:[^,]*;)?\s*rel\s*=\s*"?next"?', 
 _TEXT = re.compile(r"[\x21-\x7e]{1,400}")
 _MAX_PAGES = 1000
 _MAX_NAMES = 100_000
-PULL, PUSH = "pull", "pull,push"
 
 
 class Repository:
