@@ -33,7 +33,7 @@ EnvbuildError  exit 2
     AmbiguousProject(reference, matches)  images.names
     AmbiguousRef(url, ref)  git.remote
     ArchiveError(archive, reason, offset, member)  archive.limits
-    BadAddress(url)  packages.addresses
+    BadAddress(url)  http.addresses
     BadAuthFile(path, reason)  registry.errors
     BadCacheSettings(path, reason)  sharing.cache_settings
     BadDatabase(reason)  debian.host_dpkg
@@ -260,6 +260,7 @@ EnvbuildError  exit 2
     StepFailure(place, reason)  build.step_failure
     SupervisorGone(trace)  instances.background
     TagRefuses(tag)  store.tags
+    TargetMoved(target, expected, actual)  sharing.promote
     TooDeep(path)  linux.safe_copy
     TooLargeToFetch(url, most)  packages.errors
     TooLargeToRead(entry, most)  store.objects

@@ -63,6 +63,10 @@ class Environment:
         except KeyError:
             return str(uid)
 
+    def machine(self) -> str:
+        """Return what this machine is called, for the record."""
+        return os.uname().nodename
+
     def epoch(self) -> int | None:
         """Return `$SOURCE_DATE_EPOCH` in seconds, None when it is not set. Raises BadOption for other text."""
         text = self.variables.get("SOURCE_DATE_EPOCH", "")

@@ -62,6 +62,7 @@ COMMANDS = {
     "verify": ("verify", "rebuild an image and compare the result"),
     "git": ("git", "diff, merge and check locks in git"),
     "tag": ("tag", "give an image a tag"),
+    "promote": ("promote", "have a tag name the image of another one, with the way on record"),
     "untag": ("untag", "remove a tag"),
     "update": ("update", "renew what a recipe's lock pins, and build"),
     "vendor": ("vendor", "put all files that locks pin into a directory, or check where they are"),

@@ -10,10 +10,10 @@ from urllib.parse import urljoin
 
 from urllib3.exceptions import HTTPError
 
+from envbuild.http.addresses import BadAddress, WebAddress
+from envbuild.http.connections import Answer
 from envbuild.oci.descriptor import Descriptor
 from envbuild.oci.manifest import INDEXES, MANIFESTS, MAX_DOCUMENT
-from envbuild.packages.addresses import BadAddress, WebAddress
-from envbuild.packages.connections import Answer
 from envbuild.registry.bodies import TooMuch, TooSlow, document
 from envbuild.registry.errors import BadAnswer, NotInRegistry, Unreachable
 from envbuild.registry.exchange import Exchange

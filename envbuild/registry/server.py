@@ -11,11 +11,10 @@ from urllib.parse import urljoin
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 
-from envbuild.packages.addresses import BadAddress, WebAddress, without_user
-from envbuild.packages.cache import Transport
-from envbuild.packages.connections import Answer, Connections, Refused
-from envbuild.packages.download import cause
-from envbuild.packages.reach import Level
+from envbuild.http.addresses import BadAddress, WebAddress, without_user
+from envbuild.http.connections import Answer, Connections, Refused, cause
+from envbuild.http.reach import Level
+from envbuild.http.transport import Transport
 from envbuild.record import Record
 from envbuild.registry.certificates import context_for, folder_of
 from envbuild.registry.errors import BadAnswer, NotEncrypted, Unreachable
