@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.registry.reference import parse_reference
     from envbuild.sharing.import_image import import_image
     from envbuild.sharing.known_manifests import note_blobs, note_image
+    from envbuild.sharing.promote_remote import claims_of
     from envbuild.sharing.pull import pull
 
     reference = parse_reference(arguments.reference)
@@ -60,6 +61,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         user = environment.user()  # in the namespace that is entered below, it is root
         with environment.progress_line() as line:
             pulled = pull(store, remotes, reference, architecture, variant, most, line, lambda: enter_for(store))
+            promotions = [claim.plain for claim in claims_of(pulled.repository, pulled.remote.digest)]
             image = pulled.image
             if image is None:
                 assert pulled.source is not None
@@ -71,7 +73,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         note_blobs(store, pulled.repository.host, pulled.repository.path, blobs)
         if place.project is not None:
             store.projects.add(place.project)
-        known = {"user": user, "reference": reference.text, "manifest": pulled.remote.digest}
+        known = {
+            "user": user,
+            "reference": reference.text,
+            "manifest": pulled.remote.digest,
+            **({"promotions": promotions} if promotions else {}),
+        }
         store.tags.move(names, image.digest, PULLED, known)
     name, tag = names[0]
     shown = f"{name.rpartition('/')[2]}:{tag}"  # the project is the one that the user is in, or named
