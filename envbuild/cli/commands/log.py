@@ -7,6 +7,7 @@ from itertools import islice
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.operand_kind import is_remote
+from envbuild.cli.registry_options import access, add_insecure
 from envbuild.cli.user_namespace import with_rights
 from envbuild.history.log import LogEntry, log
 from envbuild.history.oneline import change_between
@@ -37,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--oneline", action="store_true", help="show one line for each entry, without the changes")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="print text or one JSON document")
     parser.add_argument("--no-pager", action="store_true", help="do not use a pager")
-    parser.add_argument("--insecure", action="store_true", help="ask a registry also without encryption")
+    add_insecure(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -84,7 +85,7 @@ def _print_remote(arguments: argparse.Namespace, environment: Environment) -> in
 
     reference = parse_reference(arguments.name)
     reference = reference.replace(tag=reference.tag or ("" if reference.digest else LATEST))
-    repository = environment.registries().repository(reference, PULL, insecure=arguments.insecure)
+    repository = access(arguments, environment).repository(reference, PULL, insecure=arguments.insecure)
     history = history_of(repository, reference)
     if arguments.max_count is not None:
         history = history[: max(0, arguments.max_count)]

@@ -97,6 +97,7 @@ def _in_registry(arguments: argparse.Namespace, expected: str | None, environmen
     import time
 
     from envbuild.cli.json_output import print_json
+    from envbuild.cli.registry_options import access
     from envbuild.registry.client import PULL, PUSH
     from envbuild.registry.reference import LATEST, parse_reference
     from envbuild.sharing.promote_remote import Who, promote_there
@@ -107,15 +108,15 @@ def _in_registry(arguments: argparse.Namespace, expected: str | None, environmen
         raise UsageError("a promotion is to a tag: its digest follows from it", "leave @sha256:... out")
     wanted = wanted.replace(tag=wanted.tag or LATEST)
     who = Who(environment.user(), environment.machine(), iso(time.time()))
-    access, most = environment.registries(), environment.fetch_limit()
+    registries, most = access(arguments, environment), environment.fetch_limit()
     with Store.open(environment.store_path()) as store:
         store.share()
-        target = access.repository(wanted, PUSH, insecure=arguments.insecure)
+        target = registries.repository(wanted, PUSH, insecure=arguments.insecure)
         if is_remote(arguments.source):
             named = parse_reference(arguments.source)
             source = target
             if (named.host, named.path) != (wanted.host, wanted.path):
-                source = access.repository(named, PULL, insecure=arguments.insecure)
+                source = registries.repository(named, PULL, insecure=arguments.insecure)
             with environment.progress_line() as line:
                 done = promote_there(store, source, named, target, wanted, who, expected, _allowed, most, line)
         else:

@@ -7,7 +7,7 @@ import argparse
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.platform_option import add_platform, platform
-from envbuild.cli.registry_options import add_insecure
+from envbuild.cli.registry_options import access, add_insecure
 from envbuild.cli.user_namespace import enter_for
 from envbuild.store.store import Store
 from envbuild.store.tags import PULL as PULLED
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         store.share()
         store.tidy()
         place, names = to_set(store, named, ".")  # a name that can't be one is said before anything is asked
-        remotes = environment.registries().repositories(reference, PULL, insecure=arguments.insecure)
+        remotes = access(arguments, environment).repositories(reference, PULL, insecure=arguments.insecure)
         user = environment.user()  # in the namespace that is entered below, it is root
         with environment.progress_line() as line:
             pulled = pull(store, remotes, reference, architecture, variant, most, line, lambda: enter_for(store))

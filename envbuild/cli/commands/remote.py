@@ -7,7 +7,7 @@ import argparse
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.platform_option import add_platform, platform
-from envbuild.cli.registry_options import add_insecure
+from envbuild.cli.registry_options import access, add_insecure
 from envbuild.text.sizes import format_size
 
 DESCRIPTION = """\
@@ -44,10 +44,10 @@ def _list(arguments: argparse.Namespace, environment: Environment) -> int:
 
     if is_host(arguments.where.rstrip("/")):
         host = parse_host(arguments.where.rstrip("/"))
-        names = sorted(repositories(environment.registries().exchange(host, insecure=arguments.insecure)))
+        names = sorted(repositories(access(arguments, environment).exchange(host, insecure=arguments.insecure)))
     else:
         reference = parse_reference(arguments.where)
-        names = sorted(environment.registries().repository(reference, PULL, insecure=arguments.insecure).tags())
+        names = sorted(access(arguments, environment).repository(reference, PULL, insecure=arguments.insecure).tags())
     if arguments.format == "json":
         print_json(names, environment.stdout)
         return 0
@@ -63,7 +63,7 @@ def _compare(arguments: argparse.Namespace, environment: Environment) -> int:
     images = []
     for text in (arguments.old, arguments.new):
         reference = parse_reference(text)
-        remote = environment.registries().repository(reference, PULL, insecure=arguments.insecure)
+        remote = access(arguments, environment).repository(reference, PULL, insecure=arguments.insecure)
         images.append(describe(remote, reference, *platform(arguments.platform)))
     difference = compare(*images)
     if arguments.format == "json":
