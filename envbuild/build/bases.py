@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import time
 
+from envbuild.build.base_owners import OwnersLost, belongs_to_nobody
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import BaseTree
 from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
-from envbuild.errors import WorkFailed, fields
 from envbuild.language.base_kinds import (
     Base,
     Debian,
@@ -48,32 +48,11 @@ if TYPE_CHECKING:
 BASES_FORMAT = 2
 """To be raised when a base comes out different from the same source, so that stores make it again."""
 DPKG_STATUS = "/var/lib/dpkg/status"
-NOBODY = 65534
-"""What a user namespace shows for owners that it does not have (user_namespaces(7), /proc/sys/kernel/overflowuid)."""
-
-
-@fields
-class OwnersLost(WorkFailed):
-    """All of a base that is a system belongs to nobody: it was made where the owners of its files did not show."""
-
-    base: str
-    locked: bool
-
-    def text(self) -> tuple[str, str]:
-        hint = "renew it in the lock: envbuild update RECIPE" if self.locked else "run the same command again"
-        return f"{self.base}: all files of this base belong to nobody (uid {NOBODY}), so it was not made right", hint
 
 
 def is_made(base: Base) -> bool:
     """Return whether a base is made from this machine or the network, and not from another stage or image."""
     return not isinstance(base, (StageBase, RecipeBase, ImageBase))
-
-
-def belongs_to_nobody(store: Store, base: Base, tree: Digest) -> bool:
-    """Return whether a tree is none that a Debian or this machine can have given: /usr or another has no owner."""
-    if not isinstance(base, (Host, Debian)):
-        return False
-    return any(entry.uid == NOBODY for entry in store.trees.load(tree))
 
 
 def _pinned(stage: Stage) -> LockedStage | None:
@@ -91,6 +70,7 @@ class Bases:
         self._epoch = request.epoch
         self._refresh = request.refresh
         self._request = request
+        self._trust = request.trust
         self._only_locked = not request.record
 
     def find(self, stage: Stage) -> BaseTree | None:
@@ -133,6 +113,10 @@ class Bases:
             return None
         from envbuild.images.find import facts_of
 
+        if self._trust is not None and isinstance(stage.base, (ImageFileBase, RegistryBase)):
+            from envbuild.build.base_policy import check_base
+
+            check_base(self._trust, self._store, stage.base, image)
         return BaseTree(image.tree, self._with_epoch(facts_of(image)), f"{ORIGIN}{image.digest}")
 
     def _pulled(self, stage: Stage) -> BaseTree | None:
@@ -153,6 +137,11 @@ class Bases:
             return None
         from envbuild.images.find import facts_of
 
+        if self._trust is not None and isinstance(stage.base, RegistryBase):
+            from envbuild.build.base_policy import may_begin
+
+            if not may_begin(self._trust, self._store, stage.base, image, offline=self._request.offline):
+                return None
         return BaseTree(image.tree, self._with_epoch(facts_of(image)), pin.text)
 
     def _is_made_anew(self, stage: Stage) -> bool:
@@ -305,7 +294,8 @@ class Bases:
                 if files.offline:
                     raise NeedsNetwork(files.recipe, [stage.base_statement], vendored=False)
                 access, most = self._request.registries(), self._request.fetch_limit
-                return prepare_pull(self._store, access, base, self._pinned_digest(stage), most, report)
+                pinned = self._pinned_digest(stage)
+                return prepare_pull(self._store, access, self._trust, base, pinned, most, report)
             case ImageBase() | StageBase() | RecipeBase():
                 raise AssertionError(f"{stage.base_text} is not made")
             case _ as base:
@@ -337,6 +327,10 @@ class Bases:
 
         assert isinstance(prepared, (PreparedImage, PulledBase))
         image = prepared.take(self._store)
+        if self._trust is not None and isinstance(stage.base, (ImageFileBase, RegistryBase)):
+            from envbuild.build.base_policy import check_base
+
+            check_base(self._trust, self._store, stage.base, image)
         origin = prepared.identity if isinstance(prepared, PulledBase) else f"{ORIGIN}{image.digest}"
         plain = {"origin": origin, "made": time.time_ns()}
         self._store.memo.put("base", self._memo_key(stage), json.dumps(plain).encode())

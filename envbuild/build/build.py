@@ -166,7 +166,7 @@ def _prepare(request: BuildRequest, store: Store, emit: Emit) -> BuildJob:
         from envbuild.build.rerun_lines import spots  # only where it is asked for
 
         rerun = spots([recipe.recipe for recipe in graph.recipes], STEP_STATEMENTS, request.rerun)
-    sources = Sources(store, project, fits, pinned=not request.refresh)
+    sources = Sources(store, project, fits, pinned=not request.refresh, trust=request.trust)
     bases = Bases(store, graph, sources, request)
     cache = StoreCache(store, bases, request, rerun, owners_kept=not has_single_id(os.geteuid()))
     return BuildJob(request, store, project, graph, sources, bases, cache, Progress(graph), reporter)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from envbuild.registry.access import Access
     from envbuild.registry.reference import RegistryReference
+    from envbuild.sharing.image_trust import Trust
 
 
 class CachePlace(Record):
@@ -54,7 +55,8 @@ class BuildRequest(Record):
     folder that recipes may read recipes of (recipe_files.py); "" finds it from the recipe's path. `snapshot` is the
     address of an archive of all that Debian ever had, "" for none. `places` are folders (absolute paths) and web
     addresses that have files by their hashes, the first one first. With `offline` the network is not touched: of the
-    places, only folders are asked. `registries` tells how the user reaches image registries. Results that the store
+    places, only folders are asked. `registries` tells how the user reaches image registries; `trust` are the policies
+    that images have to satisfy which it begins with, or results that it takes from others. Results that the store
     lacks are looked for in `cache_from`, and those that `cache_to` lack are put there; with `cache_mounts` also what is
     in the caches of steps. For `cache_patience` seconds in all they may keep a build waiting.
     """
@@ -91,6 +93,7 @@ class BuildRequest(Record):
     snapshot: str = ""
     places: tuple[str, ...] = ()
     offline: bool = False
+    trust: Trust | None = None
     registries: Callable[[], Access] = no_access
     cache_from: tuple[CachePlace, ...] = ()
     cache_to: tuple[CachePlace, ...] = ()

@@ -14,6 +14,7 @@ from envbuild.registry.referrers import NewReferrer, attach, contents
 from envbuild.sharing.copy_image import copy_image
 from envbuild.sharing.promote import check_expected
 from envbuild.sharing.promotion import KIND, MAX_RECORD, Promotion, dump, passed_tests, read_promotion
+from envbuild.sharing.signing import fetch_signatures, push_signatures
 from envbuild.sharing.transfers import Report
 from envbuild.store.database import StoreDamaged
 from envbuild.store.record_text import DETAIL, read_text
@@ -54,10 +55,12 @@ def promote_there(
     who: Who,
     expected: str | None,
     judge: Callable[[Repository, Sequence[str], str], None],
+    agreed: tuple[str, ...],
     most: int,
     report: Report,
 ) -> Promoted:
-    """Have the tag `wanted` name what `named` names. `expected` is as for promote_here, `judge` as for pull. Nothing is
+    """Have the tag `wanted` name what `named` names. `expected` is as for promote_here, `judge` as for pull, and
+    `agreed` is what is on record of its being asked. Nothing is
     recorded where it names that already. Raises TargetMoved, what `judge` raises, BadImage, NotInRegistry and
     RegistryError kinds."""
     manifest, content = source.manifest(named)
@@ -65,16 +68,19 @@ def promote_there(
     check_expected(wanted.text, before, expected)
     image, checks = _said(source, manifest, content)
     judge(source, (manifest.digest,), image)
+    checks = (*checks, *agreed)
     done = Promoted(manifest.digest, before, checks)
     if before == manifest.digest:
         return done
     earlier: list[NewReferrer] = []
+    signatures: list[bytes] = []
     if (source.host, source.path) != (target.host, target.path):
         copied = copy_image(store, source, target, manifest, content, most, report)
         done = done.replace(mounted=copied.mounted, sent=copied.sent)
         earlier = [NewReferrer(KIND, dump(known)) for known in promotions_of(source, manifest.digest)]
+        signatures = fetch_signatures(source, [manifest.digest])
     promotion = Promotion(named.text, wanted.text, manifest.digest, before, who.user, who.host, who.when, checks)
-    move(target, wanted, manifest, content, promotion, earlier)
+    move(target, wanted, manifest, content, promotion, earlier, signatures)
     return done
 
 
@@ -85,10 +91,13 @@ def move(
     content: bytes,
     promotion: Promotion,
     earlier: Sequence[NewReferrer] = (),
+    signatures: Sequence[bytes] = (),
 ) -> None:
-    """Put a promotion on record, with those before it, and have the tag name the image. Raises TargetMoved for a tag
-    that names something else than the promotion says that it replaces, and what asking raises."""
+    """Put a promotion on record, with those before it and the image's signatures, and have the tag name the image.
+    Raises TargetMoved for a tag that names something else than the promotion says that it replaces, and what asking
+    raises."""
     # No registry moves a tag only if it is as it was: what is left between look and move is one request long.
+    push_signatures(target, manifest, signatures)
     attach(target, manifest, [*earlier, NewReferrer(KIND, dump(promotion))])
     replaced = promotion.replaced.removeprefix("sha256:")
     check_expected(wanted.text, target.digest_of(wanted.version), replaced)

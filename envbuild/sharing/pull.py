@@ -35,6 +35,9 @@ from envbuild.sharing.transfers import Report, Transfers
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 
+Judge = Callable[[Repository, Sequence[str], str], None]
+"""Is asked whether an image may come: where it is, the digests of its index and its manifest, and that of the image as
+envbuild has it ("" where it doesn't say). Raises for one that may not."""
 MAX_DOCUMENTS = 64
 """Indexes that are read on the way to one image."""
 
@@ -91,10 +94,11 @@ def pull(
     variant: str,
     most: int,
     report: Report,
+    judge: Judge,
     begin: Callable[[], None] | None = None,
 ) -> Pulled:
-    """Bring the layers of an image here, from the first of its repositories that has all of it. Raises what the last
-    one does: BadImage, NotInRegistry and RegistryError.
+    """Bring the layers of an image here, from the first of its repositories that has all of it. `judge` is asked
+    before they come. Raises what it raises, and what the last one does: BadImage, NotInRegistry and RegistryError.
 
     `begin` is called before files can be put into the store, while the process has one thread; of an image that has
     indexes only what is missing is fetched then. Without it the layers are fetched whole."""
@@ -103,9 +107,13 @@ def pull(
         try:
             remote = resolve(repository, reference, architecture, variant)
             image = image_of(store, remote.descriptor.digest)
+            manifests = remote.digest, remote.descriptor.digest
             if image is not None:
+                judge(repository, manifests, image.digest)
                 return Pulled(remote, repository, image, None, 0, tuple(notes))
             source = PulledImage(store, repository, reference, remote, most)
+            own = source.image.config.own.get("image")
+            judge(repository, manifests, own if isinstance(own, str) else "")
             fetched = 0
             if begin is not None:
                 begin()

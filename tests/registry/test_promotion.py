@@ -158,3 +158,23 @@ def test_a_record_is_read_as_it_was_written():
     promotion = Promotion("a", "b/c:d", D, "", "u", "h", "2026-01-01T00:00:00Z", ("test x",))
     assert read_promotion(dump(promotion), D) == promotion
     assert read_promotion(dump(promotion), D.replace("1", "2")) is None
+
+
+def test_a_policy_is_asked_before_anything_moves(shop: Project, registry):
+    server = registry()
+    folder = Path(shop.environment["HOME"]) / ".config/envbuild"
+    folder.mkdir(parents=True)
+    host = server.host
+    (folder / "policy.toml").write_text(f'[[rule]]\nnames = ["web:prod", "{host}/web:prod"]\nrefuse = true\n')
+    done_well(shop, "push", "web:qa", f"{host}/web:qa")
+    for source, target in (
+        ("web:qa", "web:prod"),
+        ("web:qa", f"{host}/web:prod"),
+        (f"{host}/web:qa", f"{host}/web:prod"),
+    ):
+        refused = shop.command("promote", source, target)
+        assert refused.code == 1
+        assert "may not be promoted: the policy refuses it" in refused.err
+    assert shop.command("remote", "ls", f"{host}/web").out == "qa\n"
+    assert shop.command("log", "web:prod").code == 2
+    assert done_well(shop, "promote", "web:qa", "web:live")["checks"] == ["test true"]

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 @pytest.fixture
-def two(built: Project, registry) -> tuple[Project, str, str, object]:
+def two(built: Project, registry) -> tuple[Project, str, str]:
     server = registry()
     names = [f"{server.host}/shop/web:{number}" for number in (1, 2)]
     assert built.command("push", "web", names[0]).code == 0
@@ -23,11 +23,11 @@ def two(built: Project, registry) -> tuple[Project, str, str, object]:
     built.write("app/more", "more")
     assert built.build("env A=2", "run mkdir -p /opt && echo 1 > /opt/x", "copy app/ -> /srv/app/").code == 0
     assert built.command("push", "web", names[1]).code == 0
-    return built, names[0], names[1], server
+    return built, names[0], names[1]
 
 
 def test_it_says_what_diff_says_and_fetches_no_layer(two, tmp_path: Path):
-    built, old, new, server = two
+    built, old, new = two
     there = Project(built.folder, tmp_path / "empty")
     there.environment = {**built.environment, "ENVBUILD_STORE": str(tmp_path / "empty")}
     done = there.command("remote", "diff", old, new, "--format", "json")

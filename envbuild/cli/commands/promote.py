@@ -10,12 +10,15 @@ from envbuild.store.store import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
 
     from envbuild.registry.client import Repository
     from envbuild.registry.reference import RegistryReference
+    from envbuild.sharing.image_trust import Trust
     from envbuild.sharing.promote_remote import Promoted, Who
 
+_USE = "promoted"
+SIGNED = "signed as the policy asks"
+"""What is on record of a policy that was asked."""
 _LEAST = 6
 """Digits of a digest that `--expect` takes."""
 
@@ -70,11 +73,15 @@ def _in_store(arguments: argparse.Namespace, expected: str | None, environment: 
     from envbuild.sharing.promote import promote_here
     from envbuild.sharing.promotion import checks_of
 
+    trust = environment.trust()
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
         image = find_image(store, arguments.source)
         place, names = to_set(store, arguments.target, ".")
         checks = checks_of(image)
+        if trust is not None:
+            trust.check_image(store, image, arguments.target, _USE)
+            checks = (*checks, *([SIGNED] if trust.needs_signatures(*_local_name(names[-1])) else []))
         known = {"user": environment.user(), "host": environment.machine(), "source": arguments.source}
         before = promote_here(store, names, image, {**known, "checks": list(checks)}, expected)
         if place.project is not None:
@@ -93,6 +100,12 @@ def _in_store(arguments: argparse.Namespace, expected: str | None, environment: 
     return 0
 
 
+def _local_name(name: tuple[str, str]) -> tuple[str, str]:
+    from envbuild.store.project import split_project
+
+    return split_project(name[0])[1], name[1]
+
+
 def _in_registry(arguments: argparse.Namespace, expected: str | None, environment: Environment) -> int:
     import time
 
@@ -101,6 +114,7 @@ def _in_registry(arguments: argparse.Namespace, expected: str | None, environmen
     from envbuild.registry.client import PULL, PUSH
     from envbuild.registry.reference import LATEST, parse_reference
     from envbuild.sharing.promote_remote import Who, promote_there
+    from envbuild.sharing.pulled_signatures import PulledSignatures
     from envbuild.text.dates import iso
 
     wanted = parse_reference(arguments.target)
@@ -108,6 +122,9 @@ def _in_registry(arguments: argparse.Namespace, expected: str | None, environmen
         raise UsageError("a promotion is to a tag: its digest follows from it", "leave @sha256:... out")
     wanted = wanted.replace(tag=wanted.tag or LATEST)
     who = Who(environment.user(), environment.machine(), iso(time.time()))
+    trust = environment.trust()
+    needed = trust is not None and trust.needs_signatures(f"{wanted.host}/{wanted.path}", wanted.tag)
+    agreed = (SIGNED,) if needed else ()
     registries, most = access(arguments, environment), environment.fetch_limit()
     with Store.open(environment.store_path()) as store:
         store.share()
@@ -117,10 +134,11 @@ def _in_registry(arguments: argparse.Namespace, expected: str | None, environmen
             source = target
             if (named.host, named.path) != (wanted.host, wanted.path):
                 source = registries.repository(named, PULL, insecure=arguments.insecure)
+            judge = PulledSignatures(trust, wanted, "", [source], _USE).judge
             with environment.progress_line() as line:
-                done = promote_there(store, source, named, target, wanted, who, expected, _allowed, most, line)
+                done = promote_there(store, source, named, target, wanted, who, expected, judge, agreed, most, line)
         else:
-            done = _from_store(arguments, store, target, wanted, who, expected, environment)
+            done = _from_store(arguments, store, target, wanted, who, expected, trust, agreed, environment)
     if arguments.format == "json":
         plain = {"name": wanted.text, "manifest": done.digest, "replaced": done.replaced, "checks": list(done.checks)}
         print_json({**plain, "moved": done.replaced != done.digest}, environment.stdout)
@@ -139,6 +157,8 @@ def _from_store(
     wanted: RegistryReference,
     who: Who,
     expected: str | None,
+    trust: Trust | None,
+    agreed: tuple[str, ...],
     environment: Environment,
 ) -> Promoted:
     from envbuild.build.named_image import find_image
@@ -152,7 +172,11 @@ def _from_store(
     from envbuild.sharing.push import push
 
     image = find_image(store, arguments.source)
-    checks = checks_of(image)
+    checks = (*checks_of(image), *agreed)
+    bundles = store.signatures.of(image.digest)
+    if trust is not None:
+        name = f"{wanted.host}/{wanted.path}"
+        trust.check_manifest(name, wanted.tag, "", (), image.digest, bundles, _USE)
     before = target.digest_of(wanted.tag)
     check_expected(wanted.text, before, expected)
     enter_for(store)
@@ -172,13 +196,9 @@ def _from_store(
             # By its digest first: the tag moves when the way is on record.
             push(store, target, wanted.replace(tag=digest), exported, "", line)
             promotion = Promotion(arguments.source, wanted.text, digest, before, who.user, who.host, who.when, checks)
-            move(target, wanted, exported.entry, dict(exported.small)[digest], promotion)
+            move(target, wanted, exported.entry, dict(exported.small)[digest], promotion, signatures=bundles)
     note_image(store, digest, image.digest)
     return Promoted(digest, before, checks)
-
-
-def _allowed(repository: Repository, manifests: Sequence[str], image: str) -> None:
-    """Let everything pass: the place where policies are asked."""
 
 
 def _expected(text: str | None) -> str | None:
