@@ -5,12 +5,14 @@ All of it is beside the build: whatever goes wrong is a warning.
 
 from __future__ import annotations
 
+import os
 from types import TracebackType
 
 from envbuild.build.job import BuildJob
 from envbuild.build.request import BuildRequest, CachePlace
 from envbuild.build.shared_cache import SharedCache
 from envbuild.build.shared_export import export
+from envbuild.lockfile.lock import path_of
 from envbuild.sandbox.user_namespace import enter_user_namespace
 from envbuild.sharing.cache_process import Allowance, CacheProcess
 from envbuild.store.store import Store
@@ -33,6 +35,10 @@ class SharedPlaces:
         self._from = [_process(place, request, time) for place in request.cache_from]
         self._to = [_process(place, request, time) for place in request.cache_to]
         self._asks = request.record and not request.refresh and not store.database.read_only
+        if self._asks and not store.knows_lock(os.path.abspath(path_of(request.path))):
+            # The first build here of this recipe: it will ask, and loads its recipe while this gets ready.
+            for process in self._from:
+                process.start()
         self._warned: set[str] = set()
         self._lost = 0
         self._job: BuildJob

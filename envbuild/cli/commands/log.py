@@ -78,8 +78,7 @@ def _print(arguments: argparse.Namespace, environment: Environment, store: Store
 
 def _print_remote(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.cli.json_output import print_json
-    from envbuild.registry.client import PULL
-    from envbuild.registry.reference import LATEST, parse_reference
+    from envbuild.registry.reference import LATEST, PULL, parse_reference
     from envbuild.sharing.promote_remote import history_of
     from envbuild.ui.reports.promotions import history_lines, history_plain
 

@@ -111,8 +111,7 @@ def _in_registry(arguments: argparse.Namespace, expected: str | None, environmen
 
     from envbuild.cli.json_output import print_json
     from envbuild.cli.registry_options import access
-    from envbuild.registry.client import PULL, PUSH
-    from envbuild.registry.reference import LATEST, parse_reference
+    from envbuild.registry.reference import LATEST, PULL, PUSH, parse_reference
     from envbuild.sharing.promote_remote import Who, promote_there
     from envbuild.sharing.pulled_signatures import PulledSignatures
     from envbuild.text.dates import iso
