@@ -10,9 +10,8 @@ from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.language.base_kinds import RegistryBase
 from envbuild.language.statement_parts import Place
 from envbuild.registry.access import Access
-from envbuild.registry.client import PULL
 from envbuild.registry.errors import NotInRegistry
-from envbuild.registry.reference import BadReference, RegistryReference, parse_reference
+from envbuild.registry.reference import PULL, BadReference, RegistryReference, parse_reference
 from envbuild.sharing.image_trust import AS_BASE, Trust
 from envbuild.sharing.import_image import import_image
 from envbuild.sharing.known_manifests import note_blobs, note_image

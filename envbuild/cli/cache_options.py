@@ -46,7 +46,7 @@ def shared_caches(arguments: argparse.Namespace, environment: Environment) -> di
         raise FileUnusable(chosen, "there is no such file", "name a file with settings", "ENVBUILD_CACHE_FILE")
     if not path and not any(asked):
         return {}
-    from envbuild.registry.client import PULL, PUSH
+    from envbuild.registry.reference import PULL, PUSH
     from envbuild.sharing.cache_settings import CacheSettings, read_settings
 
     settings = read_settings(path) if path else CacheSettings()

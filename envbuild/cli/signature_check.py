@@ -6,8 +6,7 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import print_json
 from envbuild.cli.key_options import public_key
 from envbuild.errors import WorkFailed, fields
-from envbuild.registry.client import PULL
-from envbuild.registry.reference import is_host, parse_reference
+from envbuild.registry.reference import PULL, is_host, parse_reference
 from envbuild.sharing.image_trust import covers_image, covers_manifest
 from envbuild.sharing.signing import fetch_signatures
 from envbuild.store.store import Store

@@ -18,7 +18,7 @@ from envbuild.oci.manifest import INDEXES, MANIFESTS, MAX_DOCUMENT
 from envbuild.registry.bodies import TooMuch, TooSlow, document
 from envbuild.registry.errors import BadAnswer, NotInRegistry, Unreachable
 from envbuild.registry.exchange import Exchange
-from envbuild.registry.reference import RegistryReference
+from envbuild.registry.reference import PULL, RegistryReference
 from envbuild.registry.server import Place
 
 _ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
@@ -29,7 +29,6 @@ _TEXT = re.compile(r"[\x21-\x7e]{1,400}")
 _MAX_PAGES = 1000
 _MAX_REFERRER_PAGES = 16
 _MAX_NAMES = 100_000
-PULL, PUSH = "pull", "pull,push"
 
 
 class Repository:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from envbuild.oci.layer_groups import BIG, Layer, Step, by_steps, grouped
+from envbuild.oci.layer_groups import BIG, LARGE, PARTS, Layer, Step, by_steps, grouped
 from envbuild.tree.entry import DIRECTORY, FILE, Entry
 from envbuild.tree.lookup import MemoryTrees
 
@@ -103,6 +103,26 @@ def test_an_edit_of_the_application_makes_one_new_layer():
     assert changed(layers(), layers(application={**APPLICATION, "srv/app/main.py": "two"})) == [
         "copy app/ -> /srv/app/"
     ]
+
+
+def test_large_files_of_a_step_are_apart_from_each_other_and_from_the_small_ones():
+    trees = MemoryTrees()
+    large = {f"srv/large{number}": str(LARGE + number) for number in range(40)}
+    files = {**BASE, **large, "srv/small": "small"}
+    base, tree = tree_of(trees, BASE), tree_of(trees, files)
+    changed = tree_of(trees, {**files, "srv/large7": str(LARGE + 100)})
+
+    def layers(after: str, limit: int = 60) -> list[Layer]:
+        steps = [Step("copy", base, after)]
+        return grouped(trees, Step("base", "", base), after, steps, lambda paths: {}, limit)
+
+    before, after = layers(tree), layers(changed)
+    assert len(before) == len(after) == 2 + PARTS
+    (different,) = [number for number, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
+    paths = [path for path, entry in after[different].members if entry is not None and entry.kind == FILE]
+    assert b"srv/large7" in paths
+    assert len(paths) < 15
+    assert [layer.title for layer in layers(tree, 1 + PARTS)] == ["base", "copy"]
 
 
 def test_a_newer_package_makes_its_own_layer_and_that_of_the_records():

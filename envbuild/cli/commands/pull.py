@@ -42,8 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.images.names import to_set
-    from envbuild.registry.client import PULL
-    from envbuild.registry.reference import parse_reference
+    from envbuild.registry.reference import PULL, parse_reference
     from envbuild.sharing.import_image import import_image
     from envbuild.sharing.known_manifests import note_blobs, note_image
     from envbuild.sharing.pull import pull

@@ -40,8 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.registry.client import PUSH
-    from envbuild.registry.reference import LATEST, parse_reference
+    from envbuild.registry.reference import LATEST, PUSH, parse_reference
     from envbuild.sharing.export import export
     from envbuild.sharing.known_manifests import note_image
     from envbuild.sharing.push import push
