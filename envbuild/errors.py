@@ -33,17 +33,20 @@ EnvbuildError  exit 2
     AmbiguousProject(reference, matches)  images.names
     AmbiguousRef(url, ref)  git.remote
     ArchiveError(archive, reason, offset, member)  archive.limits
-    BadAddress(url)  packages.addresses
+    BadAddress(url)  http.addresses
     BadAuthFile(path, reason)  registry.errors
+    BadCacheSettings(path, reason)  sharing.cache_settings
     BadDatabase(reason)  debian.host_dpkg
     BadDotEnv(path, error)  compose.file.load
     BadFileReference(reference)  images.reference
     BadGroupName(name, error)  compose.file.load
     BadImage(source, reason, mend)  oci.manifest
+    BadKey(path, reason, mend)  trust.keys
     BadLock(path, reason, hint)  lockfile.lock
     BadMoment(moment)  text.dates
     BadName(name, what)  images.reference
     BadPattern(pattern)  tree.patterns
+    BadPolicy(path, reason)  trust.policy
     BadReference(reference, reason)  registry.reference
     BadRegistriesFile(path, reason)  registry.mirrors
     BadRegistryBase(place, reason)  build.registry_images
@@ -82,6 +85,7 @@ EnvbuildError  exit 2
     GroupFileTooLarge(path)  compose.file.load
     ImageGone(reference, digest)  images.find
     IndexElsewhere(index, git_dir)  git.repository
+    KeyExists(path)  trust.keys
     LeadsNowhere(shown)  instances.copy
     LinkCircle(path)  tree.lookup
     LinkNotFollowed(shown, target)  instances.copy
@@ -174,6 +178,7 @@ EnvbuildError  exit 2
     BadCargoLock(path, line, reason, hint)  packages.cargo_lock
     BadCrate(crate, reason)  packages.cargo_tasks
     BadDocument(what, reason)  packages.documents
+    BadEnvelope(source, reason)  trust.envelope
     BadGoSum(path, line, reason)  packages.go_sum
     BadMavenLock(path, line, reason, hint)  packages.maven_lock
     BadPom(name, reason)  packages.maven_pom
@@ -211,14 +216,16 @@ EnvbuildError  exit 2
     NotInLayers(path, reason)  oci.layer_tar
     NotReproducible(findings)  build.sandbox_actions
     NotRunning(name)  instances.control_client
+    NotSignedBy(reference, keys, count)  cli.signature_check
     NotToBeHad(package, reasons, locked, renewal)  packages.errors
     OtherArchive(name, version, reason)  packages.node_locks.yarn_archive
     OtherModule(name, reason)  packages.go_sum
-    OwnersLost(base, locked)  build.bases
+    OwnersLost(base, locked)  build.base_owners
     PathTooLong  build.sandbox_actions
     PinnedImageGone(reference, digest)  build.registry_images
     PortTaken(port, error)  instances.network.ports
     ProxyFailed(error)  build.step_network.step_proxy
+    Refused(name, use, reason, keys, policy)  trust.evidence
     Refused(name, reason, mend)  instances.control_client
     RegistryError  registry.errors
       BadAnswer(host, what, reason)  registry.errors
@@ -259,6 +266,7 @@ EnvbuildError  exit 2
     StepFailure(place, reason)  build.step_failure
     SupervisorGone(trace)  instances.background
     TagRefuses(tag)  store.tags
+    TargetMoved(target, expected, actual)  sharing.promote
     TooDeep(path)  linux.safe_copy
     TooLargeToFetch(url, most)  packages.errors
     TooLargeToRead(entry, most)  store.objects

@@ -14,7 +14,7 @@ from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Entry
 from envbuild.tree.target import PreparedBase, TreeTarget
 
 OVERLAY = b"user.overlay."
-_KEPT_XATTRS = (b"user.", b"security.capability", b"system.posix_acl_")
+KEPT_XATTRS = (b"user.", b"security.capability", b"system.posix_acl_")
 _REFUSED = (errno.EINVAL, errno.ENOTSUP, errno.E2BIG, errno.ERANGE, errno.EPERM)
 _CHUNK = 1 << 20
 _MAX_WHOLE = 8 << 20
@@ -148,7 +148,7 @@ def _entry(member: Member, latest: int, owner: tuple[int, int] | None) -> Entry:
     kind = FILE if member.kind == "hard link" else member.kind
     target = member.target if kind == "l" else b"%d:%d" % member.device if kind in "cb" else b""
     # Other kinds can't have them (xattr(7)).
-    xattrs = tuple(pair for pair in member.xattrs if pair[0].startswith(_KEPT_XATTRS) and kind in (FILE, DIRECTORY))
+    xattrs = tuple(pair for pair in member.xattrs if pair[0].startswith(KEPT_XATTRS) and kind in (FILE, DIRECTORY))
     mode = 0o777 if kind == "l" else member.mode
     name = member.path.rpartition(b"/")[2] or ROOT_NAME
     return Entry(name, kind, mode, uid, gid, min(member.mtime, latest), 0, "", target, xattrs)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import time
 
+from envbuild.build.base_owners import OwnersLost, belongs_to_nobody
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import BaseTree
 from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
-from envbuild.errors import WorkFailed, fields
 from envbuild.language.base_kinds import (
     Base,
     Debian,
@@ -40,6 +40,7 @@ from envbuild.tree.entry import Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from envbuild.build.file_sources import FileSources
     from envbuild.tree.target import PreparedBase
@@ -47,32 +48,11 @@ if TYPE_CHECKING:
 BASES_FORMAT = 2
 """To be raised when a base comes out different from the same source, so that stores make it again."""
 DPKG_STATUS = "/var/lib/dpkg/status"
-NOBODY = 65534
-"""What a user namespace shows for owners that it does not have (user_namespaces(7), /proc/sys/kernel/overflowuid)."""
-
-
-@fields
-class OwnersLost(WorkFailed):
-    """All of a base that is a system belongs to nobody: it was made where the owners of its files did not show."""
-
-    base: str
-    locked: bool
-
-    def text(self) -> tuple[str, str]:
-        hint = "renew it in the lock: envbuild update RECIPE" if self.locked else "run the same command again"
-        return f"{self.base}: all files of this base belong to nobody (uid {NOBODY}), so it was not made right", hint
 
 
 def is_made(base: Base) -> bool:
     """Return whether a base is made from this machine or the network, and not from another stage or image."""
     return not isinstance(base, (StageBase, RecipeBase, ImageBase))
-
-
-def belongs_to_nobody(store: Store, base: Base, tree: Digest) -> bool:
-    """Return whether a tree is none that a Debian or this machine can have given: /usr or another has no owner."""
-    if not isinstance(base, (Host, Debian)):
-        return False
-    return any(entry.uid == NOBODY for entry in store.trees.load(tree))
 
 
 def _pinned(stage: Stage) -> LockedStage | None:
@@ -90,6 +70,7 @@ class Bases:
         self._epoch = request.epoch
         self._refresh = request.refresh
         self._request = request
+        self._trust = request.trust
         self._only_locked = not request.record
 
     def find(self, stage: Stage) -> BaseTree | None:
@@ -132,6 +113,10 @@ class Bases:
             return None
         from envbuild.images.find import facts_of
 
+        if self._trust is not None and isinstance(stage.base, (ImageFileBase, RegistryBase)):
+            from envbuild.build.base_policy import check_base
+
+            check_base(self._trust, self._store, stage.base, image)
         return BaseTree(image.tree, self._with_epoch(facts_of(image)), f"{ORIGIN}{image.digest}")
 
     def _pulled(self, stage: Stage) -> BaseTree | None:
@@ -152,6 +137,11 @@ class Bases:
             return None
         from envbuild.images.find import facts_of
 
+        if self._trust is not None and isinstance(stage.base, RegistryBase):
+            from envbuild.build.base_policy import may_begin
+
+            if not may_begin(self._trust, self._store, stage.base, image, offline=self._request.offline):
+                return None
         return BaseTree(image.tree, self._with_epoch(facts_of(image)), pin.text)
 
     def _is_made_anew(self, stage: Stage) -> bool:
@@ -168,18 +158,42 @@ class Bases:
 
     def _remembered(self, stage: Stage, since: int = 0) -> BaseTree | None:
         """Return the base that was made last from the same source, if that was not before a moment."""
-        remembered = self._store.memo.get("base", self._memo_key(stage))
-        if remembered is None:
-            return None
-        plain = json.loads(remembered)
-        if plain.get("made", 0) < since:
+        plain = self.on_record(stage)
+        if plain is None or plain.get("made", 0) < since:
             return None
         if not self._store.trees.has(plain["tree"]) or belongs_to_nobody(self._store, stage.base, plain["tree"]):
             return None
+        return self.of_record(stage, plain)
+
+    def on_record(self, stage: Stage) -> dict[str, Any] | None:
+        """Return what is on record of the base that was made last from the same source."""
+        remembered = self._store.memo.get("base", self._memo_key(stage))
+        plain: dict[str, Any] | None = json.loads(remembered) if remembered is not None else None
+        return plain
+
+    def of_record(self, stage: Stage, plain: dict[str, Any]) -> BaseTree:
+        """Return the base that a record says."""
         locked = _pinned(stage)
         epoch = locked.epoch if locked is not None and not self._refresh else plain["epoch"]
         packages, released = from_plain(plain.get("packages")), plain.get("released", 0)
         return BaseTree(plain["tree"], self._facts(epoch), plain["origin"], packages, released)
+
+    def put_on_record(self, stage: Stage, plain: dict[str, Any]) -> None:
+        """Remember a base, whose tree the store has, as the one that was made last from this source."""
+        from envbuild.images.lock_attestation import remember_base
+
+        self._store.memo.put("base", self._memo_key(stage), json.dumps({**plain, "made": time.time_ns()}).encode())
+        remember_base(self._store, stage.base_text, plain["tree"])
+
+    def remember(self, stage: Stage, tree: Digest, plain: dict[str, Any] | None) -> None:
+        """Remember a base that was made elsewhere, and whose tree the store has; `plain` is as in `of_record`, None for
+        one that the lock names."""
+        if plain is not None:
+            self.put_on_record(stage, plain)
+            return
+        from envbuild.images.lock_attestation import remember_base
+
+        remember_base(self._store, stage.base_text, tree)
 
     def is_here(self, stage: Stage) -> bool:
         """Return whether the store has the tree that the lock names for a stage's base, and made it for that."""
@@ -280,7 +294,8 @@ class Bases:
                 if files.offline:
                     raise NeedsNetwork(files.recipe, [stage.base_statement], vendored=False)
                 access, most = self._request.registries(), self._request.fetch_limit
-                return prepare_pull(self._store, access, base, self._pinned_digest(stage), most, report)
+                pinned = self._pinned_digest(stage)
+                return prepare_pull(self._store, access, self._trust, base, pinned, most, report)
             case ImageBase() | StageBase() | RecipeBase():
                 raise AssertionError(f"{stage.base_text} is not made")
             case _ as base:
@@ -296,13 +311,10 @@ class Bases:
         if belongs_to_nobody(self._store, stage.base, tree):
             raise OwnersLost(stage.base_text, locked=False)
         packages = self._packages(stage, prepared)
-        plain = {"tree": tree, "epoch": prepared.epoch, "origin": prepared.identity, "made": time.time_ns()}
+        plain = {"tree": tree, "epoch": prepared.epoch, "origin": prepared.identity}
         if packages.all:
             plain |= {"packages": to_plain(packages), "released": prepared.epoch}
-        from envbuild.images.lock_attestation import remember_base
-
-        self._store.memo.put("base", self._memo_key(stage), json.dumps(plain).encode())
-        remember_base(self._store, stage.base_text, tree)
+        self.put_on_record(stage, plain)
         locked = _pinned(stage)
         epoch = locked.epoch if locked is not None and not self._refresh else prepared.epoch
         released = prepared.epoch if packages.all else 0
@@ -315,6 +327,10 @@ class Bases:
 
         assert isinstance(prepared, (PreparedImage, PulledBase))
         image = prepared.take(self._store)
+        if self._trust is not None and isinstance(stage.base, (ImageFileBase, RegistryBase)):
+            from envbuild.build.base_policy import check_base
+
+            check_base(self._trust, self._store, stage.base, image)
         origin = prepared.identity if isinstance(prepared, PulledBase) else f"{ORIGIN}{image.digest}"
         plain = {"origin": origin, "made": time.time_ns()}
         self._store.memo.put("base", self._memo_key(stage), json.dumps(plain).encode())

@@ -15,7 +15,7 @@ from envbuild.build.job import BuildJob
 from envbuild.build.loader import STEP_STATEMENTS, load_graph
 from envbuild.build.locked_answers import LockedAnswers
 from envbuild.build.named_image import fits
-from envbuild.build.progress import Progress
+from envbuild.build.progress import Progress, SharedTreesLost
 from envbuild.build.publish import image_of, publish_all
 from envbuild.build.recipe_files import project_of
 from envbuild.build.reporter import Reporter
@@ -32,6 +32,10 @@ from envbuild.store.images import Image
 from envbuild.store.reboot_check import recover
 from envbuild.store.store import Store
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.build.shared_places import SharedPlaces
+
 MAX_ATTEMPTS = 3
 """How often a build begins again after it found something of the store damaged."""
 
@@ -44,17 +48,30 @@ def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     """
     store.share()
     recover(store)
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    if request.cache_from or request.cache_to:
+        from envbuild.build.shared_places import SharedPlaces  # only where somebody shares
+
+        with SharedPlaces(request, store) as places:
+            return _attempts(request, store, emit, places)
+    return _attempts(request, store, emit, None)
+
+
+def _attempts(request: BuildRequest, store: Store, emit: Emit, places: SharedPlaces | None) -> BuildResult:
+    attempt = 1
+    while True:
         try:
-            return _build(request, store, emit)
+            return _build(request, store, emit, places)
         except StoreDamaged as error:
             if store.database.read_only or attempt == MAX_ATTEMPTS or not store.lost.identities():
                 raise
+            attempt += 1
             emit(Notice("warning", error.message, "it was put aside, and what made it runs again"))
+        except SharedTreesLost:
+            assert places is not None
+            places.lose()
         finally:
             for line in store.take_notes():
                 emit(Notice("warning", line))
-    raise AssertionError("the last attempt raises or returns")
 
 
 def built_image(path: str, store: Store, epoch: int | None = None, settings: Pairs = ()) -> Image | None:
@@ -77,14 +94,18 @@ def cached_job(request: BuildRequest, store: Store) -> BuildJob:
     return job
 
 
-def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
+def _build(request: BuildRequest, store: Store, emit: Emit, places: SharedPlaces | None) -> BuildResult:
     job = _prepare(request, store, emit)
+    if places is not None:
+        places.serve(job)
     progress, reporter = job.progress, job.reporter
     if request.renew:
         from envbuild.build.lock_changes import refuse_unknown
 
         refuse_unknown(job.graph.top, request.renew)
     answers, inputs = _walk_cached(job)
+    if places is not None:
+        places.prepare()
     if not progress.complete:
         if store.database.read_only:
             raise StoreUnusable(store.path, "it may only be read, and not all of the build is in it")
@@ -99,6 +120,8 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
             from envbuild.build.scheduler import Scheduler
 
             Scheduler(job).run(helper)
+    if places is not None and not request.dry_run:
+        places.bring_images()
     if request.dry_run:
         result = BuildResult("", "", (), reporter.ran, reporter.cached)
     elif not (request.record and request.publish):
@@ -107,6 +130,8 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
         result = BuildResult(image, target.tree, (), reporter.ran, reporter.cached)
     else:
         result = publish_all(job)
+        if places is not None:
+            places.export()
     if request.dry_run or request.refresh or request.renew:
         from envbuild.build.lock_changes import moves  # only `update` shows them
 
@@ -141,7 +166,7 @@ def _prepare(request: BuildRequest, store: Store, emit: Emit) -> BuildJob:
         from envbuild.build.rerun_lines import spots  # only where it is asked for
 
         rerun = spots([recipe.recipe for recipe in graph.recipes], STEP_STATEMENTS, request.rerun)
-    sources = Sources(store, project, fits, pinned=not request.refresh)
+    sources = Sources(store, project, fits, pinned=not request.refresh, trust=request.trust)
     bases = Bases(store, graph, sources, request)
     cache = StoreCache(store, bases, request, rerun, owners_kept=not has_single_id(os.geteuid()))
     return BuildJob(request, store, project, graph, sources, bases, cache, Progress(graph), reporter)

@@ -20,8 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from envbuild.packages.addresses import WebAddress
-    from envbuild.packages.connections import Answer
+    from envbuild.http.addresses import WebAddress
+    from envbuild.http.connections import Answer
 
 _CHUNK = 1 << 18
 _MAX_ATTEMPTS = 3
@@ -80,7 +80,7 @@ def fetch(
 
     Raises FetchFailed, TooLargeToFetch, WrongDigest, BadAddress and NeedsNetwork.
     """
-    from envbuild.packages.addresses import WebAddress, without_user
+    from envbuild.http.addresses import WebAddress, without_user
 
     address = WebAddress(url)
     at = without_user(url)
@@ -101,11 +101,10 @@ def ask(url: str) -> None:
     none, and BadAddress. Other answers may be to this question alone: only the download shows what they mean."""
     from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-    from envbuild.packages.addresses import WebAddress
-    from envbuild.packages.cache import Transport
-    from envbuild.packages.connections import Connections
+    from envbuild.http.addresses import WebAddress
+    from envbuild.http.connections import Connections, cause
+    from envbuild.http.transport import Transport
     from envbuild.packages.credentials import headers_of
-    from envbuild.packages.download import cause
 
     address = WebAddress(url)
     connections = Connections(Transport(headers=headers_of([address], [])))
@@ -133,10 +132,9 @@ def _download(url: WebAddress, path: str, progress: Callable[[int, int], None], 
     """Download a file and return the address that it came from in the end."""
     from urllib3.exceptions import HTTPError  # 70 ms, only when something is fetched
 
-    from envbuild.packages.cache import Transport
-    from envbuild.packages.connections import Connections, Refused, TooLarge
+    from envbuild.http.connections import Connections, Refused, TooLarge, cause
+    from envbuild.http.transport import Transport
     from envbuild.packages.credentials import headers_of
-    from envbuild.packages.download import cause
     from envbuild.packages.errors import TooLargeToFetch
 
     connections = Connections(Transport(headers=headers_of([url], [])))
@@ -161,7 +159,7 @@ def _download(url: WebAddress, path: str, progress: Callable[[int, int], None], 
 
 
 def _receive(answer: Answer, path: str, have: int, progress: Callable[[int, int], None], most: int) -> None:
-    from envbuild.packages.connections import TooLarge
+    from envbuild.http.connections import TooLarge
 
     total = have + answer.length if answer.length else 0
     if total > most:

@@ -14,9 +14,9 @@ from envbuild.build.file_sources import FileSources, NeedsNetwork
 from envbuild.git.commit_archive import write_archive_of
 from envbuild.git.network_program import Allowed
 from envbuild.git.remote import gives, resolve
+from envbuild.http.addresses import without_user
+from envbuild.http.reach import Level, level_of, level_of_name
 from envbuild.language.git_address import PREFIX, git_address
-from envbuild.packages.addresses import without_user
-from envbuild.packages.reach import Level, level_of, level_of_name
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -134,9 +134,8 @@ class _Look:
         from urllib3 import Timeout
         from urllib3.exceptions import HTTPError
 
-        from envbuild.packages.cache import Transport
-        from envbuild.packages.connections import Connections, Refused
-        from envbuild.packages.download import cause
+        from envbuild.http.connections import Connections, Refused, cause
+        from envbuild.http.transport import Transport
 
         connections = Connections(Transport(), Timeout(_SECONDS))
         try:

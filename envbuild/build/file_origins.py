@@ -7,8 +7,9 @@ from functools import cached_property
 from envbuild.build.pinned_files import BASE, FETCH, PinnedFile
 from envbuild.build.request import BuildRequest
 from envbuild.errors import EnvbuildError
-from envbuild.packages.addresses import WebAddress
-from envbuild.packages.cache import Address, LookUp, Transport
+from envbuild.http.addresses import WebAddress
+from envbuild.http.transport import Transport
+from envbuild.packages.cache import Address, LookUp
 from envbuild.packages.credentials import headers_of
 from envbuild.packages.manager import ManagerSettings, Servers
 from envbuild.packages.registry import manager_of

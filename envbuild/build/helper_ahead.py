@@ -46,7 +46,7 @@ def next_tree(job: BuildJob) -> Digest | None:
         at = None if job.progress.has_ended(stage) else job.progress.get(stage)
         step = at.next_step if at is not None else None
         if at is not None and step is not None and isinstance(step.action, (Execute, InstallPackages)):
-            return at.tree
+            return at.tree if job.store.trees.has(at.tree) else None
     return None
 
 

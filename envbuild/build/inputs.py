@@ -146,6 +146,16 @@ class Gatherer:
             return self._ended(other.number).tree
         return self._sources.image(self._graph.recipe_of(stage), origin.argument, origin.folder).tree
 
+    def trees_of(self, stage: Stage, step: Step) -> list[Digest]:
+        """Return the trees of others that a step copies from or has mounted. Raises NotKnownYet and NoSuchImage."""
+        match step.action:
+            case CopyIn(origin=Origin() as origin):
+                return [self.tree_of(stage, origin)]
+            case Execute(shown=shown):
+                return [self.tree_of(stage, mount.origin) for mount in shown]
+            case _:
+                return []
+
     def _context(self, stage: Stage, folder: str) -> Context:
         return self._sources.context(self._graph.recipe_of(stage), folder)
 

@@ -13,6 +13,7 @@ from envbuild.build.store_cache import StoreCache
 from envbuild.build.walk import BaseFound, Met, StepFound
 from envbuild.record import Record
 from envbuild.store.store import Store
+from envbuild.tree.entry import Digest
 
 
 class BuildJob(Record):
@@ -43,6 +44,15 @@ class BuildJob(Record):
         """Tell of a step whose result the store has, and hold it against the lock."""
         self.check_result(stage, result)
         self.reporter.step_cached(stage, result)
+
+    def bring_here(self, *trees: Digest) -> bool:
+        """Fetch those of the trees that are only in a shared cache yet, and return whether there were any. Raises
+        SharedTreesLost."""
+        shared = self.cache.shared
+        if shared is None or not any(map(shared.trees.is_elsewhere, trees)):
+            return False
+        shared.trees.ensure(trees)
+        return True
 
     def check_base(self, stage: Stage, base: BaseTree) -> None:
         """Hold a base against the lock. Raises LockOutOfDate."""

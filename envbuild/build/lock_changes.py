@@ -9,8 +9,8 @@ from envbuild.build.progress import Progress, StageProgress
 from envbuild.build.request import Move
 from envbuild.build.sources import Sources
 from envbuild.errors import UsageError, fields
+from envbuild.http.addresses import without_user
 from envbuild.lockfile.lock import LockedInstall, LockedStage, Package
-from envbuild.packages.addresses import without_user
 from envbuild.packages.manager import INSTALLED
 from envbuild.packages.pin_changes import (
     DIGITS,

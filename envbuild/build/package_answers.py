@@ -64,7 +64,8 @@ class ResolvedAnswers:
         try:
             return self._locked.find(stage, number, question, contents)
         except NotKnownYet:
-            pass
+            if self._job.bring_here(stage.tree):
+                return self.find(stage, number, question, contents)
         action = stage.steps[number].action
         assert isinstance(action, InstallPackages)
         if self._files.offline:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from envbuild.build.graph import Stage
 from envbuild.build.inputs import declared_inputs
 from envbuild.build.package_question import Question, answer_digest, earlier_sees_of, sight_of
-from envbuild.build.progress import Answer, StageProgress
+from envbuild.build.progress import Answer, NotKnownYet, StageProgress
 from envbuild.lockfile.lock import Earlier, LockedInstall, Package
 from envbuild.lockfile.results import Results, Sight
 from envbuild.packages.manager import INSTALLED
@@ -39,7 +39,8 @@ def locked_answer(
     the same settings and the same packages. Where git merged answers, nobody has seen these on one tree: what each
     branch pinned holds then. If `strict`, it holds whatever is installed already, as no package may move. What it
     leaves as it is must be there in its version. It does not answer where it sends us to an address that the statement
-    does not name. Raises BadName for what no package of the manager has.
+    does not name. Raises BadName for what no package of the manager has, and NotKnownYet where the tree would have to
+    be looked at and is only in a shared cache yet.
     """
     locked = stage.stage.locked
     if locked is None or (not locked.follows and locked.digest != stage.base.tree):
@@ -66,6 +67,8 @@ def locked_answer(
             sight = next((known for known in seen if known.after == after), None)
         elif install.earlier is not None and not _sees_the_same(store, stage, install.earlier, action):
             return None
+        if sight is None and store.trees.elsewhere is not None and not store.trees.has(stage.tree):
+            raise NotKnownYet  # what the package manager sees there is known when the tree is here
         if sight is None and store.trees.has(stage.tree):
             sight = sight_of(store, stage.tree, action, after)
             if seen and not _is_seen(sight, seen, strict=strict):

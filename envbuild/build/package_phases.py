@@ -9,9 +9,10 @@ from envbuild.build.file_sources import FileSources
 from envbuild.build.progress import StageProgress
 from envbuild.build.sandbox_actions import Executor
 from envbuild.errors import DISK_TROUBLE
+from envbuild.http.addresses import BadAddress, WebAddress, addresses_in, without_user
+from envbuild.http.reach import Level
 from envbuild.linux.nofollow import Folder, NotAFile, TooMuch
 from envbuild.lockfile.lock import Package
-from envbuild.packages.addresses import BadAddress, WebAddress, addresses_in, without_user
 from envbuild.packages.cache import Address, Cache, Wanted
 from envbuild.packages.documents import BadDocument
 from envbuild.packages.errors import Unresolved
@@ -26,7 +27,6 @@ from envbuild.packages.manager import (
     TaskResult,
     texts_of,
 )
-from envbuild.packages.reach import Level
 from envbuild.packages.registry import manager_of
 from envbuild.plan.step import InstallPackages, Step
 from envbuild.record import Pairs, Record

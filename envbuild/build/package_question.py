@@ -75,7 +75,7 @@ def question_of(action: InstallPackages, contents: Contents, arch: str) -> Quest
 def _sources(text: str | None) -> tuple[str, ...]:
     if not text:
         return ()
-    from envbuild.packages.addresses import addresses_in, without_user  # few statements have sources of their own
+    from envbuild.http.addresses import addresses_in, without_user  # few statements have sources of their own
 
     return tuple(sorted({without_user(address) for address in addresses_in([text])}))
 

@@ -15,13 +15,13 @@ from envbuild.build.request import BuildRequest
 from envbuild.build.sources import Sources
 from envbuild.build.statement_pins import pins_of
 from envbuild.errors import EnvbuildError, UsageError, fields
+from envbuild.http.addresses import BadAddress
 from envbuild.language.base_kinds import Debian, Host, RecipeBase, RegistryBase, StageBase, base_text
 from envbuild.language.git_address import git_address, is_git
 from envbuild.language.model import Apt, Fetch, Npm, OfLock, Pip, Run, Test
 from envbuild.language.values import InvalidValue
 from envbuild.lockfile.lock import Lock, LockedInstall, LockedStage, Package, Section, commit_id, first_line, path_of
 from envbuild.lockfile.lock_file import read_lock
-from envbuild.packages.addresses import BadAddress
 from envbuild.packages.manager import Contents
 from envbuild.packages.registry import manager_of
 from envbuild.plan.image_config import Facts

@@ -24,6 +24,11 @@ class NotKnownYet(Exception):
     """Something has to be made, fetched or resolved first. Never leaves the build."""
 
 
+class SharedTreesLost(Exception):
+    """What a shared cache said of a tree could not be had from it: the build begins again without it. Never leaves the
+    build."""
+
+
 class BaseTree(Record):
     """A base that is in the store: its tree, the facts that it brings, and what it was made from: `packages`, as far as
     it is known which, with the date (seconds) that it was `released` with."""

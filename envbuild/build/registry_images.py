@@ -10,15 +10,17 @@ from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.language.base_kinds import RegistryBase
 from envbuild.language.statement_parts import Place
 from envbuild.registry.access import Access
-from envbuild.registry.client import PULL
 from envbuild.registry.errors import NotInRegistry
-from envbuild.registry.reference import BadReference, RegistryReference, parse_reference
+from envbuild.registry.reference import PULL, BadReference, RegistryReference, parse_reference
+from envbuild.sharing.image_trust import AS_BASE, Trust
 from envbuild.sharing.import_image import import_image
 from envbuild.sharing.known_manifests import note_blobs, note_image
 from envbuild.sharing.pull import Pulled, pull
+from envbuild.sharing.pulled_signatures import PulledSignatures
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.target import TreeTarget
+from envbuild.trust.policy import Name
 
 
 @fields
@@ -51,16 +53,17 @@ class PulledBase:
 
     epoch = 0
 
-    def __init__(self, pulled: Pulled, report: Callable[[int, int], None]) -> None:
+    def __init__(self, pulled: Pulled, signatures: PulledSignatures, report: Callable[[int, int], None]) -> None:
         self._pulled = pulled
+        self._signatures = signatures
         self._report = report
         digest = pulled.remote.descriptor.digest
         self.pin = RegistryPin(digest, pulled.remote.digest if pulled.remote.digest != digest else "")
         self.identity = self.pin.text
-        self.notes = pulled.notes
+        self.notes = (*pulled.notes, *signatures.notes)
 
     def take(self, store: Store) -> Image:
-        """Put it into the store. Raises BadImage and ArchiveError."""
+        """Put it into the store. Raises BadImage, ArchiveError and Refused."""
         image, manifest = self._pulled.image, self._pulled.remote.manifest
         if image is None:
             source = self._pulled.source
@@ -68,6 +71,7 @@ class PulledBase:
             report = self._report
             image = import_image(store, source, source.image, lambda _, done, total: report(done, total)).image
             note_image(store, self.pin.manifest, image.digest)
+        self._signatures.keep(store, image)
         blobs = [blob.digest for blob in (manifest.config, *manifest.layers)]
         note_blobs(store, self._pulled.repository.host, self._pulled.repository.path, blobs)
         return image
@@ -82,27 +86,41 @@ class PulledBase:
 def prepare_pull(
     store: Store,
     access: Access,
+    trust: Trust | None,
     base: RegistryBase,
     pinned: str,
     most: int,
     report: Callable[[int, int], None],
 ) -> PulledBase:
     """Bring the layers of a base here: of the manifest or index with the digest `pinned`, or with "" of what its name
-    means now; each layer of at most so many bytes. Raises BadRegistryBase, PinnedImageGone, BadImage and RegistryError
-    kinds."""
+    means now; each layer of at most so many bytes. `trust` are the policies that it has to satisfy. Raises
+    BadRegistryBase, PinnedImageGone, Refused, BadImage and RegistryError kinds."""
     reference = _reference(base)
     if pinned:
         reference = reference.replace(digest=pinned)
     repositories = access.repositories(reference, PULL)
+    signatures = PulledSignatures(trust, reference, "", repositories, AS_BASE)
     try:
         pulled = pull(
-            store, repositories, reference, *words_of(base.platform), most, lambda _, done, total: report(done, total)
+            store,
+            repositories,
+            reference,
+            *words_of(base.platform),
+            most,
+            lambda _, done, total: report(done, total),
+            signatures.judge,
         )
     except NotInRegistry as error:
         if not pinned:
             raise
         raise PinnedImageGone(reference.text.partition("@")[0], pinned) from error
-    return PulledBase(pulled, report)
+    return PulledBase(pulled, signatures, report)
+
+
+def name_of(base: RegistryBase) -> Name:
+    """Return the name under which policies know a base. Raises BadRegistryBase."""
+    reference = _reference(base)
+    return Name(f"{reference.host}/{reference.path}", reference.tag)
 
 
 def _reference(base: RegistryBase) -> RegistryReference:

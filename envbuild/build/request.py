@@ -10,6 +10,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from envbuild.registry.access import Access
+    from envbuild.registry.reference import RegistryReference
+    from envbuild.sharing.image_trust import Trust
+    from envbuild.trust.keys import PrivateKey
+
+
+class CachePlace(Record):
+    """A repository of a registry with a shared cache, its name for messages, and the `rights` that are asked for there;
+    with `insecure` also without encryption."""
+
+    name: str
+    reference: RegistryReference
+    rights: str
+    insecure: bool = False
+
 
 MAX_FETCHED = 8 << 30
 """Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""
@@ -42,7 +56,11 @@ class BuildRequest(Record):
     folder that recipes may read recipes of (recipe_files.py); "" finds it from the recipe's path. `snapshot` is the
     address of an archive of all that Debian ever had, "" for none. `places` are folders (absolute paths) and web
     addresses that have files by their hashes, the first one first. With `offline` the network is not touched: of the
-    places, only folders are asked. `registries` tells how the user reaches image registries.
+    places, only folders are asked. `registries` tells how the user reaches image registries; `trust` are the policies
+    that images have to satisfy which it begins with, or results that it takes from others. Results that the store
+    lacks are looked for in `cache_from`, and those that `cache_to` lack are put there, signed with `key` if there is
+    one; with `cache_mounts` also what is in the caches of steps. For `cache_patience` seconds in all they may keep a
+    build waiting.
     """
 
     path: str
@@ -77,7 +95,13 @@ class BuildRequest(Record):
     snapshot: str = ""
     places: tuple[str, ...] = ()
     offline: bool = False
+    trust: Trust | None = None
     registries: Callable[[], Access] = no_access
+    cache_from: tuple[CachePlace, ...] = ()
+    cache_to: tuple[CachePlace, ...] = ()
+    cache_mounts: bool = False
+    cache_patience: float = 2.0
+    key: PrivateKey | None = None
 
 
 class Move(Record):

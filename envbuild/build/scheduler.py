@@ -202,6 +202,7 @@ class Scheduler:
                     at.take(result)
                     self.job.take_cached(stage, result)
                     continue
+                self.job.bring_here(pending.parent, *self._inputs.trees_of(stage, pending.step))
                 result = self._run_step(at, pending, key)
             at.take(result)
             self.reporter.count_run()

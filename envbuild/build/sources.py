@@ -20,18 +20,20 @@ if TYPE_CHECKING:
     from envbuild.build.context import Context
     from envbuild.build.context_scan import ContextItem
     from envbuild.images.find import Fits
+    from envbuild.sharing.image_trust import Trust
 
 
 class Sources:
     """The sources of one build so far, by recipe."""
 
-    def __init__(self, store: Store, project: str, fits: Fits, *, pinned: bool) -> None:
+    def __init__(self, store: Store, project: str, fits: Fits, *, pinned: bool, trust: Trust | None = None) -> None:
         """`project` is the real folder that files may come from. `pinned` is whether images and files are those that
-        the locks name; `fits` is for `look_up`."""
+        the locks name; `fits` is for `look_up`. `trust` are the policies that images have to satisfy."""
         self._store = store
         self._project = project
         self._fits = fits
         self._pinned = pinned
+        self._trust = trust
         self._contexts: dict[tuple[int, str], Context] = {}
         self._images: dict[int, dict[str, Digest]] = {}
         self._fetched: dict[int, dict[str, Digest]] = {}
@@ -54,7 +56,7 @@ class Sources:
 
     def image(self, recipe: PlannedRecipe, reference: str, folder: str) -> Image:
         """Return the image that a reference means: the one that the lock pins, else the one that has the name now.
-        Raises NoSuchImage and what else `look_up` raises."""
+        Raises NoSuchImage, Refused and what else `look_up` raises."""
         # Only where a recipe names an image.
         from envbuild.images.find import look_up
         from envbuild.images.lock_attestation import pinned_image
@@ -63,6 +65,10 @@ class Sources:
         image = pinned_image(self._store, reference, digest) if digest else None
         if image is None:
             image = look_up(self._store, reference, folder, self._fits)
+        if self._trust is not None:
+            from envbuild.sharing.image_trust import AS_BASE
+
+            self._trust.check_image(self._store, image, reference, AS_BASE)
         self.images(recipe)[reference] = image.digest
         return image
 

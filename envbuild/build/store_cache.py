@@ -13,6 +13,7 @@ from envbuild.store.store import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.build.rerun_lines import Spot
+    from envbuild.build.shared_cache import SharedCache
 
 
 class StoreCache:
@@ -28,16 +29,22 @@ class StoreCache:
         self._request = request
         self._rerun = rerun
         self.owners_kept = owners_kept
+        self.shared: SharedCache | None = None
+        """What is asked for results that the store lacks."""
 
     def without_owners(self) -> StoreCache:
         """Return the same cache for a machine where commands can't give files to other users."""
-        return StoreCache(self._store, self._bases, self._request, self._rerun, owners_kept=False)
+        cache = StoreCache(self._store, self._bases, self._request, self._rerun, owners_kept=False)
+        cache.shared = self.shared
+        return cache
 
     def base(self, stage: Stage) -> BaseTree | None:
         """Return the base of a stage; None for one that has to be made, also since a part of it was lost."""
         base = self._bases.find(stage)
         if base is not None and is_made(stage.base) and self._store.leads_to_lost(base.tree):
             return None
+        if base is None and self.shared is not None:
+            return self.shared.base(stage)
         return base
 
     def result(self, pending: PendingStep) -> StepResult | None:
@@ -46,6 +53,8 @@ class StoreCache:
             return None
         key = pending.key(owners_kept=self.owners_kept)
         record = self._store.steps.get(key)
+        if record is None and self.shared is not None:
+            return self.shared.result(pending, key, owners_kept=self.owners_kept)
         if record is None or self._store.leads_to_lost(record.tree):
             return None
         return StepResult(

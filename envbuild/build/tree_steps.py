@@ -103,6 +103,7 @@ class _TreeSteps:
         job.check_result(at.stage, StepResult(pending.number, step, key, "", "", 0.0, False))
         started = time.monotonic()
         event = job.reporter.begin_step(at.stage, pending.number, step)
+        job.bring_here(pending.parent, *self._inputs.trees_of(at.stage, step))
         try:
             tree, pending = perform(job, self._performer, at, pending, self._answers, self._inputs)
         except StoreDamaged:

@@ -15,10 +15,10 @@ from envbuild.build.file_origins import FileOrigins, Origins
 from envbuild.build.pinned_files import FETCH, LockNeeds, PinnedFile, is_commit_file
 from envbuild.build.request import BuildRequest
 from envbuild.errors import EnvbuildError, FileUnusable
+from envbuild.http.connections import MAX_PARALLEL
 from envbuild.language.git_address import is_commit
 from envbuild.lockfile.lock import Package
 from envbuild.packages.cache import Cache, Wanted, hash_of
-from envbuild.packages.connections import MAX_PARALLEL
 from envbuild.packages.download import fetch
 from envbuild.packages.places import Places
 from envbuild.record import Record

@@ -16,11 +16,10 @@ from envbuild.build.file_origins import FileOrigins
 from envbuild.build.pinned_files import FETCH, LockNeeds, PinnedFile, is_commit_file
 from envbuild.build.request import BuildRequest
 from envbuild.errors import EnvbuildError
+from envbuild.http.addresses import without_user
+from envbuild.http.connections import MAX_PARALLEL, Connections, cause
 from envbuild.language.git_address import is_commit
-from envbuild.packages.addresses import without_user
 from envbuild.packages.cache import Address, Cache
-from envbuild.packages.connections import MAX_PARALLEL, Connections
-from envbuild.packages.download import cause
 from envbuild.packages.places import Places
 from envbuild.packages.presence import absence
 from envbuild.record import Record

@@ -68,6 +68,9 @@ class InputSource(Protocol):
     def contents(self, stage: Stage, action: InstallPackages) -> Contents:
         """Return the files of the recipe's folder that a statement about packages names."""
 
+    def trees_of(self, stage: Stage, step: Step) -> list[Digest]:
+        """Return the trees of others that a step takes something of. Raises NotKnownYet and UsageError kinds."""
+
 
 class BaseFound(Record):
     """The walk took a stage's base."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from envbuild.build.request import BuildResult
+    from envbuild.store.store import Store
+    from envbuild.trust.keys import PrivateKey
     from envbuild.ui.display import Display
 
 
@@ -157,12 +159,13 @@ def request_of_user(environment: Environment) -> BuildRequest:
         user=environment.user,
         snapshot=environment.snapshot(),
         places=environment.places(),
+        trust=environment.trust(),
         registries=environment.registries,
     )
 
 
 def build(request: BuildRequest, environment: Environment, progress: str = "auto") -> BuildResult:
-    """Build a recipe and show the progress. Raises EnvbuildError kinds."""
+    """Build a recipe and show the progress; sign the image if the request has a key. Raises EnvbuildError kinds."""
     from envbuild.build.build import build as build_recipe
     from envbuild.store.store import Store
 
@@ -170,7 +173,21 @@ def build(request: BuildRequest, environment: Environment, progress: str = "auto
     with Store.open(environment.store_path()) as store:
         store.sparse_limit = environment.sparse_limit()
         with display_of(progress, environment) as display:
-            return build_recipe(request, store, display)
+            result = build_recipe(request, store, display)
+        if request.key is not None:
+            _sign(store, result, request, request.key)
+        return result
+
+
+def _sign(store: Store, result: BuildResult, request: BuildRequest, key: PrivateKey) -> None:
+    """Sign the image that a build made, under the names of its tags."""
+    from envbuild.sharing.signing import sign_image
+
+    image = store.images.get(result.image)
+    assert image is not None
+    recipe = os.path.basename(request.path).removesuffix(".env")
+    for name in sorted({parse_name(tag).name for tag in result.tags} or {recipe}):
+        sign_image(store, image, name, key)
 
 
 def display_of(progress: str, environment: Environment) -> Display:

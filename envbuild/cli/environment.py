@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
     from envbuild.registry.access import Access
     from envbuild.registry.auth_file import AuthFiles
+    from envbuild.sharing.image_trust import Trust
     from envbuild.ui.progress_line import ProgressLine
 
 _MAX_DIGITS = 11
 """Of seconds since 1970 that a file system can keep as a time: up to the year 2242 and some (archive.LATEST)."""
+POLICY = "/etc/envbuild/policy.toml"
+"""The machine's policy, which no variable moves: the user is who it binds."""
 NETWORK_VARIABLES = ("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy")
 PACKAGE_VARIABLES = ("PIP_", "UV_", "NPM_CONFIG_", "npm_config_", "GOPROXY")
 
@@ -62,6 +65,10 @@ class Environment:
             return pwd.getpwuid(uid).pw_name
         except KeyError:
             return str(uid)
+
+    def machine(self) -> str:
+        """Return what this machine is called, for the record."""
+        return os.uname().nodename
 
     def epoch(self) -> int | None:
         """Return `$SOURCE_DATE_EPOCH` in seconds, None when it is not set. Raises BadOption for other text."""
@@ -164,6 +171,38 @@ class Environment:
             "/etc/containers/certs.d",
             "/etc/docker/certs.d",
         )
+
+    def config_folder(self) -> str:
+        """Return the user's folder of settings (XDG base directory specification)."""
+        own = self.variables.get("XDG_CONFIG_HOME", "")
+        return f"{own if own.startswith('/') else f'{self.home()}/.config'}/envbuild"
+
+    def keys_folder(self) -> str:
+        """Return the folder of the user's keys."""
+        return f"{self.config_folder()}/keys"
+
+    def trust(self) -> Trust | None:
+        """Return the policies of this machine and of the user, None where there are none. Raises BadPolicy."""
+        paths = []
+        for path in (POLICY, f"{self.config_folder()}/policy.toml"):
+            try:
+                os.lstat(path)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                pass  # whoever may not see whether there is a policy is told why it can't be read
+            paths.append(path)
+        if not paths:
+            return None
+        from envbuild.sharing.image_trust import Trust
+
+        return Trust(paths)
+
+    def cache_files(self) -> tuple[str, ...]:
+        """Return where it may stand which shared caches builds use: the first that is there counts."""
+        if chosen := self.variables.get("ENVBUILD_CACHE_FILE"):
+            return (chosen,)
+        return (f"{self.config_folder()}/cache.toml", "/etc/envbuild/cache.toml")
 
     def registries(self) -> Access:
         """Return how the user reaches registries."""

@@ -11,7 +11,7 @@ GROUPS = {
     "run": "run shell exec ps logs stop start restart attach rm up down cp stats kill wait clone",
     "history": "images show log diff why rollback tag untag git ls cat drift commit",
     "packages": "packages sbom vendor",
-    "sharing": "push pull login logout remote export import",
+    "sharing": "push pull promote key login logout remote export import",
     "store": "gc du fsck volume",
     "machine": "doctor completion man",
 }

@@ -6,7 +6,7 @@ import os
 from urllib.parse import unquote
 
 from envbuild.errors import BadOption
-from envbuild.packages.addresses import BadAddress, WebAddress
+from envbuild.http.addresses import BadAddress, WebAddress
 
 _FILE = "file://"
 

@@ -11,7 +11,7 @@ from envbuild.images.reference import LATEST, parse_name
 from envbuild.record import Record
 from envbuild.store.project import Project, split_project
 from envbuild.store.store import Store
-from envbuild.store.tags import BUILD, COMMIT, TAG, HistoryEntry
+from envbuild.store.tags import BUILD, COMMIT, PROMOTE, TAG, HistoryEntry
 from envbuild.text.dates import iso, iso_exact
 from envbuild.tree.entry import Digest
 
@@ -34,6 +34,8 @@ class LogEntry(Record):
     project: Project | None = None
 
 
+_NAMED = (TAG, PROMOTE)
+"""Moves to an image that had another name before."""
 Changed = Callable[[Digest, Digest], str]
 
 
@@ -94,7 +96,7 @@ def _entry(
     if entry.image is None:
         return LogEntry(back, shown, False, "", (), project=project)
     change = changed(before, entry.image) if changed is not None and before is not None else ""
-    route = route_of(store, entry) if entry.action == TAG else ()
+    route = route_of(store, entry) if entry.action in _NAMED else ()
     build = route[0] if route else entry
     commit, committed = commits.of(build) if changed is not None and build.action.startswith(BUILD) else ("", False)
     way = tuple(move.replace(name=store.projects.shown(move.name)) for move in route)
@@ -109,7 +111,7 @@ def route_of(store: Store, entry: HistoryEntry) -> tuple[HistoryEntry, ...]:
     moves = [move for move in store.tags.way_of(entry.image, entry.number) if move.number < entry.number]
     route: list[HistoryEntry] = []
     looked_for = entry
-    while looked_for.action == TAG:
+    while looked_for.action in _NAMED:
         source = str(looked_for.known.get("source", ""))
         earlier = [move for move in moves if move.number < looked_for.number]
         name = source.partition("@")[0]
@@ -117,7 +119,7 @@ def route_of(store: Store, entry: HistoryEntry) -> tuple[HistoryEntry, ...]:
         named = [move for move in near if _means(name, split_project(move.full)[1])] or near or earlier
         if not named:
             break
-        looked_for = next((move for move in reversed(named) if move.action in (TAG, BUILD, COMMIT)), named[-1])
+        looked_for = next((move for move in reversed(named) if move.action in (*_NAMED, BUILD, COMMIT)), named[-1])
         route.insert(0, looked_for)
     return tuple(route)
 

@@ -56,6 +56,16 @@ def apply_attributes(path: str, entry: Entry, *, owners: bool) -> None:
     os.utime(path, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
 
 
+def apply_to_open_file(descriptor: int, entry: Entry, *, owners: bool) -> None:
+    """Give an open file the attributes of `entry`, as `apply_attributes` a path."""
+    if owners:
+        os.fchown(descriptor, entry.uid, entry.gid)
+    os.fchmod(descriptor, entry.mode)
+    for name, value in entry.xattrs:
+        os.setxattr(descriptor, name, value)
+    os.utime(descriptor, ns=(entry.mtime, entry.mtime))
+
+
 def with_attributes(entry: Entry, status: os.stat_result, xattrs: Xattrs, epoch: int) -> Entry:
     """Return `entry` with what lstat(2) says; a time later than `epoch` (nanoseconds) becomes the epoch."""
     mode = 0o777 if S_ISLNK(status.st_mode) else status.st_mode & 0o7777

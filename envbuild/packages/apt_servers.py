@@ -10,10 +10,11 @@ from urllib.parse import quote
 from envbuild.debian.apt_sources import machine_sources, parse_deb822, parse_lines, to_deb822
 from envbuild.debian.deb import index_of
 from envbuild.errors import UsageError, fields
+from envbuild.http.transport import Transport
 from envbuild.images.host_network import APT_SETTINGS, APT_SOURCES, apt_proxies
 from envbuild.lockfile.lock import Package
 from envbuild.packages import apt_needs, apt_tasks
-from envbuild.packages.cache import Address, LookUp, Transport, Wanted
+from envbuild.packages.cache import Address, LookUp, Wanted
 from envbuild.packages.credentials import headers_of
 from envbuild.packages.errors import NotToBeHad, TooLargeToFetch, WrongHash
 from envbuild.packages.manager import INSTALLED, MAX_ATTEMPTS, Contents, ManagerSettings, Resolution, TaskResult

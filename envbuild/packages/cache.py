@@ -12,9 +12,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from envbuild.http.reach import Level
 from envbuild.lockfile.lock import Package
-from envbuild.packages.reach import Level
-from envbuild.record import Pairs
 
 _CHUNK = 1 << 18
 NOT_THERE = (403, 404, 410)
@@ -24,7 +23,7 @@ NOT_THERE = (403, 404, 410)
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where a file may be. `giver` is where that lies which says so, None for the user's own settings and the
-    recipe: packages/reach.py has what follows from it."""
+    recipe: http/reach.py has what follows from it."""
 
     url: str
     giver: Level | None = None
@@ -43,17 +42,6 @@ class Wanted:
     addresses: tuple[Address, ...]
     problems: tuple[str, ...] = ()
     look_up: LookUp | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Transport:
-    """How this machine reaches servers: `proxies` by scheme, `bundle` a file of certificates ("" for the usual ones),
-    `headers` by the beginning of addresses (such as those that name a user), `most` the bytes of one file."""
-
-    proxies: Pairs = ()
-    bundle: str = ""
-    headers: tuple[tuple[str, str, str], ...] = ()
-    most: int = 1 << 40
 
 
 class Cache:

@@ -10,8 +10,8 @@ from typing import Any
 from urllib3.exceptions import HTTPError
 
 from envbuild.errors import MachineLacks, fields
+from envbuild.http.addresses import BadAddress, WebAddress
 from envbuild.lockfile.lock import Package
-from envbuild.packages.addresses import BadAddress, WebAddress
 from envbuild.packages.cache import Address
 from envbuild.packages.cargo_lock import crates_of
 from envbuild.packages.crate_names import CRATES, SPARSE

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from envbuild.http.addresses import BadAddress, WebAddress
 from envbuild.lockfile.checked_name import CheckedName, UnsafeName
-from envbuild.packages.addresses import BadAddress, WebAddress
 
 MAX_CRATE_NAME = 64
 CRATES = "crates-io"

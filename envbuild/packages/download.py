@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,15 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib3.exceptions import HTTPError
 
 from envbuild.errors import EnvbuildError
+from envbuild.http.addresses import without_user
+from envbuild.http.connections import MAX_PARALLEL, Answer, Connections, Refused, TooLarge, cause
+from envbuild.http.transport import Transport
 from envbuild.lockfile.lock import Package
-from envbuild.packages.addresses import without_user
-from envbuild.packages.cache import Address, Cache, Transport, Wanted, hash_of
-from envbuild.packages.connections import MAX_PARALLEL, Answer, Connections, Refused, TooLarge
+from envbuild.packages.cache import Address, Cache, Wanted, hash_of
 from envbuild.packages.documents import BadDocument
 from envbuild.packages.errors import NotToBeHad, TooLargeToFetch, WrongHash
 
 MAX_ATTEMPTS = 4
-_CONNECTION = re.compile(r"^(?:.*>: |\w+\(host=[^()]*\): )")
 
 
 def fetch(
@@ -182,12 +181,3 @@ class _Fetching:
             self._done[package.hash] = done
             self._totals[package.hash] = total
             self._progress(sum(self._done.values()), sum(self._totals.values()))
-
-
-def cause(error: BaseException) -> str:
-    """Return what a user wants to know of an error that was wrapped again and again."""
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, BaseException):
-        return cause(reason)
-    # urllib3 begins with the connection's own text: `<...>: ` or, from 2.3 on, `Name(host='...', port=443): `.
-    return _CONNECTION.sub("", str(error))

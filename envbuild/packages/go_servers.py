@@ -10,11 +10,11 @@ from functools import cached_property
 from urllib3.exceptions import HTTPError
 
 from envbuild.errors import MachineLacks, fields
+from envbuild.http.addresses import without_user
+from envbuild.http.connections import MAX_PARALLEL
 from envbuild.images.host_network import go_proxies
 from envbuild.lockfile.lock import Package
-from envbuild.packages.addresses import without_user
 from envbuild.packages.cache import Address
-from envbuild.packages.connections import MAX_PARALLEL
 from envbuild.packages.credentials import Headers, headers_of
 from envbuild.packages.errors import Unresolved
 from envbuild.packages.go_names import GO_MOD, ORIGIN, place_of

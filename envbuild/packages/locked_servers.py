@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
-from envbuild.packages.cache import Transport
-from envbuild.packages.connections import Connections
+from envbuild.http.connections import Connections
+from envbuild.http.transport import Transport
 from envbuild.packages.credentials import Headers, headers_of
 from envbuild.packages.manager import Asked, Contents, ManagerSettings
 from envbuild.plan.step import InstallPackages

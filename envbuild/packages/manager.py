@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Protocol
 
-    from envbuild.packages.cache import Address, LookUp, Transport, Wanted
+    from envbuild.http.transport import Transport
+    from envbuild.packages.cache import Address, LookUp, Wanted
     from envbuild.store.store import Store
     from envbuild.tree.entry import Digest
 else:

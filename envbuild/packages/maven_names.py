@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from envbuild.http.addresses import BadAddress, WebAddress
 from envbuild.lockfile.checked_name import CheckedName, UnsafeName
-from envbuild.packages.addresses import BadAddress, WebAddress
 
 CENTRAL = "central"
 """The id of the repository that Maven uses by itself; where that is, is a matter of the machine."""

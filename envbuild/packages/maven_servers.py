@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from urllib3.exceptions import HTTPError
 
+from envbuild.http.addresses import without_user
+from envbuild.http.connections import MAX_PARALLEL, cause
 from envbuild.lockfile.lock import Package
-from envbuild.packages.addresses import without_user
 from envbuild.packages.cache import Address
-from envbuild.packages.connections import MAX_PARALLEL
 from envbuild.packages.credentials import Headers, headers_of
-from envbuild.packages.download import cause
 from envbuild.packages.errors import Unresolved, WrongHash
 from envbuild.packages.lock_tools import renewal_of
 from envbuild.packages.locked_servers import LockedServers

@@ -16,8 +16,8 @@ from functools import cached_property
 from glob import glob
 
 from envbuild.errors import MachineLacks, fields
+from envbuild.http.addresses import BadAddress, WebAddress
 from envbuild.linux.subids import find_program
-from envbuild.packages.addresses import BadAddress, WebAddress
 from envbuild.packages.credentials import Headers
 from envbuild.packages.documents import BadDocument
 from envbuild.packages.maven_names import CENTRAL

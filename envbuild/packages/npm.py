@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from envbuild.errors import UsageError, WorkFailed
+from envbuild.http.addresses import without_user
 from envbuild.lockfile.lock import Package
-from envbuild.packages.addresses import without_user
 from envbuild.packages.manager import BUILD, Contents, ManagerSettings, Seen, Servers, Task
 from envbuild.packages.node_locks import OTHER_LOCKS
 from envbuild.packages.node_names import NodeOrigin, NodePlace, NodeVersion

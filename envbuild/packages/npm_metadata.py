@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from urllib3.exceptions import HTTPError
 
-from envbuild.packages.connections import MAX_PARALLEL, Connections
+from envbuild.http.connections import MAX_PARALLEL, Connections
 from envbuild.packages.documents import Fields, fields_of
 from envbuild.packages.errors import Unresolved
 from envbuild.packages.node_locks.graph import NodePackage

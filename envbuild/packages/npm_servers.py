@@ -9,12 +9,13 @@ from functools import cached_property
 from urllib3.exceptions import HTTPError
 
 from envbuild.errors import MachineLacks, fields
+from envbuild.http.addresses import addresses_in
+from envbuild.http.connections import Connections
+from envbuild.http.transport import Transport
 from envbuild.images.host_network import default_registry, npm_registry
 from envbuild.lockfile.lock import Package
 from envbuild.packages import npm_kept, npm_tasks
-from envbuild.packages.addresses import addresses_in
-from envbuild.packages.cache import Address, Transport, Wanted
-from envbuild.packages.connections import Connections
+from envbuild.packages.cache import Address, Wanted
 from envbuild.packages.credentials import headers_of
 from envbuild.packages.documents import fields_of
 from envbuild.packages.errors import NotToBeHad, TooLargeToFetch, Unresolved, WrongHash

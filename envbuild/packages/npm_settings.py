@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from envbuild.packages.addresses import without_user
+from envbuild.http.addresses import without_user
 from envbuild.text.json import loads
 
 SETTINGS = ".npmrc"

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from envbuild.debian.apt_sources import machine_sources
+from envbuild.http.addresses import addresses_in, without_user
 from envbuild.lockfile.lock import TAGGED, BasePackages, Lock, LockedStage, Package, Section, commit_id
-from envbuild.packages.addresses import addresses_in, without_user
 from envbuild.packages.manager import BUILD, INSTALLED
 from envbuild.record import Record
 

@@ -6,9 +6,9 @@ import re
 from posixpath import dirname, join, normpath
 
 from envbuild.errors import UsageError, fields
+from envbuild.http.addresses import BadAddress, WebAddress, names_address, without_user
 from envbuild.lockfile.checked_name import UnsafeName
 from envbuild.lockfile.lock import Package
-from envbuild.packages.addresses import BadAddress, WebAddress, names_address, without_user
 from envbuild.packages.manager import BUILD, IN_PROJECT, Contents, ManagerSettings, Seen, Servers, Task, texts_of
 from envbuild.packages.python_names import (
     INDEX,

@@ -10,15 +10,16 @@ from posixpath import normpath
 
 from urllib3.exceptions import HTTPError
 
+from envbuild.http.addresses import WebAddress, addresses_in, names_address, without_user
+from envbuild.http.connections import Connections, cause
+from envbuild.http.reach import Level
+from envbuild.http.transport import Transport
 from envbuild.images.host_network import default_index, pip_settings
 from envbuild.lockfile.lock import Package
 from envbuild.packages import pip_tasks
-from envbuild.packages.addresses import WebAddress, addresses_in, names_address, without_user
-from envbuild.packages.cache import Address, Transport, Wanted
-from envbuild.packages.connections import Connections
+from envbuild.packages.cache import Address, Wanted
 from envbuild.packages.credentials import headers_of
 from envbuild.packages.documents import BadDocument, fields_of
-from envbuild.packages.download import cause
 from envbuild.packages.errors import NotToBeHad, TooLargeToFetch, Unresolved, WrongHash
 from envbuild.packages.manager import (
     BUILD,
@@ -35,7 +36,6 @@ from envbuild.packages.python_locks.formats import addresses_in_lock_files, choi
 from envbuild.packages.python_locks.pinned import TargetPython
 from envbuild.packages.python_names import INDEX, WheelName, lock_kind, normal_name
 from envbuild.packages.python_project import build_requirements_of, requirements_of
-from envbuild.packages.reach import Level
 from envbuild.packages.simple_index import files_on
 from envbuild.plan.step import BUILD_PROJECT, PROJECT, InstallPackages
 

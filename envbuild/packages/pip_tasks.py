@@ -16,10 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from urllib.parse import unquote
 
+from envbuild.http.addresses import BadAddress, WebAddress, names_address
 from envbuild.linux.nofollow import Component
 from envbuild.lockfile.checked_name import UnsafeName
 from envbuild.lockfile.lock import Package
-from envbuild.packages.addresses import BadAddress, WebAddress, names_address
 from envbuild.packages.documents import BadDocument, fields_of
 from envbuild.packages.errors import NoManager, Unresolved
 from envbuild.packages.manager import BUILD, FOLDER, IN_PROJECT, OUT, PACKAGES, Contents, Task, texts_of

@@ -11,14 +11,15 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from functools import cached_property
 
-from envbuild.packages.addresses import WebAddress, without_user
-from envbuild.packages.cache import NOT_THERE, Address, Transport
+from envbuild.http.addresses import WebAddress, without_user
+from envbuild.http.transport import Transport
+from envbuild.packages.cache import NOT_THERE, Address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from envbuild.packages.connections import Connections
+    from envbuild.http.connections import Connections
 else:
     Protocol = object
 
@@ -147,8 +148,7 @@ class WebPlace:
         """Return "" if the server answers, whatever it says of the folder itself; else why it does not."""
         from urllib3.exceptions import HTTPError
 
-        from envbuild.packages.connections import Refused
-        from envbuild.packages.download import cause
+        from envbuild.http.connections import Refused, cause
 
         try:
             with self._connections.open(f"{self.name}/", {}, method="HEAD") as answer:
@@ -187,7 +187,7 @@ class WebPlace:
     def _chunks(self, hash: str) -> Generator[bytes]:
         from urllib3.exceptions import HTTPError, ProtocolError
 
-        from envbuild.packages.download import cause
+        from envbuild.http.connections import cause
 
         try:
             with self._connections.open(file_at(self.name, hash), {}) as answer:
@@ -214,7 +214,7 @@ class WebPlace:
     def _connections(self) -> Connections:
         from urllib3 import Timeout
 
-        from envbuild.packages.connections import Connections
+        from envbuild.http.connections import Connections
         from envbuild.packages.credentials import headers_of
 
         # Nobody else's passwords: a place may send us on to anywhere.

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from urllib3.exceptions import HTTPError
 
-from envbuild.packages.addresses import without_user
+from envbuild.http.addresses import without_user
+from envbuild.http.connections import Connections, cause
 from envbuild.packages.cache import NOT_THERE, Address
-from envbuild.packages.connections import Connections
-from envbuild.packages.download import cause
 from envbuild.record import Record
 
 _ASKS_ANEW = (400, 403, 405, 501)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit
 
+from envbuild.http.addresses import WebAddress
 from envbuild.language.model import is_lock_file
 from envbuild.linux.nofollow import Component, NotPlain
 from envbuild.lockfile.checked_name import CheckedFileName, CheckedName, UnsafeName
-from envbuild.packages.addresses import WebAddress
 
 PYTHONS = ("python3", *(f"python3.{minor}" for minor in range(14, 7, -1)), "python")
 """The names of a tree's Python, in the order in which they are tried."""

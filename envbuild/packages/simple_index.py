@@ -8,13 +8,13 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 from urllib3.exceptions import HTTPError
 
+from envbuild.http.addresses import BadAddress, WebAddress
+from envbuild.http.connections import Connections
+from envbuild.http.reach import Level
 from envbuild.lockfile.checked_name import UnsafeName
-from envbuild.packages.addresses import BadAddress, WebAddress
 from envbuild.packages.cache import Address
-from envbuild.packages.connections import Connections
 from envbuild.packages.documents import BadDocument, fields_of
 from envbuild.packages.python_names import SourceName, WheelName, distribution_file
-from envbuild.packages.reach import Level
 
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 MAX_FILES = 200_000

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from urllib3.exceptions import HTTPError
 
-from envbuild.packages.connections import Answer
+from envbuild.http.connections import Answer
 from envbuild.registry.server import Patience
 
 

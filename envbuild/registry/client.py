@@ -6,18 +6,19 @@ import json
 import re
 from collections.abc import Iterator
 from hashlib import sha256
+from typing import Any
 from urllib.parse import urljoin
 
 from urllib3.exceptions import HTTPError
 
+from envbuild.http.addresses import BadAddress, WebAddress
+from envbuild.http.connections import Answer
 from envbuild.oci.descriptor import Descriptor
 from envbuild.oci.manifest import INDEXES, MANIFESTS, MAX_DOCUMENT
-from envbuild.packages.addresses import BadAddress, WebAddress
-from envbuild.packages.connections import Answer
 from envbuild.registry.bodies import TooMuch, TooSlow, document
 from envbuild.registry.errors import BadAnswer, NotInRegistry, Unreachable
 from envbuild.registry.exchange import Exchange
-from envbuild.registry.reference import RegistryReference
+from envbuild.registry.reference import PULL, RegistryReference
 from envbuild.registry.server import Place
 
 _ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
@@ -26,8 +27,8 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _LINK = re.compile(r'\s*<([^<>]{1,4000})>\s*;(?:[^,]*;)?\s*rel\s*=\s*"?next"?', re.IGNORECASE)
 _TEXT = re.compile(r"[\x21-\x7e]{1,400}")
 _MAX_PAGES = 1000
+_MAX_REFERRER_PAGES = 16
 _MAX_NAMES = 100_000
-PULL, PUSH = "pull", "pull,push"
 
 
 class Repository:
@@ -93,16 +94,35 @@ class Repository:
             # One that the registry has cut short is sent once more.
             return answer.length in (0, size)
 
-    def put_manifest(self, version: str, media_type: str, content: bytes) -> None:
-        """Give a tag, or a digest, this manifest. Raises BadAnswer and what asking raises."""
+    def put_manifest(self, version: str, media_type: str, content: bytes) -> str:
+        """Give a tag, or a digest, this manifest, and return the digest of the subject that the registry noted it for,
+        "" where it notes none (distribution specification 1.1, "OCI-Subject"). Raises BadAnswer and what asking
+        raises."""
         what = f"push the manifest {self.path}:{version}"
         headers = {"Content-Type": media_type}
         place = self.place(f"manifests/{version}")
         with self.exchange.ask("PUT", place, what, scopes=self.scopes, headers=headers, body=lambda: content) as answer:
             self.exchange.expect(answer, (200, 201, 202), what)
             said = answer.header(_DIGEST_HEADER)
+            subject = answer.header("OCI-Subject")
         if said and said != f"sha256:{sha256(content).hexdigest()}":
             raise BadAnswer(self.host, what, f"it kept something else: {said[:80]!a}")
+        return subject
+
+    def referrers(self, digest: str) -> Iterator[dict[str, Any]]:
+        """Yield the entries of the index of what refers to a manifest, as the registry has them. Raises NotInRegistry
+        where it can't say, BadAnswer and what asking raises."""
+        what = f"the referrers of {digest[:19]}"
+        place = self.place(f"referrers/{digest}")
+        name = f"{self.host}/{self.path}@{digest}"
+        for content in _pages(self.exchange, place, what, self.scopes, name, _MAX_REFERRER_PAGES):
+            try:
+                entries = json.loads(content)["manifests"]
+            except (ValueError, TypeError, KeyError, RecursionError):
+                raise BadAnswer(self.host, what, "the answer can't be read") from None
+            if not isinstance(entries, list):
+                raise BadAnswer(self.host, what, "the answer can't be read")
+            yield from (entry for entry in entries if isinstance(entry, dict))
 
     def tags(self) -> Iterator[str]:
         """Yield the tags of this repository. Raises NotInRegistry and what asking raises."""
@@ -129,8 +149,7 @@ def repositories(exchange: Exchange) -> Iterator[str]:
 def _names(exchange: Exchange, place: Place, member: str, scopes: tuple[str, ...], name: str) -> Iterator[str]:
     what = f"the {member} of {name}"
     count = 0
-    for _ in range(_MAX_PAGES):
-        content, answer = _read(exchange, place, what, {}, name, MAX_DOCUMENT, scopes)
+    for content in _pages(exchange, place, what, scopes, name, _MAX_PAGES):
         try:
             names = json.loads(content).get(member) or []
         except (ValueError, AttributeError, RecursionError):
@@ -139,6 +158,17 @@ def _names(exchange: Exchange, place: Place, member: str, scopes: tuple[str, ...
             raise BadAnswer(exchange.server.host, what, "the answer can't be read")
         yield from names
         count += len(names)
+        if count > _MAX_NAMES:
+            raise BadAnswer(exchange.server.host, what, "it has no end, or goes on elsewhere")
+
+
+def _pages(
+    exchange: Exchange, place: Place, what: str, scopes: tuple[str, ...], name: str, most: int
+) -> Iterator[bytes]:
+    """Yield the pages of a list. Raises BadAnswer for more than so many."""
+    for _ in range(most):
+        content, answer = _read(exchange, place, what, {}, name, MAX_DOCUMENT, scopes)
+        yield content
         following = _LINK.match(answer.header("Link"))
         if following is None:
             return
@@ -146,7 +176,7 @@ def _names(exchange: Exchange, place: Place, member: str, scopes: tuple[str, ...
             place = Place(WebAddress(urljoin(place.address, following.group(1))))
         except BadAddress:
             raise BadAnswer(exchange.server.host, what, "its next page has no address") from None
-        if count > _MAX_NAMES or not exchange.server.owns(place.address):
+        if not exchange.server.owns(place.address):
             raise BadAnswer(exchange.server.host, what, "it has no end, or goes on elsewhere")
     raise BadAnswer(exchange.server.host, what, "it has no end, or goes on elsewhere")
 

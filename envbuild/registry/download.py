@@ -9,9 +9,8 @@ from hashlib import sha256
 
 from urllib3.exceptions import HTTPError
 
+from envbuild.http.connections import Answer, cause
 from envbuild.oci.descriptor import Descriptor
-from envbuild.packages.connections import Answer
-from envbuild.packages.download import cause
 from envbuild.registry.bodies import TooMuch, stream
 from envbuild.registry.client import Repository
 from envbuild.registry.errors import BadAnswer, NotInRegistry, Unreachable

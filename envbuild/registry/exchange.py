@@ -15,8 +15,7 @@ from typing import IO
 
 from urllib3.exceptions import HTTPError
 
-from envbuild.packages.connections import Answer
-from envbuild.packages.download import cause
+from envbuild.http.connections import Answer, cause
 from envbuild.registry.bodies import TooMuch, document
 from envbuild.registry.challenge import BASIC, Challenge, choose, parse_challenges
 from envbuild.registry.errors import BadAnswer, Denied, RegistryRefuses, Unauthorized, Unreachable

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from urllib.parse import urlencode, urlsplit
 
-from envbuild.packages.addresses import BadAddress, WebAddress
+from envbuild.http.addresses import BadAddress, WebAddress
 from envbuild.record import Record
 from envbuild.registry.bodies import TooMuch, document
 from envbuild.registry.challenge import Challenge

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from typing import IO, cast
 from urllib.parse import quote
 
-from envbuild.packages.addresses import BadAddress, WebAddress
-from envbuild.packages.connections import Answer
-from envbuild.registry.client import PULL, Repository
+from envbuild.http.addresses import BadAddress, WebAddress
+from envbuild.http.connections import Answer
+from envbuild.registry.client import Repository
 from envbuild.registry.download import Stopped
 from envbuild.registry.errors import BadAnswer, Denied, RegistryRefuses, Unauthorized, Unreachable
+from envbuild.registry.reference import PULL
 from envbuild.registry.server import Place
 
 WHOLE = 32 << 20

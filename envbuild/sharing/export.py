@@ -15,6 +15,7 @@ from envbuild.oci.config import History, Origin, config_of, platform_of
 from envbuild.oci.descriptor import LAYER, LAYER_GZIP, LAYER_ZSTD, Descriptor
 from envbuild.oci.frames import GZIP, PLAIN, ZSTD
 from envbuild.oci.layer_groups import Layer, whole
+from envbuild.oci.layer_index import ANNOTATION
 from envbuild.oci.layer_tar import END, header_of, padding
 from envbuild.oci.layout import (
     INDEX_NAME,
@@ -86,10 +87,15 @@ def export(
     origin = Origin(image.digest, image.tree, _lasting(image))
     config = config_of(facts, origin, [blob.diff_id for blob in blobs], _history(store, image, layers))
     described = config_descriptor(config)
-    manifest = manifest_of(described, [Descriptor(MEDIA_TYPES[compression], blob.digest, blob.size) for blob in blobs])
+    manifest = manifest_of(described, [_descriptor(blob, MEDIA_TYPES[compression]) for blob in blobs])
     entry = entry_of(manifest, platform_of(facts.arch), name, tag)
     small = ((described.digest, config), (entry.digest, manifest))
     return Exported(entry, described.digest, tuple(blobs), small, f"{name}:{tag}")
+
+
+def _descriptor(blob: Blob, media_type: str) -> Descriptor:
+    index = ((ANNOTATION, blob.index),) if blob.index else ()
+    return Descriptor(media_type, blob.digest, blob.size, index)
 
 
 def write_folder(exported: Exported, path: str) -> None:

@@ -77,17 +77,15 @@ def import_image(store: Store, file: LayerSource, image: ImageInFile, report: Re
             done += sizes[number - 1]
         with store.database.transaction():
             tree = layers.finish()
-            taken = _own(image.config, tree)
-            if taken is None:
+            own = own_image(image.config, tree)
+            record = own
+            if record is None:
                 facts = facts_of_config(image.config, layers.newest, file.shown)
-                detail = _detail(file.shown, tree)
-            else:
-                facts, detail = taken
+                record = _image(tree, facts, _detail(file.shown, tree))
             objects.keep()
-            record = Image(image_digest(tree, facts), tree, image_config.dump(facts), detail, time.time())
             if store.images.get(record.digest) is None:
                 store.images.put(record)
-    return Imported(record, taken is not None, layers.notes)
+    return Imported(record, own is not None, layers.notes)
 
 
 def _report(report: Report, before: int, total: int, done: int) -> None:
@@ -121,9 +119,9 @@ def _add_layer(
         layers.end_layer()
 
 
-def _own(config: Config, tree: Digest) -> tuple[Facts, str] | None:
-    """Return the facts and the detail that envbuild put into a configuration, None if they are not of this tree or not
-    as it writes them."""
+def own_image(config: Config, tree: Digest) -> Image | None:
+    """Return the image whose facts and detail envbuild put into a configuration, None if they are not of this tree or
+    not as it writes them."""
     plain = config.own
     if plain.get("version") != 1 or plain.get("tree") != tree:
         return None
@@ -135,7 +133,11 @@ def _own(config: Config, tree: Digest) -> tuple[Facts, str] | None:
         read_text(detail, DETAIL, "the detail of an image")
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError, RecursionError, StoreDamaged):
         return None
-    return facts, detail
+    return _image(tree, facts, detail)
+
+
+def _image(tree: Digest, facts: Facts, detail: str) -> Image:
+    return Image(image_digest(tree, facts), tree, image_config.dump(facts), detail, time.time())
 
 
 def _detail(shown: str, tree: Digest) -> str:

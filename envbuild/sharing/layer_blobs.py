@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Protocol
 
-from envbuild.oci.frames import FrameWriter
+from envbuild.oci.frames import SHARED, FrameWriter
 from envbuild.oci.layer_groups import Layer
+from envbuild.oci.layer_index import IndexPlace, index_of
 from envbuild.oci.layer_tar import END, header_of, padding, whiteout_of
 from envbuild.store.blobs import Blob
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, Entry, encode, object_id
 
-FORMAT = 1
+FORMAT = 2
 """Of the archives and of how they are compressed: another number makes all blobs anew."""
 _CHUNK = 1 << 20
 
@@ -28,11 +30,15 @@ def blob_of(store: Store, layer: Layer, compression: str, threads: int) -> Blob:
         with open(temporary, "xb", buffering=0) as file:
             writer = FrameWriter(file, compression, threads)
             try:
-                write_layer(store, layer, writer)
-                digest, inside = writer.finish()
+                places = write_layer(store, layer, writer, writer.cut)
+                done = writer.finish(lambda frames: index_of(layer.members, places, frames))
             finally:
                 writer.abandon()
-        return store.blobs.adopt(key, temporary, f"sha256:{digest}", f"sha256:{inside}", writer.size)
+        index = ""
+        if done.index is not None:
+            index = IndexPlace(done.end, len(done.index), f"sha256:{sha256(done.index).hexdigest()}").text
+        digest, inside = f"sha256:{done.digest}", f"sha256:{done.inside}"
+        return store.blobs.adopt(key, temporary, digest, inside, writer.size, index)
 
 
 def key_of(layer: Layer, compression: str) -> str:
@@ -49,17 +55,30 @@ class Sink(Protocol):
     def write(self, data: bytes, /) -> object: ...
 
 
-def write_layer(store: Store, layer: Layer, writer: Sink) -> None:
-    """Write a layer's archive. Raises StoreDamaged and NotInLayers."""
+def write_layer(
+    store: Store, layer: Layer, writer: Sink, cut: Callable[[int], None] = lambda _: None
+) -> dict[bytes, int]:
+    """Write a layer's archive, and return where in it the content of each file begins. `cut` is called, with the bytes
+    that are few for it, where a part of the archive may end. Raises StoreDamaged and NotInLayers."""
+    places = {}
+    at = 0
     for path, entry in layer.members:
-        if entry is None:
-            writer.write(whiteout_of(path))
+        header = header_of(path, entry) if entry is not None else whiteout_of(path)
+        writer.write(header)
+        at += len(header)
+        if entry is None or entry.kind != FILE or not entry.size:
             continue
-        writer.write(header_of(path, entry))
-        if entry.kind == FILE and entry.size:
-            _write_content(store, entry, writer)
-            writer.write(padding(entry.size))
+        large = entry.size >= SHARED
+        if large:
+            cut(0)
+        places[path] = at
+        _write_content(store, entry, writer)
+        cut(0 if large else SHARED)
+        filling = padding(entry.size)
+        writer.write(filling)
+        at += entry.size + len(filling)
     writer.write(END)
+    return places
 
 
 def _write_content(store: Store, entry: Entry, writer: Sink) -> None:

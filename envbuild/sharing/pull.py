@@ -1,4 +1,5 @@
-"""Brings an image of a registry into the store: its manifest, then the layers that are not here, then its files.
+"""Brings an image of a registry into the store: its manifest, then what is not here of its files (indexed_pull), or
+where that can't be told the layers that are not here, and then their files.
 
 A blob lies in the store's `blobs` under its digest once it is what that says; what came of one before a connection
 broke lies beside it and is continued.
@@ -7,7 +8,7 @@ broke lies beside it and is continued.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from envbuild.oci.descriptor import Descriptor
 from envbuild.oci.manifest import (
@@ -26,6 +27,7 @@ from envbuild.registry.client import Repository
 from envbuild.registry.download import digest_of, download
 from envbuild.registry.errors import NotInRegistry, RegistryError
 from envbuild.registry.reference import RegistryReference
+from envbuild.sharing.indexed_pull import IndexedPull, Unfit
 from envbuild.sharing.known_manifests import image_of
 from envbuild.sharing.part import Part
 from envbuild.sharing.platform_choice import ImageInFile, LayerFile, checked, chosen
@@ -33,6 +35,9 @@ from envbuild.sharing.transfers import Report, Transfers
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 
+Judge = Callable[[Repository, Sequence[str], str], None]
+"""Is asked whether an image may come: where it is, the digests of its index and its manifest, and that of the image as
+envbuild has it ("" where it doesn't say). Raises for one that may not."""
 MAX_DOCUMENTS = 64
 """Indexes that are read on the way to one image."""
 
@@ -70,8 +75,8 @@ def resolve(repository: Repository, reference: RegistryReference, architecture: 
 
 
 class Pulled(Record):
-    """What a pull came to: the image if it was here, else the source to take it from; where it was had from, and why
-    not from the mirrors before that."""
+    """What a pull came to: the image if it is here by now, else the source to take it from; where it was had from, and
+    why not from the mirrors before that."""
 
     remote: Remote
     repository: Repository
@@ -89,18 +94,36 @@ def pull(
     variant: str,
     most: int,
     report: Report,
+    judge: Judge,
+    begin: Callable[[], None] | None = None,
 ) -> Pulled:
-    """Bring the layers of an image here, from the first of its repositories that has all of it. Raises what the last
-    one does: BadImage, NotInRegistry and RegistryError."""
+    """Bring the layers of an image here, from the first of its repositories that has all of it. `judge` is asked
+    before they come. Raises what it raises, and what the last one does: BadImage, NotInRegistry and RegistryError.
+
+    `begin` is called before files can be put into the store, while the process has one thread; of an image that has
+    indexes only what is missing is fetched then. Without it the layers are fetched whole."""
     notes: list[str] = []
     for number, repository in enumerate(repositories, 1):
         try:
             remote = resolve(repository, reference, architecture, variant)
             image = image_of(store, remote.descriptor.digest)
+            manifests = remote.digest, remote.descriptor.digest
             if image is not None:
+                judge(repository, manifests, image.digest)
                 return Pulled(remote, repository, image, None, 0, tuple(notes))
-            source = PulledImage(store, repository, reference, remote)
-            fetched = source.fetch(most, report)
+            source = PulledImage(store, repository, reference, remote, most)
+            own = source.image.config.own.get("image")
+            judge(repository, manifests, own if isinstance(own, str) else "")
+            fetched = 0
+            if begin is not None:
+                begin()
+                indexed = IndexedPull(store, repository, remote.manifest.layers, source.image.config, report)
+                try:
+                    image = indexed.take()
+                    return Pulled(remote, repository, image, None, indexed.fetched, tuple(notes))
+                except Unfit:
+                    fetched = indexed.fetched
+            fetched += source.fetch(report)
             return Pulled(remote, repository, None, source, fetched, tuple(notes))
         except (RegistryError, NotInRegistry) as error:
             if number == len(repositories):
@@ -112,7 +135,11 @@ def pull(
 class PulledImage:
     """An image whose layers are in the store's blobs, as a source of them."""
 
-    def __init__(self, store: Store, repository: Repository, reference: RegistryReference, remote: Remote) -> None:
+    def __init__(
+        self, store: Store, repository: Repository, reference: RegistryReference, remote: Remote, most: int
+    ) -> None:
+        """Read its configuration. Raises TooLargeToFetch for a layer of more than `most` bytes, BadImage and what
+        asking raises."""
         self.shown = reference.text
         self._store = store
         self._repository = repository
@@ -121,14 +148,13 @@ class PulledImage:
         layers = tuple(LayerFile(layer.digest, layer.digest, layer.size) for layer in remote.manifest.layers)
         self.image = checked(ImageInFile(read_config(content, self.shown), layers, self.shown), self.shown)
         self._layers = {layer.digest: layer for layer in remote.manifest.layers}
-
-    def fetch(self, most: int, report: Report) -> int:
-        """Bring all layers here that are not, each of at most so many bytes, and return how many bytes came. Raises
-        TooLargeToFetch and what downloads raise."""
-        layers = list(self._layers.values())
-        for layer in layers:
+        for layer in remote.manifest.layers:
             if layer.size > most:
-                raise TooLargeToFetch(f"{self._repository.host}/{self._repository.path}@{layer.digest}", most)
+                raise TooLargeToFetch(f"{repository.host}/{repository.path}@{layer.digest}", most)
+
+    def fetch(self, report: Report) -> int:
+        """Bring all layers here that are not, and return how many bytes came. Raises what downloads raise."""
+        layers = list(self._layers.values())
         transfers = Transfers("pull", sum(layer.size for layer in layers), report)
         came: list[int] = []
         # The largest first, so that none is left alone in the end.

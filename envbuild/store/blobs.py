@@ -21,13 +21,14 @@ KIND = "layer"
 
 class Blob(Record):
     """A layer as it is kept: its digest as it lies there and that of the archive inside (`sha256:...`), the bytes of
-    both, and the path."""
+    both, the path, and where in it the index of its files is, "" for nowhere."""
 
     digest: str
     size: int
     diff_id: str
     archive_size: int
     path: str
+    index: str = ""
 
 
 class Blobs:
@@ -42,8 +43,8 @@ class Blobs:
         known = self._memo.get(KIND, key)
         if known is None:
             return None
-        digest, size, diff_id, archive_size, changed = json.loads(known.decode())
-        blob = Blob(digest, size, diff_id, archive_size, self._where(digest))
+        digest, size, diff_id, archive_size, changed, *index = json.loads(known.decode())
+        blob = Blob(digest, size, diff_id, archive_size, self._where(digest), *index)
         try:
             status = os.lstat(blob.path)
         except FileNotFoundError:
@@ -53,16 +54,16 @@ class Blobs:
         os.utime(blob.path, ns=(time.time_ns(), changed))  # when it was used last
         return blob
 
-    def adopt(self, key: str, temporary: str, digest: str, diff_id: str, archive_size: int) -> Blob:
+    def adopt(self, key: str, temporary: str, digest: str, diff_id: str, archive_size: int, index: str = "") -> Blob:
         """Keep a file that was made in the work area as the blob of a layer."""
         os.chmod(temporary, 0o444)
         status = os.lstat(temporary)
         path = self._where(digest)
         os.makedirs(self.path, mode=0o700, exist_ok=True)
         os.replace(temporary, path)
-        known = [digest, status.st_size, diff_id, archive_size, status.st_mtime_ns]
+        known = [digest, status.st_size, diff_id, archive_size, status.st_mtime_ns, index]
         self._memo.put(KIND, key, json.dumps(known).encode())
-        return Blob(digest, status.st_size, diff_id, archive_size, path)
+        return Blob(digest, status.st_size, diff_id, archive_size, path, index)
 
     def place(self, digest: str) -> str:
         """Return the path at which the blob of a digest lies, or is to be put. Whoever takes what lies there holds it

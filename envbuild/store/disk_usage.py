@@ -12,7 +12,7 @@ from envbuild.tree.lookup import walk
 
 Report = Callable[[str, int, int], None]
 """Is called often with what a long command works on, how much of it is done, and how much there is."""
-NOT_CACHE = ("instances", "volumes")
+NOT_CACHE = ("instances", "volumes", "signatures")
 """The directories of a store whose content can't be made again."""
 
 

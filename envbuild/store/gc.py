@@ -198,6 +198,9 @@ def _remove(store: Store, kept: Needed, pins: Callable[[], Pins], report: Report
     for path in (*_unneeded_packages(store, kept), *_unneeded_blobs(store, kept)):
         size += os.lstat(path).st_size
         os.unlink(path)
+    for image in store.signatures.images():
+        if image not in kept.images:
+            store.signatures.drop(image)
     if kept.caches is not None:
         for name in os.listdir(f"{store.path}/caches"):
             if name not in kept.caches:

@@ -58,6 +58,20 @@ FAILURE = {"output": str, "file": str, "line": int, "text": str, "parameters": {
 """The detail of a failed build (build/step_failure.py)."""
 KNOWN = {
     **{f"{name}?": str for name in ("user", "recipe", "commit", "file", "root", "source", "to", "instance", "from")},
+    **{f"{name}?": str for name in ("host", "replaced")},
+    "checks?": [str],
+    "promotions?": [
+        {
+            "source": str,
+            "target": str,
+            "digest": str,
+            "replaced": str,
+            "user": str,
+            "host": str,
+            "when": str,
+            "checks": [str],
+        }
+    ],
     "branch?": frozenset((str, None)),
     "dirty?": bool,
     "seconds?": float,

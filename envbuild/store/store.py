@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from envbuild.store.blobs import Blobs
     from envbuild.store.objects import Objects
+    from envbuild.store.signatures import Signatures
     from envbuild.store.snapshot import Snapshot
     from envbuild.store.stacks import Stacks
     from envbuild.store.tree_builder import TreeBuilder
@@ -140,6 +141,13 @@ class Store:
         from envbuild.store.blobs import Blobs
 
         return Blobs(f"{self.path}/blobs", self.memo)
+
+    @property
+    def signatures(self) -> Signatures:
+        """The signatures of images."""
+        from envbuild.store.signatures import Signatures
+
+        return Signatures(f"{self.path}/signatures")
 
     @property
     def packages_path(self) -> str:
@@ -317,6 +325,10 @@ class Store:
     def is_registered(self, path: str, keys: Sequence[str]) -> bool:
         """Tell whether the lock file is registered with these steps."""
         return self.database.row("SELECT keys FROM locks WHERE path = ?", (path,)) == (" ".join(keys),)
+
+    def knows_lock(self, path: str) -> bool:
+        """Tell whether a lock file is registered."""
+        return self.database.row("SELECT 1 FROM locks WHERE path = ?", (path,)) is not None
 
     def sync(self) -> None:
         """Write all that is in the store to disk before it returns."""

@@ -9,7 +9,7 @@ from envbuild.tree.entry import Digest, Entry, decode, digest_of, encode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 MAX_CACHED = 4096
@@ -22,12 +22,16 @@ class StoredTrees:
         self._database = database
         self._lost = lost
         self._decoded: dict[Digest, tuple[Entry, ...]] = {}
+        self.elsewhere: Callable[[Digest], tuple[Entry, ...] | None] | None = None
+        """What has directories that may be read and are not kept here, such as a registry."""
 
     def load(self, digest: Digest) -> tuple[Entry, ...]:
         """Return the entries of a directory. Raises StoreDamaged if it isn't there, or isn't itself."""
         decoded = self._decoded.get(digest)
         if decoded is None:
             row = self._database.row("SELECT body FROM trees WHERE digest = ?", (digest,))
+            if row is None and self.elsewhere is not None and (entries := self.elsewhere(digest)) is not None:
+                return entries
             if row is None:
                 self._lost.add(digest)
                 raise PartDamaged(f"directory {digest[:12]}", "is missing")

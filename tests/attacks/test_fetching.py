@@ -6,10 +6,10 @@ import socket
 
 import pytest
 
-from envbuild.packages.addresses import BadAddress, WebAddress
-from envbuild.packages.cache import Transport
-from envbuild.packages.connections import MAX_PAGE, Connections, Refused, TooLarge
-from envbuild.packages.reach import Level, level_of, level_of_name
+from envbuild.http.addresses import BadAddress, WebAddress
+from envbuild.http.connections import MAX_PAGE, Connections, Refused, TooLarge
+from envbuild.http.reach import Level, level_of, level_of_name
+from envbuild.http.transport import Transport
 from tests.attacks.test_package_names import PYTHON, answer, fake_python
 from tests.packages.wheels import wheel
 

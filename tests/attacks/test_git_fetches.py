@@ -18,8 +18,8 @@ from envbuild.git.program import output
 from envbuild.git.remote import bring, resolve
 from envbuild.git.submodules import BadSubmodule, address_of, addresses_of
 from envbuild.git.tracked_files import BadTree, TrackedFile, TreePath, files_of_tree
+from envbuild.http.reach import Level
 from envbuild.language.git_address import GitAddress
-from envbuild.packages.reach import Level
 from tests.git_server import GitServer, commit, git, repository
 
 ENOUGH = Allowed(64 << 20)

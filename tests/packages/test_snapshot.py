@@ -13,9 +13,10 @@ import pytest
 from envbuild.build.base_packages import files_of
 from envbuild.build.file_sources import FileSources
 from envbuild.build.request import BuildRequest
+from envbuild.http.transport import Transport
 from envbuild.lockfile.lock import BasePackages, Package
 from envbuild.packages import apt_servers
-from envbuild.packages.cache import Address, Cache, Transport, Wanted
+from envbuild.packages.cache import Address, Cache, Wanted
 from envbuild.packages.download import fetch
 from envbuild.packages.errors import NotToBeHad, WrongHash
 from envbuild.packages.snapshot import by_date, by_version

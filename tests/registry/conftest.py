@@ -60,6 +60,23 @@ def elsewhere(built: Project, tmp_path: Path) -> Project:
 
 
 @pytest.fixture
+def machine(user: Project, tmp_path: Path) -> Callable[[], Project]:
+    """Makes machines: each with the same folder, and an empty store."""
+    user.write("app/main", "hello")
+    # Machines of tests are busy, and a registry on them may take longer than somebody would wait for it.
+    user.write(".config/envbuild/cache.toml", "patience = 60")
+    made: list[Project] = []
+
+    def make() -> Project:
+        store = tmp_path / f"store-{len(made)}"
+        made.append(Project(user.folder, store))
+        made[-1].environment = {**user.environment, "ENVBUILD_STORE": str(store)}
+        return made[-1]
+
+    return make
+
+
+@pytest.fixture
 def server() -> Iterator[Callable[..., Registry]]:
     """Starts registries that do what they are told to."""
     started: list[Registry] = []

@@ -56,6 +56,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
+            self.server.owner.sent += len(content)
             self.wfile.write(content)
         return True
 
@@ -98,6 +99,8 @@ class Registry:
             self.scheme = "https"
         self.host = f"{host}:{self._server.server_port}"
         self.requests: list[Request] = []
+        self.sent = 0
+        """Bytes of bodies that it sent by now."""
         self.rules: list[Answer] = []
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[str, tuple[str, bytes]] = {}
@@ -168,13 +171,14 @@ class Registry:
 
     @staticmethod
     def _blob(handler: Handler, request: Request, content: bytes) -> bool:
-        start = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
-        if start is None:
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
+        if asked is None:
             return handler.say(200, content)
-        at = int(start.group(1))
+        at, end = int(asked.group(1)), int(asked.group(2) or len(content) - 1) + 1
         if at >= len(content):
             return handler.say(416)
-        return handler.say(206, content[at:], Content_Range=f"bytes {at}-{len(content) - 1}/{len(content)}")
+        part = content[at:end]
+        return handler.say(206, part, Content_Range=f"bytes {at}-{at + len(part) - 1}/{len(content)}")
 
     def needs_login(self, user: str, password: str) -> None:
         """Lets in only who has this user and password."""

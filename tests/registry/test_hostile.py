@@ -50,6 +50,28 @@ def repository(registry: Registry, patience: Patience = FAST) -> Repository:
     return Repository(Exchange(Server(registry.host, patience=patience), None), "web")
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nX: ",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+    ],
+)
+def test_an_answer_that_comes_byte_by_byte_ends(server, head: bytes):
+    registry = server()
+
+    def drip(handler: Handler, request: Request) -> None:
+        handler.wfile.write(head)
+        while True:
+            handler.wfile.write(head if b"100" in head else b"1")
+            time.sleep(0.02)
+
+    registry.rule("GET", "/manifests/", drip)
+    with pytest.raises(Unreachable):
+        repository(registry, FAST.replace(answer=0.3)).manifest(parse_reference(f"{registry.host}/web:1"))
+
+
 def test_a_usual_one_is_taken(user: Project, evil: Registry):
     assert user.command("pull", f"{evil.host}/web:1").code == 0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 
+from envbuild.http.reach import Level, is_metadata, level_of, level_of_name
 from envbuild.language.network_hosts import WEB_PORTS, HostRule, admits, bracketed
-from envbuild.packages.reach import Level, is_metadata, level_of, level_of_name
 from envbuild.record import Record
 from envbuild.sandbox.spec import MAX_DOORS, Door
 from envbuild.store.network_record import NOT_LISTED

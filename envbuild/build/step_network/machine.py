@@ -9,10 +9,10 @@ from urllib.parse import unquote, urlsplit
 
 from envbuild.debian.apt_sources import machine_sources
 from envbuild.errors import WorkFailed, fields
+from envbuild.http.addresses import BadAddress, WebAddress, without_user
 from envbuild.images.host_network import PIP_URLS, apt_proxies, npm_registry, pip_settings
 from envbuild.language.network_hosts import host_of
 from envbuild.language.values import InvalidValue
-from envbuild.packages.addresses import BadAddress, WebAddress, without_user
 from envbuild.record import Pairs, Record
 
 _PORTS = {"http": 80, "https": 443}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from envbuild.cli.build_options import add_options, add_vendor, build, places_of, request_from
+from envbuild.cli.cache_options import add_cache_options, shared_caches
 from envbuild.cli.environment import Environment
+from envbuild.cli.key_options import add_sign, signing_key
 from envbuild.cli.recipe_operand import recipe_of_file_option, recipe_path
 from envbuild.errors import UsageError
 
@@ -24,6 +26,8 @@ examples:
   envbuild build web.env --explain           say what changed for each step that runs
   envbuild build web.env --rerun 12          run the step at line 12 again
   envbuild build web.env --offline --vendor vendored    without the network
+  envbuild build web.env --cache-from HOST/team/cache   run nothing that somebody ran already
+  envbuild build web.env --sign              sign it with your key (envbuild key generate)
   envbuild build web.env --secret token=~/.token"""
 
 
@@ -47,6 +51,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--offline", action="store_true", help="use no network; fail before anything runs if it would be needed"
     )
     add_vendor(parser)
+    add_sign(parser)
+    add_cache_options(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -57,11 +63,14 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         arguments.recipe = recipe_path(arguments.recipe, "build")
     else:
         arguments.recipe = recipe_of_file_option(arguments.file, arguments.recipe)
+    key = signing_key(arguments, environment)  # before anything runs: it may not be there, or have a password
     request = request_from(arguments, environment).replace(
         locked=arguments.locked or arguments.exact,
         exact=arguments.exact,
         offline=arguments.offline,
         places=places_of(arguments.vendor, environment),
+        key=key,
+        **shared_caches(arguments, environment),
     )
     build(request, environment, arguments.progress)
     return 0

@@ -42,31 +42,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.images.names import to_set
-    from envbuild.registry.client import PULL
-    from envbuild.registry.reference import parse_reference
+    from envbuild.registry.reference import PULL, parse_reference
     from envbuild.sharing.import_image import import_image
     from envbuild.sharing.known_manifests import note_blobs, note_image
     from envbuild.sharing.pull import pull
+    from envbuild.sharing.pulled_signatures import PulledSignatures
+    from envbuild.store.project import split_project
 
     reference = parse_reference(arguments.reference)
     named = arguments.name or _name(reference)
     architecture, variant = platform(arguments.platform)
     most = environment.fetch_limit()
+    trust = environment.trust()
     with Store.open(environment.store_path()) as store:
         store.share()
         store.tidy()
         place, names = to_set(store, named, ".")  # a name that can't be one is said before anything is asked
         remotes = environment.registries().repositories(reference, PULL, insecure=arguments.insecure)
+        local = split_project(names[0][0])[1]
+        signatures = PulledSignatures(trust, reference, local, remotes, "pulled")
         user = environment.user()  # in the namespace that is entered below, it is root
         with environment.progress_line() as line:
-            pulled = pull(store, remotes, reference, architecture, variant, most, line)
+            judge = signatures.judge
+            pulled = pull(store, remotes, reference, architecture, variant, most, line, judge, lambda: enter_for(store))
             image = pulled.image
             if image is None:
                 assert pulled.source is not None
-                enter_for(store)
                 image = import_image(store, pulled.source, pulled.source.image, line).image
-                note_image(store, pulled.remote.descriptor.digest, image.digest)
-        environment.warn(pulled.notes)
+            note_image(store, pulled.remote.descriptor.digest, image.digest)
+        environment.warn((*pulled.notes, *signatures.notes))
+        signatures.keep(store, image)
         manifest = pulled.remote.manifest
         blobs = [blob.digest for blob in (manifest.config, *manifest.layers)]
         note_blobs(store, pulled.repository.host, pulled.repository.path, blobs)

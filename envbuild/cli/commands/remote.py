@@ -39,8 +39,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _list(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.registry.client import PULL, repositories
-    from envbuild.registry.reference import is_host, parse_host, parse_reference
+    from envbuild.registry.client import repositories
+    from envbuild.registry.reference import PULL, is_host, parse_host, parse_reference
 
     if is_host(arguments.where.rstrip("/")):
         host = parse_host(arguments.where.rstrip("/"))
@@ -56,8 +56,7 @@ def _list(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _compare(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.registry.client import PULL
-    from envbuild.registry.reference import parse_reference
+    from envbuild.registry.reference import PULL, parse_reference
     from envbuild.sharing.remote_diff import compare, describe
 
     images = []

@@ -117,6 +117,8 @@ def _run(ahead: Ahead, arguments: argparse.Namespace, environment: Environment) 
     with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
         store.share()
         image = find_image(store, arguments.image)
+        if (trust := environment.trust()) is not None:
+            trust.check_image(store, image, arguments.image, "run")
         store.begin_check(image.tree)  # while the rest is loaded
         from envbuild.cli.run_settings import entry_from, run_with_options
         from envbuild.images.find import facts_of
@@ -137,6 +139,8 @@ def _run_detached(background: Background, arguments: argparse.Namespace, environ
     with Store.open(environment.store_path(), create=False, writable=arguments.writable) as store:
         store.share()
         image = find_image(store, arguments.image)
+        if (trust := environment.trust()) is not None:
+            trust.check_image(store, image, arguments.image, "run")
         store.stacks.check_ahead(image.tree)
         from envbuild.cli.run_settings import entry_from, machine_of, settings_from
         from envbuild.images.find import facts_of

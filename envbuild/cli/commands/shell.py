@@ -112,6 +112,8 @@ def _shell(ahead: Ahead, arguments: argparse.Namespace, environment: Environment
             shell = shell_of(store, origin.tree, "the tree of the failed step")
         else:
             image = find_image(store, arguments.image)
+            if (trust := environment.trust()) is not None:
+                trust.check_image(store, image, arguments.image, "run")
             kept = kept_reference(store, arguments.image, ".")
             origin = Origin(image.digest, arguments.image, image.tree, facts_of(image), kept)
             shell = shell_of(store, image.tree, arguments.image)

@@ -99,6 +99,9 @@ def _decide(
     check_networks(services)
     builder = None if arguments.no_build else build_recipe
     images = find_images(store, group, services, builder, shown, environment.epoch())
+    if (trust := environment.trust()) is not None:
+        for image, reference in images.values():
+            trust.check_image(store, image, reference, "run")
     store.share()
     plans = plan_all(store, group, services, images)
     return decide(store, group, plans, force=arguments.force_recreate)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from envbuild.http.addresses import BadAddress, WebAddress
 from envbuild.lockfile.checked_name import UnsafeName
-from envbuild.packages.addresses import BadAddress, WebAddress
 from envbuild.packages.documents import BadDocument, Fields
 from envbuild.packages.markers import BadMarker, Surroundings, holds
 from envbuild.packages.python_locks.document import Table

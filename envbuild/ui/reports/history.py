@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from envbuild.history.log import LogEntry
-from envbuild.store.tags import BUILD, COMMIT, IMPORT, PULL, ROLLBACK, TAG, HistoryEntry
+from envbuild.store.tags import BUILD, COMMIT, IMPORT, PROMOTE, PULL, ROLLBACK, TAG, HistoryEntry
 from envbuild.text.dates import iso
+from envbuild.text.enumeration import first_of
 from envbuild.ui.humanize import count, duration
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
@@ -12,6 +13,10 @@ from envbuild.ui.stream import Output
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+
+_MAX_CHECKS = 8
+"""Checks of a promotion that are shown."""
 
 
 def one_line(log_entry: LogEntry, output: Output, here: str = "") -> str:
@@ -36,8 +41,12 @@ def lines(log_entry: LogEntry, output: Output, here: str = "") -> list[str]:
     if log_entry.entry.action == BUILD and "seconds" in known:
         ran = f"{count(known.get('ran', 0), 'step')} ran, {known.get('cached', 0)} cached"
         by = f"{by + ', ' if by else ''}{ran}, {duration(known['seconds'])}"
+    if by and known.get("host"):
+        by = f"{by}@{visible(known['host'])}"
     if by:
         shown.append(f"    by       {by}")
+    if known.get("checks"):
+        shown.append(f"    passed   {first_of([visible(check) for check in known['checks']], _MAX_CHECKS)}")
     if log_entry.route:
         way = [f"{_full(step, here)} {iso(step.moved)} ({visible(_action(step))})" for step in log_entry.route]
         shown.append(f"    way      {' -> '.join(way)}")
@@ -80,6 +89,8 @@ def _action(entry: HistoryEntry) -> str:
         return f"build of {known.get('recipe', '')}".removesuffix(" of ")
     if entry.action == TAG:
         return f"tag of {known.get('source', '')}".removesuffix(" of ")
+    if entry.action == PROMOTE:
+        return f"promoted from {known.get('source', '')}"
     if entry.action == COMMIT:
         return f"commit of the instance {known.get('instance', '')}"
     if entry.action == IMPORT:

@@ -13,9 +13,10 @@ from envbuild.debian.apt_sources import parse_deb822, parse_lines, to_deb822
 from envbuild.debian.deb822 import stanzas
 from envbuild.debian.host_dpkg import DpkgDatabase
 from envbuild.errors import EnvbuildError
+from envbuild.http.connections import Page
+from envbuild.http.reach import Level
 from envbuild.images.host_network import npm_registry, pip_settings
 from envbuild.packages import apt_tasks, npm_tasks, pip_tasks
-from envbuild.packages.connections import Page
 from envbuild.packages.credentials import headers_of
 from envbuild.packages.inventory.bad_record import BadRecord
 from envbuild.packages.inventory.dpkg import debian_packages
@@ -26,7 +27,6 @@ from envbuild.packages.inventory.python import python_packages
 from envbuild.packages.manager import ManagerSettings
 from envbuild.packages.npm_servers import NpmServers
 from envbuild.packages.pip_servers import PipServers
-from envbuild.packages.reach import Level
 from envbuild.packages.simple_index import files_on
 from envbuild.plan.step import InstallPackages
 from envbuild.store.store import Store

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -17,9 +18,10 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import create_connection
 
-from envbuild.packages.addresses import BadAddress, WebAddress, without_user
-from envbuild.packages.cache import Transport
-from envbuild.packages.reach import Level, level_of, level_of_name
+from envbuild.http.addresses import BadAddress, WebAddress, without_user
+from envbuild.http.reach import Level, level_of, level_of_name
+from envbuild.http.timed_response import TimedResponse
+from envbuild.http.transport import Transport
 
 MAX_PARALLEL = 8
 TIMEOUT = 60.0
@@ -29,6 +31,7 @@ MAX_PAGE = 64 << 20
 PAGE_SECONDS = 300.0
 _CHUNK = 1 << 18
 _REDIRECTS = (301, 302, 303, 307, 308)
+_CONNECTION = re.compile(r"^(?:.*>: |\w+\(host=[^()]*\): )")
 
 
 class Refused(HTTPError):
@@ -191,6 +194,7 @@ class Connections:
                 timeout = self._timeout
                 if proxy:
                     made: PoolManager = ProxyManager(proxy, maxsize=MAX_PARALLEL, timeout=timeout, ssl_context=context)
+                    made.pool_classes_by_scheme = _BY_PROXY
                 else:
                     made = PoolManager(maxsize=MAX_PARALLEL, timeout=timeout, ssl_context=context)
                     made.pool_classes_by_scheme = _pools_of(giver)
@@ -252,17 +256,37 @@ def _connect(connection: HTTPConnection, giver: Level | None) -> tuple[socket.so
     raise NewConnectionError(connection, f"Failed to establish a new connection: {failure}") from failure
 
 
+class _PlainConnection(HTTPConnection):
+    response_class = TimedResponse
+
+
+class _EncryptedConnection(HTTPSConnection):
+    response_class = TimedResponse
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _EncryptedPool(HTTPSConnectionPool):
+    ConnectionCls = _EncryptedConnection
+
+
+_BY_PROXY = {"http": _PlainPool, "https": _EncryptedPool}
+"""Pools whose connections lead where a proxy leads."""
+
+
 def _pools_of(giver: Level | None) -> dict[str, type[HTTPConnectionPool]]:
     """Return the kinds of pools whose connections lead only to where `giver` may send us."""
 
-    class Plain(HTTPConnection):
+    class Plain(_PlainConnection):
         level = Level.PUBLIC
 
         def _new_conn(self) -> socket.socket:
             made, self.level = _connect(self, giver)
             return made
 
-    class Encrypted(HTTPSConnection):
+    class Encrypted(_EncryptedConnection):
         level = Level.PUBLIC
 
         def _new_conn(self) -> socket.socket:
@@ -276,3 +300,12 @@ def _pools_of(giver: Level | None) -> dict[str, type[HTTPConnectionPool]]:
         ConnectionCls = Encrypted
 
     return {"http": PlainPool, "https": EncryptedPool}
+
+
+def cause(error: BaseException) -> str:
+    """Return what a user wants to know of an error that was wrapped again and again."""
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, BaseException):
+        return cause(reason)
+    # urllib3 begins with the connection's own text: `<...>: ` or, from 2.3 on, `Name(host='...', port=443): `.
+    return _CONNECTION.sub("", str(error))

@@ -1,0 +1,213 @@
+"""Takes an image whose layers have indexes: the tree is put together of these, held against what the image's
+configuration says, and only contents that are not here are fetched, out of the frames that hold them.
+
+What an index says need not be trusted. Each content is held against its digest, the tree is made of these digests, and
+it is the one that the image is named after, or nothing of it is kept. Whatever does not fit is a reason to take the
+layers whole.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+
+from envbuild.oci.descriptor import Descriptor
+from envbuild.oci.layer_index import (
+    ANNOTATION,
+    BadIndex,
+    IndexPlace,
+    LayerIndex,
+    parse_place,
+    read_index,
+)
+from envbuild.oci.manifest import Config
+from envbuild.record import Record
+from envbuild.registry.client import Repository
+from envbuild.registry.download import Stopped
+from envbuild.registry.ranges import NoRanges, part
+from envbuild.sharing.frame_contents import Content, LayerContents, Run, Unpacking
+from envbuild.sharing.import_image import own_image
+from envbuild.sharing.layer_directories import LayerDirectories
+from envbuild.sharing.transfers import Report, Transfers
+from envbuild.store.content_writer import ContentWriter
+from envbuild.store.images import Image
+from envbuild.store.store import Store
+from envbuild.tree.entry import FILE, Digest, Entry, object_id
+
+
+class Unfit(Exception):
+    """An image that has to be taken whole, and why. Never leaves a pull."""
+
+
+class Taken(Record):
+    """An image that was put into the store, and the bytes of blobs that came for it."""
+
+    image: Image
+    fetched: int
+
+
+class _Layer(Record):
+    """A layer with where its index is, and the index."""
+
+    blob: Descriptor
+    place: IndexPlace
+    index: LayerIndex
+
+
+class IndexedPull:
+    """One image of a registry on its way into the store. `fetched` are the bytes of its blobs that came."""
+
+    def __init__(
+        self, store: Store, repository: Repository, layers: Sequence[Descriptor], config: Config, report: Report
+    ) -> None:
+        self._store = store
+        self._repository = repository
+        self._blobs = layers
+        self._config = config
+        self._report = report
+        self._lock = threading.Lock()
+        self.fetched = 0
+
+    def take(self) -> Image:
+        """Return the image, whose files are in the store then. Raises Unfit and what asking raises."""
+        places = [parse_place(dict(blob.annotations).get(ANNOTATION, ""), blob.size) for blob in self._blobs]
+        claim = self._config.own.get("tree")
+        if not isinstance(claim, str):
+            raise Unfit("it is no image of envbuild's")
+        pairs = [(blob, place) for blob, place in zip(self._blobs, places, strict=True) if place is not None]
+        if len(pairs) < len(places):
+            raise Unfit("a layer has no index of its files")
+        try:
+            return self._taken(self._indexed(pairs), claim)
+        except NoRanges:
+            raise Unfit("the registry gives no parts of layers") from None
+        except BadIndex as error:
+            raise Unfit(f"an index of its layers is not right: {error}") from error
+
+    def _taken(self, layers: Sequence[_Layer], claim: Digest) -> Image:
+        store = self._store
+        directories = LayerDirectories(
+            store.trees, [layer.index for layer in layers], complete=not store.lost.identities()
+        )
+        tree = directories.image()
+        if tree != claim:
+            raise Unfit("its files are not those that its configuration says")
+        image = own_image(self._config, tree)
+        if image is None:
+            raise Unfit("its configuration is not as envbuild writes it")
+        new = directories.new(tree)
+        missing = self._missing(entry for _, listed in new.values() for entry in listed if entry.kind == FILE)
+        self._fetch(layers, directories, missing)
+        with store.database.transaction():
+            store.trees.save_all(
+                {digest: listed for digest, (_, listed) in new.items()},
+                {digest: body for digest, (body, _) in new.items()},
+            )
+            known = store.images.get(image.digest)
+            if known is None:
+                store.images.put(image)
+        return known or image
+
+    def _missing(self, files: Iterator[Entry]) -> dict[Digest, dict[Digest, Entry]]:
+        """Return by content the files that are not in the pool, by their ids. Raises BadIndex."""
+        missing: dict[Digest, dict[Digest, Entry]] = {}
+        for entry in files:
+            identity = object_id(entry)
+            try:
+                size = os.lstat(self._store.objects.where(identity)).st_size
+            except FileNotFoundError:
+                missing.setdefault(entry.digest, {})[identity] = entry
+            else:
+                if size != entry.size:
+                    raise BadIndex("it has a size that its content has not")
+        return missing
+
+    def _indexed(self, pairs: Sequence[tuple[Descriptor, IndexPlace]]) -> list[_Layer]:
+        """Return the layers with their indexes, of which those are fetched that are not here."""
+        frames: dict[str, bytes] = {}
+        lacking = []
+        for blob, place in pairs:
+            frame = self._kept(place)
+            if frame is None:
+                lacking.append((blob, place))
+            else:
+                frames[place.digest] = frame
+
+        def fetch(pair: tuple[Descriptor, IndexPlace]) -> None:
+            blob, place = pair
+            frame = b"".join(self._part(blob, place.offset, place.offset + place.length))
+            if f"sha256:{sha256(frame).hexdigest()}" != place.digest:
+                raise BadIndex("it is not what its digest says")
+            self._keep(place, frame)
+            frames[place.digest] = frame
+
+        if lacking:
+            Transfers("pull", 0, lambda *_: None).run(fetch, lacking)
+        return [_Layer(blob, place, read_index(frames[place.digest], place)) for blob, place in pairs]
+
+    def _kept(self, place: IndexPlace) -> bytes | None:
+        """Return an index that a pull before left here."""
+        blobs = self._store.blobs
+        try:
+            with open(blobs.place(place.digest), "rb") as file:
+                frame = file.read(place.length + 1)
+        except FileNotFoundError:
+            return None
+        if f"sha256:{sha256(frame).hexdigest()}" != place.digest:
+            return None
+        blobs.use(place.digest)
+        return frame
+
+    def _keep(self, place: IndexPlace, frame: bytes) -> None:
+        with self._store.work.file() as temporary:
+            with open(temporary, "xb") as file:
+                file.write(frame)
+            os.chmod(temporary, 0o444)
+            os.replace(temporary, self._store.blobs.place(place.digest))
+
+    def _fetch(
+        self, layers: Sequence[_Layer], directories: LayerDirectories, missing: dict[Digest, dict[Digest, Entry]]
+    ) -> None:
+        """Put the files that are missing into the pool."""
+        writer = ContentWriter(self._store.objects, self._store.work)
+        contents: dict[int, list[Content]] = {}
+        for digest, files in missing.items():
+            entries = tuple(files.values())
+            if not entries[0].size:
+                writer.put(entries, b"")
+                continue
+            place = directories.place_of(digest)
+            contents.setdefault(place.layer, []).append(Content(place.start, entries))
+        parts = {number: LayerContents(layers[number].index, wanted) for number, wanted in contents.items()}
+        runs = [(number, run) for number, layer in parts.items() for run in layer.runs()]
+        bounds = {(number, run): parts[number].bounds(run) for number, run in runs}
+        transfers = Transfers("pull", sum(end - start for start, end in bounds.values()), self._report)
+        try:
+            with Unpacking(writer) as unpacking:
+
+                def fetch(item: tuple[int, Run]) -> None:
+                    number, run = item
+                    start, end = bounds[item]
+                    name = f"{number}:{run.first}"
+                    pieces = self._part(layers[number].blob, start, end, transfers, name)
+                    unpacking.run(parts[number], layers[number].index, run, pieces)
+
+                transfers.run(fetch, sorted(runs, key=lambda item: bounds[item][0] - bounds[item][1]))
+                unpacking.finish()
+        finally:
+            for layer in parts.values():
+                layer.close()
+
+    def _part(
+        self, blob: Descriptor, start: int, end: int, transfers: Transfers | None = None, name: str = ""
+    ) -> Iterator[bytes]:
+        came = 0
+        for piece in part(self._repository, blob, start, end):
+            came += len(piece)
+            with self._lock:
+                self.fetched += len(piece)
+            if transfers is not None and not transfers.tell(name, came):
+                raise Stopped
+            yield piece
