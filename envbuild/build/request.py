@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from envbuild.registry.access import Access
     from envbuild.registry.reference import RegistryReference
     from envbuild.sharing.image_trust import Trust
-    from envbuild.trust.keys import PrivateKey
 
 
 class CachePlace(Record):
@@ -59,9 +58,7 @@ class BuildRequest(Record):
     places, only folders are asked. `registries` tells how the user reaches image registries; `trust` are the policies
     that images have to satisfy which it begins with, or results that it takes from others. Results that the store
     lacks are looked for in `cache_from`, and those that `cache_to` lack are put there; with `cache_mounts` also what is
-    in the caches of steps. For `cache_patience` seconds in all they may keep a build waiting. What is put there is
-    signed with the `signing_key`.
-    What is put there is signed with the `signing_key`.
+    in the caches of steps. For `cache_patience` seconds in all they may keep a build waiting.
     """
 
     path: str
@@ -102,7 +99,6 @@ class BuildRequest(Record):
     cache_to: tuple[CachePlace, ...] = ()
     cache_mounts: bool = False
     cache_patience: float = 2.0
-    signing_key: PrivateKey | None = None
 
 
 class Move(Record):

@@ -30,10 +30,6 @@ from envbuild.store.network_record import load as load_network
 from envbuild.store.record_text import fits
 from envbuild.store.store import Store
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from envbuild.sharing.image_trust import Trust
-
 _BASE = {"tree": str, "epoch": int, "origin": str}
 _MAX_EPOCH = 1 << 33
 _WORD = re.compile(r"[\x20-\x7e]{0,1000}")
@@ -50,7 +46,6 @@ class SharedCache:
         emit: Emit,
         processes: Sequence[CacheProcess],
         warned: set[str],
-        trust: Trust | None,
     ) -> None:
         """`warned` are the warnings that the user had already."""
         self._graph = graph
@@ -58,7 +53,6 @@ class SharedCache:
         self._processes = processes
         self._warned = warned
         self._emit = emit
-        self._trust = trust
         self._lock = threading.RLock()
         self._offers: dict[CacheProcess, dict[str, SharedStep]] = {process: {} for process in processes}
         self._hinted: set[tuple[CacheProcess, str]] = set()
@@ -145,10 +139,12 @@ class SharedCache:
         if process.gone or key in offers:
             return offers.get(key) if not process.gone else None
         try:
-            manifests = process.get([tag, *self._hints(process, key, first)])
+            manifests, untrusted = process.get([tag, *self._hints(process, key, first)])
         except CacheGone as error:
             self._give_up(process, str(error))
             return None
+        if untrusted:
+            self._refuse(process, "what it has is not signed by a key that the policy names")
         for name, manifest in manifests.items():
             try:
                 records = read_records(manifest, name)
@@ -160,19 +156,8 @@ class SharedCache:
                 self._refuse(process, f"{name} has the result of another step")
                 continue
             for record in records:
-                if not (reason := self._distrust(process, record)):
-                    offers.setdefault(record.key, record)
-                elif record.key == key:
-                    self._refuse(process, reason)
+                offers.setdefault(record.key, record)
         return offers.get(key)
-
-    def _distrust(self, process: CacheProcess, record: SharedStep) -> str:
-        """Return why the policies don't let a record be used, "" if they do."""
-        if self._trust is None:
-            return ""
-        from envbuild.sharing.record_trust import missing  # cryptography is slow to load, and few have policies
-
-        return missing(self._trust.policies, process.name, record)
 
     def _hints(self, process: CacheProcess, key: str, first: bool) -> list[str]:
         """Return the tags of chains that may have what is asked next, each once: those of all stages as they are

@@ -86,8 +86,7 @@ class _Export:
         results = {result.tag: result for _, listed in stages for result in listed}
         tags = [*results, *(tag for names, _ in chains for tag in names)]
         missing = self._process.missing(tags) if tags else set()
-        unsigned = self._unsigned([tag for tag in results if tag not in missing])
-        wanted = [result for tag, result in results.items() if tag in missing or tag in unsigned or result.anew]
+        wanted = [result for tag, result in results.items() if tag in missing or result.anew]
         new = {result.tag for result in wanted}
         if wanted:
             self._store.owners_observable = enter_user_namespace().kind != "single"
@@ -142,27 +141,12 @@ class _Export:
         asked = [tag for tag in dict.fromkeys(tags) if tag not in self._made]
         if not asked:
             return
-        self._made |= self._records(asked)
-
-    def _records(self, tags: list[str]) -> dict[str, SharedStep]:
-        """Return the records that are there under these tags."""
-        records: dict[str, SharedStep] = {}
-        for tag, manifest in self._process.get(tags).items():
+        manifests, _ = self._process.get(asked)
+        for tag, manifest in manifests.items():
             try:
-                (records[tag],) = read_records(manifest, tag)
+                (self._made[tag],) = read_records(manifest, tag)
             except (BadImage, ValueError):
                 continue
-        return records
-
-    def _unsigned(self, tags: list[str]) -> set[str]:
-        """Return those of the tags whose records lack a signature that the build is asked for."""
-        key = self._job.request.signing_key
-        if key is None or not tags:
-            return set()
-        from envbuild.sharing.record_trust import is_signed  # cryptography is slow to load
-
-        records = self._records(tags)
-        return {tag for tag in tags if tag not in records or not is_signed(records[tag], key.public)}
 
     def _upload(self, result: _Result) -> Upload:
         store = self._store
@@ -199,10 +183,6 @@ class _Export:
                 self._output(made.output),
                 dump_network(network) if network is not None else "",
             )
-        if (signing := self._job.request.signing_key) is not None:
-            from envbuild.sharing.record_trust import signed  # as above
-
-            record = signed(record, signing)
         self._made[result.tag] = record
         return Upload(result.tag, manifest_of_step(record), tuple(blobs))
 

@@ -58,9 +58,7 @@ class SharedPlaces:
         self._job = job
         self._store.trees.elsewhere = None
         if self._asks and any(not process.gone for process in self._from):
-            job.cache.shared = SharedCache(
-                job.store, job.graph, job.bases, job.reporter.emit, self._from, self._warned, job.request.trust
-            )
+            job.cache.shared = SharedCache(job.store, job.graph, job.bases, job.reporter.emit, self._from, self._warned)
             self._store.trees.elsewhere = job.cache.shared.trees.directory
 
     def lose(self) -> None:
@@ -95,4 +93,4 @@ def _process(place: CachePlace, request: BuildRequest, time: Allowance) -> Cache
     def connect() -> Repository:
         return request.registries().repository(place.reference, place.rights, insecure=place.insecure)
 
-    return CacheProcess(place.name, connect, time)
+    return CacheProcess(place.name, connect, None, time)

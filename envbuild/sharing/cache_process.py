@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from envbuild.registry.client import Repository
+    from envbuild.sharing.cache_server import Trusted
 
 PATIENCE = 2.0
 """Seconds that the registries of one build may keep it waiting in all."""
@@ -63,11 +64,12 @@ class Upload(Record):
 class CacheProcess:
     """The build's side. All that it is asked raises CacheGone, also every time after the first."""
 
-    def __init__(self, name: str, connect: Callable[[], Repository], time: Allowance) -> None:
-        """`connect` returns the repository, and is called in the other process. That is forked when it is first asked,
-        which has to be while the build has one thread."""
+    def __init__(self, name: str, connect: Callable[[], Repository], trusted: Trusted | None, time: Allowance) -> None:
+        """`connect` returns the repository, and is called in the other process, as is `trusted`. The process is forked
+        when it is first asked, which has to be while the build has one thread."""
         self.name = name
         self._connect = connect
+        self._trusted = trusted
         self._time = time
         self._pid = 0
         self._to = self._from = -1
@@ -90,16 +92,17 @@ class CacheProcess:
                 # Only here: the build goes on while this process loads it.
                 from envbuild.sharing.cache_server import serve
 
-                serve(theirs_in, theirs_out, self._connect)
+                serve(theirs_in, theirs_out, self._connect, self._trusted)
             finally:
                 os._exit(0)
         os.close(theirs_in)
         os.close(theirs_out)
 
-    def get(self, tags: Sequence[str]) -> dict[str, bytes]:
-        """Return the manifests under these tags, as far as there are any."""
-        manifests: dict[str, bytes] = self._ask(("get", list(tags)))
-        return manifests
+    def get(self, tags: Sequence[str]) -> tuple[dict[str, bytes], list[str]]:
+        """Return the manifests under these tags, as far as there are any, and the tags of those that are not
+        trusted."""
+        manifests, untrusted = self._ask(("get", list(tags)))
+        return manifests, untrusted
 
     def fetch(
         self, blobs: Sequence[tuple[str, int, str]], arrived: Callable[[str], None] = lambda digest: None

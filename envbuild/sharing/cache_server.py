@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from envbuild.errors import EnvbuildError
 from envbuild.oci.artifact import EMPTY, EMPTY_CONTENT
-from envbuild.oci.descriptor import MANIFEST
+from envbuild.oci.descriptor import MANIFEST, Descriptor
 from envbuild.registry.bodies import TooMuch, stream
 from envbuild.registry.client import Repository
 from envbuild.registry.errors import NotInRegistry
@@ -24,13 +24,15 @@ from envbuild.registry.reference import RegistryReference
 from envbuild.registry.server import Patience
 from envbuild.registry.upload import Source, upload
 
+Trusted = Callable[[Repository, Descriptor, bytes], bool]
+"""Whether the manifest of a record may be used: `trusted(repository, descriptor, manifest)`, as policy says."""
 _MAX_PARALLEL = 6
 _SIZE = struct.Struct(">I")
 
 
-def serve(reading: int, writing: int, connect: Callable[[], Repository]) -> None:
+def serve(reading: int, writing: int, connect: Callable[[], Repository], trusted: Trusted | None) -> None:
     """Answer until the build closes its end, or there is a failure: that is told, and nothing is answered after it."""
-    server = _Server(writing, connect)
+    server = _Server(writing, connect, trusted)
     server.tell("ready", None)
     with os.fdopen(reading, "rb") as requests:
         while head := requests.read(_SIZE.size):
@@ -52,9 +54,10 @@ class _Failed(Exception):
 
 
 class _Server:
-    def __init__(self, writing: int, connect: Callable[[], Repository]) -> None:
+    def __init__(self, writing: int, connect: Callable[[], Repository], trusted: Trusted | None) -> None:
         self._writing = writing
         self._connect = connect
+        self._trusted = trusted
         self._lock = threading.Lock()
         self._repository: Repository | None = None
         self._has_empty = False
@@ -89,18 +92,25 @@ class _Server:
             self._repository = repository
         return self._repository
 
-    def _get(self, repository: Repository, tags: list[str]) -> dict[str, bytes]:
+    def _get(self, repository: Repository, tags: list[str]) -> tuple[dict[str, bytes], list[str]]:
         manifests: dict[str, bytes] = {}
+        untrusted: list[str] = []
 
-        def get(tag: str) -> None:
+        def get(tag: str) -> int:
+            reference = RegistryReference(repository.host, repository.path, tag)
             try:
-                manifests[tag] = repository.manifest(RegistryReference(repository.host, repository.path, tag))[1]
+                descriptor, content = repository.manifest(reference)
             except NotInRegistry:
-                return
-            self.tell("bytes", len(manifests[tag]))
+                return 0
+            self.tell("bytes", len(content))
+            if self._trusted is None or self._trusted(repository, descriptor, content):
+                manifests[tag] = content
+            else:
+                untrusted.append(tag)
+            return len(content)
 
         _in_parallel(get, tags)
-        return manifests
+        return manifests, untrusted
 
     def _fetch(self, repository: Repository, digest: str, size: int, path: str) -> None:
         what = f"the blob {digest[:19]}"

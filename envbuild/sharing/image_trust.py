@@ -13,7 +13,7 @@ from envbuild.store.project import split_project
 from envbuild.store.store import Store
 from envbuild.store.tags import PULL
 from envbuild.trust.evidence import Covers, check, needs_signatures
-from envbuild.trust.policy import Name, Policy, read_policy
+from envbuild.trust.policy import Name, read_policy
 from envbuild.trust.statement import IMAGE_DIGEST
 
 AS_BASE = "used as a base"
@@ -25,11 +25,6 @@ class Trust:
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._policies = [read_policy(path) for path in paths]
-
-    @property
-    def policies(self) -> Sequence[Policy]:
-        """The policies themselves."""
-        return self._policies
 
     def check_image(self, store: Store, image: Image, reference: str, use: str) -> None:
         """Raise Refused unless an image of the store may be used under the name by which it was asked for, and under

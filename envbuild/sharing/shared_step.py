@@ -33,8 +33,6 @@ MAX_RECORDS = 3 << 20
 MAX_OUTPUT = 16 << 10
 """Bytes of what a step printed that are kept with it; of more, nothing is."""
 MAX_BLOB = 16 << 30
-PAYLOAD_TYPE = "application/vnd.envbuild.step.v1+json"
-_MAX_SIGNATURES, _MAX_SIGNATURE = 16, 1024
 _KEY = re.compile(r"[0-9a-f]{64}")
 _MAX_BASE = 1 << 20
 _MAX_NETWORK = 256 << 10
@@ -67,13 +65,6 @@ class SharedStep(Record):
     output: bytes = b""
     network: str = ""
     base: str = ""
-    signatures: tuple[bytes, ...] = ()
-    """Of `payload`, as DSSE has it (trust/envelope.py)."""
-
-    @property
-    def payload(self) -> bytes:
-        """All that the record says, in one form."""
-        return json_bytes(_plain(self))
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
@@ -103,7 +94,7 @@ def manifest_of_chain(steps: Sequence[SharedStep]) -> bytes:
     kept: list[SharedStep] = []
     size = blobs = 0
     for step in steps:
-        size += len(json_bytes(_plain_signed(step))) * 6 // 5  # as a string in JSON it gets longer
+        size += len(json_bytes(_plain(step))) * 6 // 5  # as a string in JSON it gets longer
         blobs += len(step.blobs)
         if size > MAX_RECORDS or blobs > MAX_LAYERS:
             break
@@ -130,14 +121,9 @@ def read_records(manifest: bytes, source: str) -> list[SharedStep]:
 
 
 def _manifest(kind: str, steps: Sequence[SharedStep]) -> bytes:
-    text = json_bytes({"format": FORMAT, "steps": [_plain_signed(step) for step in steps]}).decode()
+    text = json_bytes({"format": FORMAT, "steps": [_plain(step) for step in steps]}).decode()
     blobs = dict.fromkeys(blob for step in steps for blob in step.blobs)
     return artifact_manifest(Artifact(kind, tuple(blobs), ((RECORDS, text),)))
-
-
-def _plain_signed(step: SharedStep) -> dict[str, Any]:
-    signatures = [base64.b64encode(signature).decode() for signature in step.signatures]
-    return {**_plain(step), **({"signatures": signatures} if signatures else {})}
 
 
 def _plain(step: SharedStep) -> dict[str, Any]:
@@ -182,14 +168,7 @@ def _parsed(plain: dict[str, Any]) -> SharedStep:
         _bytes(plain.get("output", ""), MAX_OUTPUT),
         _text(plain.get("network", ""), _MAX_NETWORK),
         _text(plain.get("base", ""), _MAX_BASE),
-        _signatures(plain.get("signatures", [])),
     )
-
-
-def _signatures(plain: object) -> tuple[bytes, ...]:
-    if not isinstance(plain, list) or len(plain) > _MAX_SIGNATURES:
-        raise ValueError("signatures that are none")
-    return tuple(_bytes(text, _MAX_SIGNATURE) for text in plain)
 
 
 def _part(plain: object) -> Part:

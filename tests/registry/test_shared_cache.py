@@ -177,37 +177,3 @@ def test_a_name_with_a_tag_is_refused(machine, place: str):
     done = machine().build(*STEPS, options=("--cache-from", f"{place}:1"))
     assert done.code == 2
     assert "leave the tag out" in done.err
-
-
-def test_only_what_trusted_keys_signed_is_used_where_the_policy_says_so(machine, place: str):
-    first = machine()
-    for name in ("team", "other"):
-        assert first.command("key", "generate", name).code == 0
-    keys = first.folder / ".config/envbuild/keys"
-    put(first, place, *STEPS)
-    there = machine()
-    policy = there.write(
-        ".config/envbuild/policy.toml",
-        "[[rule]]",
-        f"names = ['{place.partition('/')[0]}/team/*']",
-        f"keys = ['{keys / 'team.pub'}']",
-    )
-    done = there.build(options=("--cache-from", place))
-    assert len(ran(done)) == 5
-    assert "is not signed" in warnings(done)[0]
-    # Signed by another key; then by the one that counts, on top of what is there.
-    for key, count in (("other", 5), ("team", 0)):
-        policy.rename(policy.with_suffix(".off"))
-        done = machine().build(options=("--sign", "--key", key, "--cache-to", place))
-        assert not warnings(done)
-        policy.with_suffix(".off").rename(policy)
-        assert len(ran(machine().build(options=("--cache-from", place)))) == count
-
-
-def test_there_is_no_network_offline(machine, place: str):
-    there = machine()
-    there.write(".config/envbuild/cache.toml", f"from = '{place}'", f"to = '{place}'")
-    done = there.build(*STEPS, options=("--offline",))
-    assert (len(ran(done)), warnings(done)) == (5, [])
-    assert "leave out one of the two" in there.build(options=("--offline", "--cache-from", place)).err
-    assert "leave the tag out" not in there.build(options=("--offline", "--cache-from", "none")).err

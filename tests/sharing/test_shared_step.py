@@ -10,7 +10,6 @@ import pytest
 from envbuild.oci.artifact import Artifact, artifact_manifest, read_artifact
 from envbuild.oci.descriptor import Descriptor
 from envbuild.oci.manifest import BadImage
-from envbuild.sharing.record_trust import is_signed, signed
 from envbuild.sharing.shared_step import (
     CHAIN,
     KIND,
@@ -25,9 +24,6 @@ from envbuild.sharing.shared_step import (
     part_of,
     read_records,
 )
-from tests.trust.conftest import key
-
-__all__ = ["key"]
 
 BLOB = Descriptor(PART, "sha256:" + "c" * 64, 12345)
 STEP = SharedStep("1" * 64, "2" * 64, "3" * 64, True, 1.5, Part(b"index"), Part(b"", BLOB), b"said\n", "{}")
@@ -38,23 +34,6 @@ def test_what_is_written_is_read_again():
     assert read_records(manifest_of_step(STEP), "x") == [STEP]
     assert read_records(manifest_of_chain([BASE, STEP]), "x") == [BASE, STEP]
     assert read_artifact(manifest_of_chain([BASE, STEP]), "x").layers == (BLOB,)
-
-
-def test_a_signature_is_of_all_that_a_record_says(key):
-    pair = key("mine"), key("other")
-    record = signed(STEP, pair[0])
-    assert read_records(manifest_of_chain([record]), "x") == [record]
-    assert signed(record, pair[0]) == record
-    assert [is_signed(record, each.public) for each in pair] == [True, False]
-    assert all(is_signed(signed(record, pair[1]), each.public) for each in pair)
-    for change in (
-        {"tree": "0" * 64},
-        {"key": "0" * 64},
-        {"contents": Part()},
-        {"output": b""},
-        {"owners_kept": False},
-    ):
-        assert not is_signed(record.replace(**change), pair[0].public)
 
 
 def test_a_chain_that_is_too_long_for_a_manifest_has_its_beginning():
@@ -95,9 +74,6 @@ def test_what_is_small_lies_in_the_record():
         {"output": "A" * (2 * MAX_OUTPUT)},
         {"network": 5},
         {"base": "x" * (2 << 20)},
-        {"signatures": "A"},
-        {"signatures": ["A" * 2000]},
-        {"signatures": ["QQ=="] * 17},
     ],
     ids=str,
 )

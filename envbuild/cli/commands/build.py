@@ -71,7 +71,5 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         **shared_caches(arguments, environment),
     )
     key = signing_key(arguments, environment)  # before anything runs: it may not be there, or have a password
-    if key is not None:
-        request = request.replace(signing_key=key)
     build(request, environment, arguments.progress, key)
     return 0
