@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
+    from envbuild.oci.descriptor import Descriptor
     from envbuild.registry.client import Repository
 
 _MAX_LOST = 3
@@ -32,8 +33,8 @@ class SharedPlaces:
     def __init__(self, request: BuildRequest, store: Store) -> None:
         self._store = store
         time = Allowance(request.cache_patience)
-        self._from = [_process(place, request, time) for place in request.cache_from]
-        self._to = [_process(place, request, time) for place in request.cache_to]
+        self._from = [_process(place, request, time, reads=True) for place in request.cache_from]
+        self._to = [_process(place, request, time, reads=False) for place in request.cache_to]
         self._asks = request.record and not request.refresh and not store.database.read_only
         if self._asks and not store.knows_lock(os.path.abspath(path_of(request.path))):
             # The first build here of this recipe: it will ask, and loads its recipe while this gets ready.
@@ -85,12 +86,21 @@ class SharedPlaces:
 
     def export(self) -> None:
         """Give each registry what it lacks of the build's results."""
-        for process in self._to:
-            export(self._job, process, self._warned)
+        places = self._job.request.cache_to
+        for place, process in zip(places, self._to, strict=True):
+            name = f"{place.reference.host}/{place.reference.path}"
+            export(self._job, process, name, self._warned)
 
 
-def _process(place: CachePlace, request: BuildRequest, time: Allowance) -> CacheProcess:
+def _process(place: CachePlace, request: BuildRequest, time: Allowance, *, reads: bool) -> CacheProcess:
+    trust = request.trust
+    name = f"{place.reference.host}/{place.reference.path}"
+
+    def trusted(_repository: Repository, _descriptor: Descriptor, manifest: bytes) -> bool:
+        assert trust is not None
+        return trust.trusts_record(name, manifest)
+
     def connect() -> Repository:
         return request.registries().repository(place.reference, place.rights, insecure=place.insecure)
 
-    return CacheProcess(place.name, connect, None, time)
+    return CacheProcess(place.name, connect, trusted if trust is not None and reads else None, time)

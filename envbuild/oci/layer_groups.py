@@ -2,9 +2,10 @@
 
 The first layer is the tree that the image began with, which many images share. All that came after is in layers that
 have no path in common: one for each large package or a group of small ones, and one for what each step brought beside
-packages, such as the application. So an edit of the application makes one small new layer, and a newer version of a
-package one of that package; no order of steps is needed to keep them apart, and a recipe of a thousand steps makes no
-more layers than one of ten. (Docker starts no container of more than 127: moby/buildkit issue 3067.)
+packages, such as the application; large files of a step are apart from its small ones. So an edit of the application
+makes one small new layer, and a newer version of a package one of that package; no order of steps is needed to keep
+them apart, and a recipe of a thousand steps makes no more layers than one of ten. (Docker starts no container of more
+than 127: moby/buildkit issue 3067.)
 
 The attributes of directories that several layers fill are in the last of them: an earlier one that had them would be
 another layer with each package that is added.
@@ -12,7 +13,7 @@ another layer with each package that is added.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 
 from envbuild.record import Record
@@ -25,6 +26,11 @@ BIG = 4 << 20
 """Bytes from which a package has a layer of its own."""
 BUCKETS = 6
 """Layers that share the small packages. It is always the same one for a package, whichever others there are."""
+
+LARGE = 256 << 10
+"""Bytes from which a file that a step brought is in one of PARTS layers, always the same one for its path, beside that
+of the step's smaller files: who changes one of several large files sends few of the others along."""
+PARTS = 8
 
 Members = tuple[tuple[bytes, Entry | None], ...]
 """Paths of a layer with what is there, None for what is there no more; directories before what they hold."""
@@ -167,8 +173,9 @@ def _units(change: _Change, names: Mapping[bytes, str], limit: int) -> dict[str,
 def _steps(
     trees: Trees, change: _Change, names: Mapping[bytes, str], steps: Sequence[Step], limit: int
 ) -> dict[bytes, tuple[int, str]]:
-    """Return for what belongs to no unit the number and the words of the step that brought or removed it last; the
-    first steps count as one if there are more than `limit`."""
+    """Return for what belongs to no unit the number of its layer and the words of the step that brought or removed it
+    last. Large files of a step have layers of their own if that makes no more than `limit`; the first steps count as
+    one if they alone are more."""
     rest = {path for path, _ in change.files if path not in names} | set(change.removed)
     brought: dict[bytes, int] = dict.fromkeys(rest, -1)
     for number, step in enumerate(steps):
@@ -178,14 +185,23 @@ def _steps(
         for path in (*(path for path, _ in moved.files), *moved.removed):
             if path in rest:
                 brought[path] = number
-    used = sorted(set(brought.values()))
+    apart = {path: _part(path) for path, entry in change.files if path in brought and entry.size >= LARGE}
+    keys = {path: (number, apart.get(path, 0)) for path, number in brought.items()}
+    if len(set(keys.values())) > limit:
+        keys = {path: (number, 0) for path, number in brought.items()}
+    used = sorted(set(keys.values()))
     first = max(0, len(used) - limit)
-    place = {number: max(0, position - first) for position, number in enumerate(used)}
+    place = {key: max(0, position - first) for position, key in enumerate(used)}
     texts = {-1: "files of no step", **{number: step.text for number, step in enumerate(steps)}}
-    shown = {place[number]: texts[number] for number in used}
+    shown = {place[key]: texts[key[0]] for key in used}
     if first:
         shown[0] = f"the first {first + 1} steps that brought files"
-    return {path: (place[number], shown[place[number]]) for path, number in brought.items()}
+    return {path: (place[key], shown[place[key]]) for path, key in keys.items()}
+
+
+def _part(path: bytes) -> int:
+    """Return which of a step's layers for large files one is in, from 1 on."""
+    return 1 + int(sha256(path).hexdigest()[:8], 16) % PARTS
 
 
 def _layers(change: _Change, groups: Mapping[bytes, int], titles: Mapping[int, str]) -> list[Layer]:
@@ -210,6 +226,11 @@ def _layers(change: _Change, groups: Mapping[bytes, int], titles: Mapping[int, s
             return []
         numbers, titles = [0], {0: "attributes of directories"}
     last = numbers[-1]
+    for path in change.fresh:
+        if path not in parents:
+            # What leads to it is beside it: a layer whose directories are not all there has no index (layer_index.py).
+            for folder in _above(path):
+                parents.setdefault(folder, set()).add(last)
     inside: dict[int, list[tuple[bytes, Entry | None]]] = {number: [] for number in numbers}
     for path, entry in change.folders.items():
         filled = parents.get(path, set()) if path != ROOT_NAME else set()
@@ -229,6 +250,13 @@ def _layers(change: _Change, groups: Mapping[bytes, int], titles: Mapping[int, s
         )
         for number in numbers
     ]
+
+
+def _above(path: bytes) -> Iterator[bytes]:
+    """Yield the directories that lead to a path, the root last."""
+    while path:
+        path = path.rpartition(b"/")[0]
+        yield path
 
 
 def _alone(entry: Entry) -> Entry:

@@ -151,10 +151,19 @@ def read_index(frame: bytes, place: IndexPlace) -> LayerIndex:
         if magic != _MAGIC or length != len(frame) - 8 or frame_content_size(frame[8:]) > MAX_PLAIN:
             raise BadIndex("it is no index")
         plain = ZstdDecompressor().decompress(frame[8:], allow_extra_data=False)
-        index = _unpacked(plain)
-    except (struct.error, ZstdError, ValueError, OverflowError) as error:
+    except (struct.error, ZstdError) as error:
         raise BadIndex(str(error)) from error
-    _check(index, place)
+    return parse_index(plain, place.offset)
+
+
+def parse_index(plain: bytes, end: int) -> LayerIndex:
+    """Return what an index says that was unpacked, of a blob whose frames end there. Raises BadIndex as `read_index`
+    does."""
+    try:
+        index = _unpacked(plain)
+    except (struct.error, ValueError) as error:
+        raise BadIndex(str(error)) from error
+    _check(index, end)
     return index
 
 
@@ -191,14 +200,14 @@ def _cut(plain: bytes, start: int, length: int) -> bytes:
     return part
 
 
-def _check(index: LayerIndex, place: IndexPlace) -> None:
+def _check(index: LayerIndex, end: int) -> None:
     """Raise BadIndex for frames that lie elsewhere or are too large, and for directories that aren't there, lead in a
     circle, or are far more together than the layer holds: few that name each other twice make a tree of any size."""
     limits = Limits()
     if any(not 0 < packed <= MAX_FRAME or plain > MAX_FRAME for packed, plain in index.frames):
         raise BadIndex("it has a frame of a size that none has")
     packed, plain = index.starts[-1]
-    if packed != place.offset or plain > limits.total:
+    if packed != end or plain > limits.total:
         raise BadIndex("its frames are not the blob's")
     counted: dict[Digest, tuple[int, int, int]] = {}
     for digest, directory in index.directories.items():

@@ -4,7 +4,8 @@ addresses are its own."""
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO
 from urllib.parse import urljoin
 
@@ -58,8 +59,13 @@ class Server:
         folder = folder_of(folders, host)
         timeout = Timeout(self.patience.answer)
         self._own = Connections(Transport(), timeout, context_for(folder, verified=not insecure), True)
-        # Who we are is shown to the registry alone; whom it trusts holds for where it sends us, too.
-        self._others = Connections(Transport(), timeout, context_for(folder, show=False), True)
+        # Who we are is shown to the registry alone; whom it trusts holds for where it sends us, too. To read whom the
+        # machine trusts takes 30 ms, and most registries send nobody on.
+        self._make_others: Callable[[], Connections] = lambda: Connections(
+            Transport(), timeout, context_for(folder, show=False), True
+        )
+        self._others: Connections | None = None
+        self._making = threading.Lock()
         self._base: WebAddress | None = None
 
     @property
@@ -96,7 +102,7 @@ class Server:
     ) -> Answer:
         """Return the answer to one request. Raises HTTPError where the connection breaks, and BadAnswer where we may
         not be sent."""
-        connections = self._own if self.same_host(place.address) else self._others
+        connections = self._own if self.same_host(place.address) else self._elsewhere()
         try:
             return connections.send(place.address, headers, place.giver, method, body)
         except Refused as error:
@@ -112,6 +118,12 @@ class Server:
         """Return where an answer sends a reader on to, None if it is one itself. Raises BadAnswer."""
         location = answer.header("Location") if answer.status in _REDIRECTS else ""
         return self.place(location, asked, answer) if location else None
+
+    def _elsewhere(self) -> Connections:
+        with self._making:
+            if self._others is None:
+                self._others = self._make_others()
+            return self._others
 
     def _reached(self) -> WebAddress:
         """Return the beginning of the registry's addresses: with encryption, unless it knows none and may do so."""

@@ -12,9 +12,9 @@ from envbuild.store.images import Image
 from envbuild.store.project import split_project
 from envbuild.store.store import Store
 from envbuild.store.tags import PULL
-from envbuild.trust.evidence import Covers, check, needs_signatures
+from envbuild.trust.evidence import Covers, Refused, check, needs_signatures
 from envbuild.trust.policy import Name, read_policy
-from envbuild.trust.statement import IMAGE_DIGEST
+from envbuild.trust.statement import CACHE_RECORD, IMAGE_DIGEST
 
 AS_BASE = "used as a base"
 """What is done with the image that a recipe begins with, for messages: it may not be that."""
@@ -37,6 +37,17 @@ class Trust:
         """Raise Refused unless a recipe may begin with an image of the store under the name that it has elsewhere."""
         covers = covers_image(store, image.digest)
         check(self._policies, AS_BASE, [name], store.signatures.of(image.digest), covers)
+
+    def trusts_record(self, cache: str, manifest: bytes) -> bool:
+        """Return whether what a shared cache (HOST/PATH) has under a manifest may be used."""
+        from envbuild.sharing.record_signature import signature_of
+
+        bundles, covers = signature_of(manifest)
+        try:
+            check(self._policies, "used from the cache", [Name(cache)], bundles, covers, CACHE_RECORD)
+        except Refused:
+            return False
+        return True
 
     def check_manifest(
         self, name: str, tag: str, local: str, manifests: Sequence[str], image: str, bundles: Sequence[bytes], use: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from envbuild.oci.layer_groups import BIG, Layer, Step, by_steps, grouped
+from envbuild.oci.layer_groups import BIG, LARGE, PARTS, Layer, Step, by_steps, grouped
 from envbuild.tree.entry import DIRECTORY, FILE, Entry
 from envbuild.tree.lookup import MemoryTrees
 
@@ -13,10 +13,11 @@ T = 1_600_000_000 * 10**9
 
 
 def tree_of(trees: MemoryTrees, files: Files, times: Mapping[str, int] = {}) -> str:
-    """The tree with these files, whose directories have the number of their entries as time unless it is given."""
+    """The tree with these files and empty directories (`a/b/`), whose directories have the number of their entries as
+    time unless it is given."""
 
     def save(prefix: str) -> str:
-        names = {path[len(prefix) :].partition("/")[0] for path in files if path.startswith(prefix)}
+        names = {path[len(prefix) :].partition("/")[0] for path in files if path.startswith(prefix)} - {""}
         entries = []
         for name in sorted(names):
             path = prefix + name
@@ -104,6 +105,26 @@ def test_an_edit_of_the_application_makes_one_new_layer():
     ]
 
 
+def test_large_files_of_a_step_are_apart_from_each_other_and_from_the_small_ones():
+    trees = MemoryTrees()
+    large = {f"srv/large{number}": str(LARGE + number) for number in range(40)}
+    files = {**BASE, **large, "srv/small": "small"}
+    base, tree = tree_of(trees, BASE), tree_of(trees, files)
+    changed = tree_of(trees, {**files, "srv/large7": str(LARGE + 100)})
+
+    def layers(after: str, limit: int = 60) -> list[Layer]:
+        steps = [Step("copy", base, after)]
+        return grouped(trees, Step("base", "", base), after, steps, lambda paths: {}, limit)
+
+    before, after = layers(tree), layers(changed)
+    assert len(before) == len(after) == 2 + PARTS
+    (different,) = [number for number, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
+    paths = [path for path, entry in after[different].members if entry is not None and entry.kind == FILE]
+    assert b"srv/large7" in paths
+    assert len(paths) < 15
+    assert [layer.title for layer in layers(tree, 1 + PARTS)] == ["base", "copy"]
+
+
 def test_a_newer_package_makes_its_own_layer_and_that_of_the_records():
     newer = layers(packages={**PACKAGES, "usr/bin/git": str(BIG + 2)})
     assert changed(layers(), newer) == ["packages: git", "apt git jq tree"]
@@ -127,3 +148,11 @@ def test_a_layer_for_each_step_that_changed_something():
     made = by_steps(trees, Step("from base", "", one), steps, three)
     assert [layer.title for layer in made] == ["from base", "run x", "run rm a"]
     assert made[2].members == ((b"a", None),)
+
+
+def test_what_leads_to_an_empty_directory_is_in_its_layer():
+    for made in layers({**PACKAGES, "usr/lib/jq/plugins/own/": ""}), layers(application={"srv/app/empty/": ""}):
+        for layer in made:
+            paths = {path for path, entry in layer.members if entry is not None}
+            assert {path.rpartition(b"/")[0] for path in paths} <= {*paths, b""}
+        assert any(path.endswith((b"own", b"empty")) for layer in made for path, _ in layer.members)

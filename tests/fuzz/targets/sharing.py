@@ -1,0 +1,48 @@
+"""What registries send of images beside archives: the indexes of layers."""
+
+from __future__ import annotations
+
+import struct
+
+from envbuild.oci.layer_index import BadIndex, parse_index
+from envbuild.sharing.frame_contents import Content, LayerContents
+from envbuild.sharing.layer_directories import LayerDirectories
+from envbuild.tree.entry import FILE, Digest, Entry
+from tests.fuzz.target import Target
+
+
+class _NoTrees:
+    """A store that has nothing."""
+
+    def has(self, _: Digest) -> bool:
+        return False
+
+
+def _end(plain: bytes) -> int:
+    """Where the blob's frames end by what the index says of them: else hardly an input got past that."""
+    try:
+        (count,) = struct.unpack_from("<8xI", plain)
+        return sum(struct.unpack_from(f"<{2 * count}I", plain, 20)[::2]) if count < 1000 else 0
+    except struct.error:
+        return 0
+
+
+def _index(plain: bytes) -> None:
+    index = parse_index(plain, _end(plain))
+    directories = LayerDirectories(_NoTrees(), [index, index])  # type: ignore[arg-type]
+    tree = directories.image()
+    files: dict[Digest, list[Entry]] = {}
+    for _, listed in directories.new(tree).values():
+        for entry in listed:
+            assert b"/" not in entry.name
+            assert entry.name not in (b"", b"..")
+            if entry.kind == FILE and entry.size:
+                files.setdefault(entry.digest, []).append(entry)
+    contents = [Content(directories.place_of(digest).start, tuple(entries)) for digest, entries in files.items()]
+    layer = LayerContents(index, contents)
+    for run in layer.runs():
+        start, end = layer.bounds(run)
+        assert 0 <= start < end <= _end(plain)
+
+
+TARGETS = [Target("layer-index", _index, (BadIndex,), (b"EBINDEX1", b"d 755 0 0 0 0 - ", b"f 644 0 0 0 5 - ", b"\0"))]
