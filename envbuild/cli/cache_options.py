@@ -40,6 +40,10 @@ def shared_caches(arguments: argparse.Namespace, environment: Environment) -> di
     """Return the fields of a BuildRequest that these options say, or else a file of the user's or the machine's. Raises
     BadReference, BadCacheSettings and UsageError."""
     asked = arguments.cache_from, arguments.cache_to
+    if arguments.offline:
+        if any(text != NONE for texts in asked for text in texts):
+            raise UsageError("--offline, and a shared cache: that is on the network", "leave out one of the two")
+        return {}
     path = next((path for path in environment.cache_files() if os.path.exists(path)), "")
     if not path and environment.variables.get("ENVBUILD_CACHE_FILE"):
         chosen = environment.cache_files()[0]

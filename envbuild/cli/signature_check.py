@@ -5,6 +5,7 @@ from __future__ import annotations
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import print_json
 from envbuild.cli.key_options import public_key
+from envbuild.cli.registry_options import access
 from envbuild.errors import WorkFailed, fields
 from envbuild.registry.reference import PULL, is_host, parse_reference
 from envbuild.sharing.image_trust import covers_image, covers_manifest
@@ -66,7 +67,7 @@ def _signatures(arguments: argparse.Namespace, environment: Environment) -> tupl
     host, slash, _ = arguments.image.partition("/")
     if slash and is_host(host):
         reference = parse_reference(arguments.image)
-        remote = environment.registries().repository(reference, PULL, insecure=arguments.insecure)
+        remote = access(arguments, environment).repository(reference, PULL, insecure=arguments.insecure)
         manifest = remote.manifest(reference)[0].digest
         return manifest, fetch_signatures(remote, [manifest]), covers_manifest([manifest], "")
     from envbuild.build.named_image import find_image

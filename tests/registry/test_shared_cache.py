@@ -177,3 +177,12 @@ def test_a_name_with_a_tag_is_refused(machine, place: str):
     done = machine().build(*STEPS, options=("--cache-from", f"{place}:1"))
     assert done.code == 2
     assert "leave the tag out" in done.err
+
+
+def test_there_is_no_network_offline(machine, place: str):
+    there = machine()
+    there.write(".config/envbuild/cache.toml", f"from = '{place}'", f"to = '{place}'")
+    done = there.build(*STEPS, options=("--offline",))
+    assert (len(ran(done)), warnings(done)) == (5, [])
+    assert "leave out one of the two" in there.build(options=("--offline", "--cache-from", place)).err
+    assert "leave the tag out" not in there.build(options=("--offline", "--cache-from", "none")).err

@@ -9,7 +9,7 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.key_options import add_sign, signing_key
 from envbuild.cli.layer_options import add_layers, layering, threads
-from envbuild.cli.registry_options import add_insecure
+from envbuild.cli.registry_options import access, add_insecure
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
         image = find_image(store, arguments.image)
-        remote = environment.registries().repository(reference, PUSH, insecure=arguments.insecure)
+        remote = access(arguments, environment).repository(reference, PUSH, insecure=arguments.insecure)
         there = remote.digest_of(tag)  # before layers are made: it may not let us in
         enter_for(store)
         with environment.progress_line() as line:
