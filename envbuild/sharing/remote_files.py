@@ -75,8 +75,8 @@ def fetched_changes(
     most: int,
     report: Report,
 ) -> FileChanges:
-    """Return which files differ between two images, the old one first. Their layers are brought here as for a pull, each
-    of at most so many bytes; what is here is not fetched. Raises TooLargeToFetch, BadImage, ArchiveError and what
+    """Return which files differ between two images, the old one first. Their layers are brought here as for a pull,
+    each of at most so many bytes; what is here is not fetched. Raises TooLargeToFetch, BadImage, ArchiveError and what
     asking raises."""
     trees = MemoryTrees()
     roots = []
