@@ -52,8 +52,8 @@ class Trust:
     def check_manifest(
         self, name: str, tag: str, local: str, manifests: Sequence[str], image: str, bundles: Sequence[bytes], use: str
     ) -> None:
-        """Raise Untrusted unless what a registry has under a name (HOST/PATH), with one of these digests, may be used and
-        be called `local` here ("" for nothing). `image` is the digest of the image that it says it holds."""
+        """Raise Untrusted unless what a registry has under a name (HOST/PATH), with one of these digests, may be used
+        and be called `local` here ("" for nothing). `image` is the digest of the image that it says it holds."""
         names = [Name(name, tag), *([Name(local)] if local else [])]
         check(self._policies, use, names, bundles, covers_manifest(manifests, image))
 

@@ -73,8 +73,8 @@ def check(
     covers: Covers,
     kind: str = APPROVAL,
 ) -> None:
-    """Raise Untrusted unless each policy lets an image with these signatures be used under each of these names; `use` is
-    what is done with it. Only statements of a kind count."""
+    """Raise Untrusted unless each policy lets an image with these signatures be used under each of these names; `use`
+    is what is done with it. Only statements of a kind count."""
     small = [bundle for bundle in bundles if len(bundle) <= MAX_APPROVAL]
     for policy in policies:
         for name in names:
