@@ -25,6 +25,7 @@ from benchmarks import (
     instances,
     packages,
     ports,
+    shared_cache,
     sharing,
     snapshots,
     starts,
@@ -52,6 +53,7 @@ ROWS = {
     "import": sharing.measure_import,
     "push": sharing.measure_push,
     "pull": sharing.measure_pull,
+    "shared-cache": shared_cache.measure,
 }
 
 

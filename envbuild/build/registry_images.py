@@ -10,9 +10,8 @@ from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.language.base_kinds import RegistryBase
 from envbuild.language.statement_parts import Place
 from envbuild.registry.access import Access
-from envbuild.registry.client import PULL
 from envbuild.registry.errors import NotInRegistry
-from envbuild.registry.reference import BadReference, RegistryReference, parse_reference
+from envbuild.registry.reference import PULL, BadReference, RegistryReference, parse_reference
 from envbuild.sharing.image_trust import AS_BASE, Trust
 from envbuild.sharing.import_image import import_image
 from envbuild.sharing.known_manifests import note_blobs, note_image
@@ -64,7 +63,7 @@ class PulledBase:
         self.notes = (*pulled.notes, *signatures.notes)
 
     def take(self, store: Store) -> Image:
-        """Put it into the store. Raises BadImage, ArchiveError and Refused."""
+        """Put it into the store. Raises BadImage, ArchiveError and Untrusted."""
         image, manifest = self._pulled.image, self._pulled.remote.manifest
         if image is None:
             source = self._pulled.source
@@ -95,7 +94,7 @@ def prepare_pull(
 ) -> PulledBase:
     """Bring the layers of a base here: of the manifest or index with the digest `pinned`, or with "" of what its name
     means now; each layer of at most so many bytes. `trust` are the policies that it has to satisfy. Raises
-    BadRegistryBase, PinnedImageGone, Refused, BadImage and RegistryError kinds."""
+    BadRegistryBase, PinnedImageGone, Untrusted, BadImage and RegistryError kinds."""
     reference = _reference(base)
     if pinned:
         reference = reference.replace(digest=pinned)

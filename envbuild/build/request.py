@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from envbuild.registry.access import Access
     from envbuild.registry.reference import RegistryReference
     from envbuild.sharing.image_trust import Trust
+    from envbuild.trust.keys import PrivateKey
 
 
 class CachePlace(Record):
@@ -57,8 +58,9 @@ class BuildRequest(Record):
     addresses that have files by their hashes, the first one first. With `offline` the network is not touched: of the
     places, only folders are asked. `registries` tells how the user reaches image registries; `trust` are the policies
     that images have to satisfy which it begins with, or results that it takes from others. Results that the store
-    lacks are looked for in `cache_from`, and those that `cache_to` lack are put there; with `cache_mounts` also what is
-    in the caches of steps. For `cache_patience` seconds in all they may keep a build waiting.
+    lacks are looked for in `cache_from`, and those that `cache_to` lack are put there, signed with `key` if there is
+    one; with `cache_mounts` also what is in the caches of steps. For `cache_patience` seconds in all they may keep a
+    build waiting.
     """
 
     path: str
@@ -99,6 +101,7 @@ class BuildRequest(Record):
     cache_to: tuple[CachePlace, ...] = ()
     cache_mounts: bool = False
     cache_patience: float = 2.0
+    key: PrivateKey | None = None
 
 
 class Move(Record):

@@ -55,10 +55,11 @@ class _Result:
         return self.tag.partition("-")[2]
 
 
-def export(job: BuildJob, process: CacheProcess, warned: set[str]) -> None:
-    """Give a registry what it lacks. What goes wrong there is a warning; `warned` are those that the user had."""
+def export(job: BuildJob, process: CacheProcess, name: str, warned: set[str]) -> None:
+    """Give a registry what it lacks, signed under the name of the cache (HOST/PATH) where there is a key; then what is
+    there without that signature, too. What goes wrong there is a warning; `warned` are those that the user had."""
     try:
-        sent = _Export(job, process).run()
+        sent = _Export(job, process, name).run()
     except (CacheGone, StoreDamaged) as error:
         text = f"the results are not put into the shared cache {process.name}: {error}"
         if text not in warned:
@@ -71,8 +72,10 @@ def export(job: BuildJob, process: CacheProcess, warned: set[str]) -> None:
 
 
 class _Export:
-    def __init__(self, job: BuildJob, process: CacheProcess) -> None:
+    def __init__(self, job: BuildJob, process: CacheProcess, name: str) -> None:
         self._job = job
+        self._name = name
+        self._key = job.request.key
         self._store = job.store
         self._process = process
         self._made: dict[str, SharedStep] = {}
@@ -86,6 +89,7 @@ class _Export:
         results = {result.tag: result for _, listed in stages for result in listed}
         tags = [*results, *(tag for names, _ in chains for tag in names)]
         missing = self._process.missing(tags) if tags else set()
+        missing |= self._unsigned([tag for tag in tags if tag not in missing])
         wanted = [result for tag, result in results.items() if tag in missing or result.anew]
         new = {result.tag for result in wanted}
         if wanted:
@@ -100,6 +104,27 @@ class _Export:
             self._recall([result.tag for _, listed in stale for result in listed])
             self._process.put([upload for names, listed in stale for upload in self._chain(names, listed)])
         return len(wanted)
+
+    def _unsigned(self, tags: list[str]) -> set[str]:
+        """Return those of these tags whose records lack our signature, where we sign."""
+        if self._key is None or not tags:
+            return set()
+        manifests, _ = self._process.get(tags)
+        return {tag for tag in tags if not self._is_ours(manifests.get(tag, b""))}
+
+    def _is_ours(self, manifest: bytes) -> bool:
+        if self._key is None:
+            return True
+        from envbuild.sharing.record_signature import is_signed_by
+
+        return is_signed_by(manifest, self._name, self._key)
+
+    def _signed(self, manifest: bytes) -> bytes:
+        if self._key is None:
+            return manifest
+        from envbuild.sharing.record_signature import signed_record
+
+        return signed_record(manifest, self._name, self._key)
 
     def _results_of(self, stage: Stage) -> list[_Result]:
         """Return what may be shared of a stage, as far as it is here."""
@@ -133,7 +158,8 @@ class _Export:
         return [tag_of("chain", key) for key in (chain_key(self._job.graph, stage), first) if key]
 
     def _chain(self, tags: list[str], results: list[_Result]) -> list[Upload]:
-        manifest = manifest_of_chain([self._made[result.tag] for result in results if result.tag in self._made])
+        chain = manifest_of_chain([self._made[result.tag] for result in results if result.tag in self._made])
+        manifest = self._signed(chain)
         return [Upload(tag, manifest) for tag in tags]
 
     def _recall(self, tags: list[str]) -> None:
@@ -142,7 +168,10 @@ class _Export:
         if not asked:
             return
         manifests, _ = self._process.get(asked)
+        # What we don't vouch for by itself we don't vouch for in a chain.
         for tag, manifest in manifests.items():
+            if not self._is_ours(manifest):
+                continue
             try:
                 (self._made[tag],) = read_records(manifest, tag)
             except (BadImage, ValueError):
@@ -184,7 +213,7 @@ class _Export:
                 dump_network(network) if network is not None else "",
             )
         self._made[result.tag] = record
-        return Upload(result.tag, manifest_of_step(record), tuple(blobs))
+        return Upload(result.tag, self._signed(manifest_of_step(record)), tuple(blobs))
 
     def _output(self, digest: Digest) -> bytes:
         """Return what a step printed, b"" if that is much, or not here any more."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from io import BytesIO
 from threading import RLock
-from typing import IO
 
 from envbuild.build.bases import Bases
 from envbuild.build.graph import Stage
@@ -16,7 +17,7 @@ from envbuild.build.walk import PendingStep
 from envbuild.digest import sha256_of
 from envbuild.record import Record
 from envbuild.sharing.cache_process import CacheGone, CacheProcess
-from envbuild.sharing.pack_reader import Wanted, directory_of, in_memory, take, wanted_of
+from envbuild.sharing.pack_reader import Wanted, directory_of, take_contents, take_directories, wanted_of
 from envbuild.sharing.shared_step import Part, SharedStep
 from envbuild.sharing.tree_pack import BadPack, Index, read_index
 from envbuild.store.network_record import NetworkRecord, NetworkRecords
@@ -24,6 +25,8 @@ from envbuild.store.step_cache import StepRecord
 from envbuild.store.step_logs import OutputWriter
 from envbuild.store.store import Store
 from envbuild.tree.entry import EMPTY_CONTENT, Digest, Entry
+
+_MAX_THREADS = 4
 
 
 class _Offer(Record):
@@ -123,41 +126,66 @@ class SharedTrees:
         indexes = [self._indexes[offer.step.tree] for offer in chain]
         try:
             wanted = self._with_earlier(chain, indexes, wanted_of(self._store, indexes, tree))
-            with self._store.work.workspace() as space:
-                needed = [(chain[number].process, chain[number].step.contents) for number in wanted.packs]
-                paths = self._bring(needed, space.path)
-
-                def open_contents(number: int) -> IO[bytes]:
-                    part = chain[number].step.contents
-                    return in_memory(part.data) if part.blob is None else open(paths[part.blob.digest], "rb")
-
-                take(self._store, wanted, indexes, open_contents)
+            self._take(chain, indexes, wanted)
         except BadPack as error:
             for offer in chain:
                 self._warn(offer.process, f"what it has of the tree {tree[:12]} is damaged: {error}")
             raise SharedTreesLost from error
 
+    def _take(self, chain: list[_Offer], indexes: list[Index], wanted: Wanted) -> None:
+        """Bring the contents that are wanted, and take them as they come: the next ones come meanwhile."""
+        store = self._store
+        numbers: dict[str, list[int]] = {}
+        for number in wanted.files:
+            blob = chain[number].step.contents.blob
+            numbers.setdefault(blob.digest if blob is not None else "", []).append(number)
+        with store.work.workspace() as space, ThreadPoolExecutor(_MAX_THREADS) as pool:
+            taking: list[Future[None]] = []
+
+            def take(digest: str, path: str) -> None:
+                for number in numbers[digest]:
+                    part = chain[number].step.contents
+                    with open(path, "rb") if part.blob is not None else BytesIO(part.data) as file:
+                        take_contents(store, indexes[number], wanted.files[number], file)
+
+            def arrived(digest: str, path: str) -> None:
+                taking.append(pool.submit(take, digest, path))
+
+            if "" in numbers:
+                arrived("", "")
+            parts = [(chain[number].process, chain[number].step.contents) for number in wanted.files]
+            self._bring(parts, space.path, arrived)
+            for future in taking:
+                future.result()
+        take_directories(store, wanted)
+
     def _with_earlier(self, chain: list[_Offer], indexes: list[Index], wanted: Wanted) -> Wanted:
         """Return what is wanted with the trees on the way, as far as nothing more has to be fetched for them: then the
         next build finds them here."""
-        directories = dict(wanted.directories)
-        files = {digest: dict.fromkeys(entries) for digest, entries in wanted.files.items()}
-        packs = set(wanted.packs)
+        directories, empty = dict(wanted.directories), dict.fromkeys(wanted.empty)
+        files = {number: dict(contents) for number, contents in wanted.files.items()}
         for offer in chain[:-1]:
             try:
                 earlier = wanted_of(self._store, indexes, offer.step.tree, directories)
             except BadPack:
                 continue
-            inline = {number for number in earlier.packs if chain[number].step.contents.blob is None}
-            if set(earlier.packs) - inline <= packs:
-                packs |= inline
-                directories |= earlier.directories
-                for digest, entries in earlier.files.items():
-                    files.setdefault(digest, {}).update(dict.fromkeys(entries))
-        return Wanted(directories, {digest: tuple(entries) for digest, entries in files.items()}, tuple(sorted(packs)))
+            if any(number not in files and chain[number].step.contents.blob is not None for number in earlier.files):
+                continue
+            directories |= earlier.directories
+            empty |= dict.fromkeys(earlier.empty)
+            for number, contents in earlier.files.items():
+                known = files.setdefault(number, {})
+                for digest, entries in contents.items():
+                    known[digest] = tuple(dict.fromkeys((*known.get(digest, ()), *entries)))
+        return Wanted(directories, tuple(empty), files)
 
-    def _bring(self, parts: list[tuple[CacheProcess, Part]], folder: str) -> dict[str, str]:
-        """Bring the blobs of these parts, and return their paths by digest."""
+    def _bring(
+        self,
+        parts: list[tuple[CacheProcess, Part]],
+        folder: str,
+        arrived: Callable[[str, str], None] = lambda digest, path: None,
+    ) -> dict[str, str]:
+        """Bring the blobs of these parts, and return their paths by digest; `arrived` is told of each."""
         paths: dict[str, str] = {}
         asked: dict[CacheProcess, list[tuple[str, int, str]]] = {}
         for process, part in parts:
@@ -168,7 +196,7 @@ class SharedTrees:
             # The largest first, so that none is left alone in the end.
             blobs.sort(key=lambda blob: -blob[1])
             try:
-                process.fetch(blobs)
+                process.fetch(blobs, lambda digest: arrived(digest, paths[digest]))
             except CacheGone as error:
                 self._lose(process, str(error))
         return paths

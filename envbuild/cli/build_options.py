@@ -164,10 +164,8 @@ def request_of_user(environment: Environment) -> BuildRequest:
     )
 
 
-def build(
-    request: BuildRequest, environment: Environment, progress: str = "auto", key: PrivateKey | None = None
-) -> BuildResult:
-    """Build a recipe and show the progress; with a key, sign the image. Raises EnvbuildError kinds."""
+def build(request: BuildRequest, environment: Environment, progress: str = "auto") -> BuildResult:
+    """Build a recipe and show the progress; sign the image if the request has a key. Raises EnvbuildError kinds."""
     from envbuild.build.build import build as build_recipe
     from envbuild.store.store import Store
 
@@ -176,8 +174,8 @@ def build(
         store.sparse_limit = environment.sparse_limit()
         with display_of(progress, environment) as display:
             result = build_recipe(request, store, display)
-        if key is not None:
-            _sign(store, result, request, key)
+        if request.key is not None:
+            _sign(store, result, request, request.key)
         return result
 
 

@@ -19,7 +19,7 @@ NONE = "none"
 
 
 def add_cache_options(parser: argparse.ArgumentParser) -> None:
-    """Add `--cache-from` and `--cache-to`."""
+    """Add `--cache-from`, `--cache-to` and `--cache-mounts`."""
     parser.add_argument(
         "--cache-from",
         action="append",
@@ -34,19 +34,28 @@ def add_cache_options(parser: argparse.ArgumentParser) -> None:
         metavar="HOST/PATH|none",
         help="put results that this repository of a registry lacks there (may repeat)",
     )
+    parser.add_argument(
+        "--cache-mounts",
+        action="store_true",
+        help="fill empty directories of `cache=` from there, too, and put those there that steps used",
+    )
 
 
 def shared_caches(arguments: argparse.Namespace, environment: Environment) -> dict[str, Any]:
     """Return the fields of a BuildRequest that these options say, or else a file of the user's or the machine's. Raises
     BadReference, BadCacheSettings and UsageError."""
     asked = arguments.cache_from, arguments.cache_to
+    if arguments.offline:
+        if any(text != NONE for texts in asked for text in texts):
+            raise UsageError("--offline, and a shared cache: that is on the network", "leave out one of the two")
+        return {}
     path = next((path for path in environment.cache_files() if os.path.exists(path)), "")
     if not path and environment.variables.get("ENVBUILD_CACHE_FILE"):
         chosen = environment.cache_files()[0]
         raise FileUnusable(chosen, "there is no such file", "name a file with settings", "ENVBUILD_CACHE_FILE")
     if not path and not any(asked):
         return {}
-    from envbuild.registry.client import PULL, PUSH
+    from envbuild.registry.reference import PULL, PUSH
     from envbuild.sharing.cache_settings import CacheSettings, read_settings
 
     settings = read_settings(path) if path else CacheSettings()
@@ -55,7 +64,8 @@ def shared_caches(arguments: argparse.Namespace, environment: Environment) -> di
         tuple(_place(text, rights, settings) for text in texts if text != NONE)
         for texts, rights in zip(places, (PULL, PUSH), strict=True)
     )
-    return {"cache_from": cache_from, "cache_to": cache_to, "cache_patience": settings.patience}
+    mounts = arguments.cache_mounts or settings.mounts
+    return {"cache_from": cache_from, "cache_to": cache_to, "cache_patience": settings.patience, "cache_mounts": mounts}
 
 
 def _place(text: str, rights: str, settings: CacheSettings) -> CachePlace:

@@ -139,13 +139,13 @@ class Environment:
             )
         )
 
-    def auth_files(self) -> AuthFiles:
-        """Return the files in which docker and podman keep logins (containers-auth.json(5)): `$REGISTRY_AUTH_FILE`
-        alone where it is set, else podman's, then docker's in `$DOCKER_CONFIG`."""
+    def auth_files(self, chosen: str = "") -> AuthFiles:
+        """Return the files in which docker and podman keep logins (containers-auth.json(5)): the `chosen` one alone, or
+        `$REGISTRY_AUTH_FILE` where it is set, else podman's, then docker's in `$DOCKER_CONFIG`."""
         from envbuild.registry.auth_file import AuthFiles
 
         path = self.variables.get("PATH", "")
-        if chosen := self.variables.get("REGISTRY_AUTH_FILE"):
+        if chosen := chosen or self.variables.get("REGISTRY_AUTH_FILE", ""):
             return AuthFiles((chosen,), chosen, chosen, path)
         docker = self.variables.get("DOCKER_CONFIG") or f"{self.home()}/.docker"
         folders = [
@@ -204,11 +204,11 @@ class Environment:
             return (chosen,)
         return (f"{self.config_folder()}/cache.toml", "/etc/envbuild/cache.toml")
 
-    def registries(self) -> Access:
-        """Return how the user reaches registries."""
+    def registries(self, authfile: str = "") -> Access:
+        """Return how the user reaches registries, with the logins of `authfile` where it is given."""
         from envbuild.registry.access import Access
 
-        return Access(self.auth_files(), self.certificate_folders(), self.registries_files())
+        return Access(self.auth_files(authfile), self.certificate_folders(), self.registries_files())
 
     def moves_cursor(self, stream: TextIO) -> bool:
         """Tell whether a stream is a terminal on which a line can be drawn again."""

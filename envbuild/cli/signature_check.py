@@ -5,9 +5,9 @@ from __future__ import annotations
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import print_json
 from envbuild.cli.key_options import public_key
+from envbuild.cli.registry_options import access
 from envbuild.errors import WorkFailed, fields
-from envbuild.registry.client import PULL
-from envbuild.registry.reference import is_host, parse_reference
+from envbuild.registry.reference import PULL, is_host, parse_reference
 from envbuild.sharing.image_trust import covers_image, covers_manifest
 from envbuild.sharing.signing import fetch_signatures
 from envbuild.store.store import Store
@@ -58,7 +58,7 @@ def check_signatures(arguments: argparse.Namespace, environment: Environment) ->
         return 0
     environment.stdout.write(f"{arguments.image} = {digest}\n")
     for item in statements:
-        environment.stdout.writelines(f"{visible(line)}\n" for line in _lines(item))
+        environment.stdout.writelines(f"{visible(line)}\n" for line in lines_of(item))
     return 0
 
 
@@ -67,7 +67,7 @@ def _signatures(arguments: argparse.Namespace, environment: Environment) -> tupl
     host, slash, _ = arguments.image.partition("/")
     if slash and is_host(host):
         reference = parse_reference(arguments.image)
-        remote = environment.registries().repository(reference, PULL, insecure=arguments.insecure)
+        remote = access(arguments, environment).repository(reference, PULL, insecure=arguments.insecure)
         manifest = remote.manifest(reference)[0].digest
         return manifest, fetch_signatures(remote, [manifest]), covers_manifest([manifest], "")
     from envbuild.build.named_image import find_image
@@ -104,7 +104,8 @@ def _plain(item: Attested) -> dict[str, Any]:
     }
 
 
-def _lines(item: Attested) -> Iterator[str]:
+def lines_of(item: Attested) -> Iterator[str]:
+    """Yield what a statement says in a few lines, whatever tool made it."""
     word = _WORDS.get(item.statement.kind, item.statement.kind)
     names = ", ".join(name or "no name" for name in dict.fromkeys(item.names))
     yield f"{word} as {names} by {', '.join(key.where for key in item.keys)}"

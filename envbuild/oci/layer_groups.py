@@ -13,7 +13,7 @@ another layer with each package that is added.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 
 from envbuild.record import Record
@@ -226,11 +226,11 @@ def _layers(change: _Change, groups: Mapping[bytes, int], titles: Mapping[int, s
             return []
         numbers, titles = [0], {0: "attributes of directories"}
     last = numbers[-1]
-    # What an empty directory lies in is in its layer, too, as it is of all else.
-    for path in change.fresh - parents.keys():
-        while path and path != ROOT_NAME:
-            path = path.rpartition(b"/")[0]
-            parents.setdefault(path, set()).add(last)
+    for path in change.fresh:
+        if path not in parents:
+            # What leads to it is beside it: a layer whose directories are not all there has no index (layer_index.py).
+            for folder in _above(path):
+                parents.setdefault(folder, set()).add(last)
     inside: dict[int, list[tuple[bytes, Entry | None]]] = {number: [] for number in numbers}
     for path, entry in change.folders.items():
         filled = parents.get(path, set()) if path != ROOT_NAME else set()
@@ -250,6 +250,13 @@ def _layers(change: _Change, groups: Mapping[bytes, int], titles: Mapping[int, s
         )
         for number in numbers
     ]
+
+
+def _above(path: bytes) -> Iterator[bytes]:
+    """Yield the directories that lead to a path, the root last."""
+    while path:
+        path = path.rpartition(b"/")[0]
+        yield path
 
 
 def _alone(entry: Entry) -> Entry:

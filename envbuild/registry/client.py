@@ -18,7 +18,7 @@ from envbuild.oci.manifest import INDEXES, MANIFESTS, MAX_DOCUMENT
 from envbuild.registry.bodies import TooMuch, TooSlow, document
 from envbuild.registry.errors import BadAnswer, NotInRegistry, Unreachable
 from envbuild.registry.exchange import Exchange
-from envbuild.registry.reference import RegistryReference
+from envbuild.registry.reference import PULL, RegistryReference
 from envbuild.registry.server import Place
 
 _ACCEPT = ", ".join((*MANIFESTS, *INDEXES))
@@ -29,7 +29,6 @@ _TEXT = re.compile(r"[\x21-\x7e]{1,400}")
 _MAX_PAGES = 1000
 _MAX_REFERRER_PAGES = 16
 _MAX_NAMES = 100_000
-PULL, PUSH = "pull", "pull,push"
 
 
 class Repository:
@@ -83,7 +82,11 @@ class Repository:
             if answer.status == 404:
                 return ""
             self.exchange.expect(answer, (200,), what)
-            return answer.header(_DIGEST_HEADER)
+            said = answer.header(_DIGEST_HEADER)
+        if _DIGEST.fullmatch(said):
+            return said
+        # The header is no duty of a registry (distribution specification, "Checking if content exists").
+        return self.manifest(RegistryReference(self.host, self.path, tag))[0].digest
 
     def has_blob(self, digest: str, size: int) -> bool:
         """Return whether the registry has a blob in this repository. Raises what asking raises."""

@@ -16,6 +16,8 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MAX_NAME = 255
 LATEST = "latest"
+PULL, PUSH = "pull", "pull,push"
+"""The rights that are asked for in a repository (distribution's "Token Scope Documentation")."""
 
 
 @fields

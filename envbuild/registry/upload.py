@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 from envbuild.http.addresses import BadAddress, WebAddress
 from envbuild.http.connections import Answer
-from envbuild.registry.client import PULL, Repository
+from envbuild.registry.client import Repository
 from envbuild.registry.download import Stopped
 from envbuild.registry.errors import BadAnswer, Denied, RegistryRefuses, Unauthorized, Unreachable
+from envbuild.registry.reference import PULL
 from envbuild.registry.server import Place
 
 WHOLE = 32 << 20

@@ -13,6 +13,7 @@ import select
 import signal
 import struct
 import time
+from _thread import allocate_lock
 from collections.abc import Callable, Sequence
 
 from envbuild.linux.syscalls import PR_SET_PDEATHSIG, prctl
@@ -74,6 +75,7 @@ class CacheProcess:
         self._pid = 0
         self._to = self._from = -1
         self._buffer = b""
+        self._asking = allocate_lock()
         self._is_ready = False
         self.gone = ""
         """Why it is not asked any more, "" if it is."""
@@ -104,10 +106,11 @@ class CacheProcess:
         manifests, untrusted = self._ask(("get", list(tags)))
         return manifests, untrusted
 
-    def fetch(self, blobs: Sequence[tuple[str, int, str]]) -> int:
-        """Bring blobs, each a digest, its size and a path, and return the bytes that came."""
-        size: int = self._ask(("fetch", list(blobs)))
-        return size
+    def fetch(
+        self, blobs: Sequence[tuple[str, int, str]], arrived: Callable[[str], None] = lambda digest: None
+    ) -> None:
+        """Bring blobs, each a digest, its size and a path; `arrived` is called with the digest of each that is here."""
+        self._ask(("fetch", list(blobs)), arrived)
 
     def missing(self, tags: Sequence[str]) -> set[str]:
         """Return those of the tags that the registry lacks."""
@@ -127,7 +130,11 @@ class CacheProcess:
             os.close(self._from)
             self._pid = 0
 
-    def _ask(self, request: tuple[Any, ...]) -> Any:
+    def _ask(self, request: tuple[Any, ...], arrived: Callable[[str], None] = lambda digest: None) -> Any:
+        with self._asking:
+            return self._answer(request, arrived)
+
+    def _answer(self, request: tuple[Any, ...], arrived: Callable[[str], None]) -> Any:
         if self.gone:
             raise CacheGone(self.gone)
         self.start()
@@ -140,6 +147,8 @@ class CacheProcess:
                         self._is_ready = True
                     case "bytes":
                         self._time.earn(value)
+                    case "arrived":
+                        arrived(value)
                     case "done":
                         return value
                     case _:

@@ -75,7 +75,8 @@ class _Server:
             case "get":
                 return self._get(repository, value)
             case "fetch":
-                return sum(_in_parallel(lambda item: self._fetch(repository, *item), value))
+                _in_parallel(lambda item: self._fetch(repository, *item), value)
+                return None
             case "missing":
                 there = _in_parallel(repository.digest_of, value)
                 return [tag for tag, digest in zip(value, there, strict=True) if not digest]
@@ -111,7 +112,7 @@ class _Server:
         _in_parallel(get, tags)
         return manifests, untrusted
 
-    def _fetch(self, repository: Repository, digest: str, size: int, path: str) -> int:
+    def _fetch(self, repository: Repository, digest: str, size: int, path: str) -> None:
         what = f"the blob {digest[:19]}"
         exchange = repository.exchange
         place = repository.place(f"blobs/{digest}")
@@ -130,7 +131,7 @@ class _Server:
                     raise _Failed(f"{repository.host}: {what}: it has more than its {size:,} bytes") from None
         if f"sha256:{state.hexdigest()}" != digest:
             raise _Failed(f"{repository.host}: {what}: it is not what its digest says")
-        return size
+        self.tell("arrived", digest)
 
     def _put(self, repository: Repository, uploads: list[tuple[str, bytes, list[Any]]]) -> int:
         if not self._has_empty:

@@ -76,6 +76,28 @@ class IndexedPull:
 
     def take(self) -> Image:
         """Return the image, whose files are in the store then. Raises Unfit and what asking raises."""
+        try:
+            layers, claim = self._layers()
+            return self._taken(layers, claim)
+        except NoRanges:
+            raise Unfit("the registry gives no parts of layers") from None
+        except BadIndex as error:
+            raise Unfit(f"an index of its layers is not right: {error}") from error
+
+    def directories(self) -> tuple[LayerDirectories, Digest]:
+        """Return the directories of the image, without any content, and which of them is its tree. Raises Unfit and
+        what asking raises."""
+        try:
+            layers, claim = self._layers()
+            return self._put_together(layers, claim)
+        except NoRanges:
+            raise Unfit("the registry gives no parts of layers") from None
+        except BadIndex as error:
+            raise Unfit(f"an index of its layers is not right: {error}") from error
+
+    def _layers(self) -> tuple[list[_Layer], Digest]:
+        """Return the layers with their indexes, and the tree that the configuration says. Raises Unfit, BadIndex and
+        NoRanges."""
         places = [parse_place(dict(blob.annotations).get(ANNOTATION, ""), blob.size) for blob in self._blobs]
         claim = self._config.own.get("tree")
         pairs = [(blob, place) for blob, place in zip(self._blobs, places, strict=True) if place is not None]
@@ -83,14 +105,9 @@ class IndexedPull:
             raise Unfit("")
         if len(pairs) < len(places):
             raise Unfit("one of them has no index of its files")
-        try:
-            return self._taken(self._indexed(pairs), claim)
-        except NoRanges:
-            raise Unfit("the registry gives no parts of layers") from None
-        except BadIndex as error:
-            raise Unfit(f"an index of its layers is not right: {error}") from error
+        return self._indexed(pairs), claim
 
-    def _taken(self, layers: Sequence[_Layer], claim: Digest) -> Image:
+    def _put_together(self, layers: Sequence[_Layer], claim: Digest) -> tuple[LayerDirectories, Digest]:
         store = self._store
         directories = LayerDirectories(
             store.trees, [layer.index for layer in layers], complete=not store.lost.identities()
@@ -98,6 +115,11 @@ class IndexedPull:
         tree = directories.image()
         if tree != claim:
             raise Unfit("its files are not those that its configuration says")
+        return directories, tree
+
+    def _taken(self, layers: Sequence[_Layer], claim: Digest) -> Image:
+        store = self._store
+        directories, tree = self._put_together(layers, claim)
         image = own_image(self._config, tree)
         if image is None:
             raise Unfit("its configuration is not as envbuild writes it")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from hashlib import sha256
 from typing import IO
 
@@ -22,12 +21,12 @@ _CHUNK = 1 << 20
 
 
 class Wanted(Record):
-    """What the store lacks of a tree: directories, and files by content, several where they have other attributes.
-    `packs` are the numbers of the packs whose contents have them."""
+    """What the store lacks of a tree: directories, files that hold nothing, and for each pack, by its number, the files
+    whose contents it has, by content; several have one where they have other attributes."""
 
     directories: dict[Digest, tuple[Entry, ...]]
-    files: dict[Digest, tuple[Entry, ...]]
-    packs: tuple[int, ...]
+    empty: tuple[Entry, ...]
+    files: dict[int, dict[Digest, tuple[Entry, ...]]]
 
 
 def directory_of(packs: Sequence[Index], digest: Digest) -> tuple[Entry, ...] | None:
@@ -39,9 +38,9 @@ def wanted_of(store: Store, packs: Sequence[Index], tree: Digest, seen: Containe
     """Return what the store lacks of a tree, but for the directories `seen`, with all that is in them. Raises BadPack
     where no pack has it."""
     directories: dict[Digest, tuple[Entry, ...]] = {}
-    files: dict[Digest, dict[Digest, Entry]] = {}
+    empty: dict[Digest, Entry] = {}
+    files: dict[int, dict[Digest, dict[Digest, Entry]]] = {}
     lying = {digest: (number, size) for number, index in enumerate(packs) for digest, size in index.contents}
-    numbers: set[int] = set()
     pending = [(tree, 0)]
     while pending:
         digest, depth = pending.pop()
@@ -57,44 +56,44 @@ def wanted_of(store: Store, packs: Sequence[Index], tree: Digest, seen: Containe
             if entry.kind == DIRECTORY and entry.digest:
                 pending.append((entry.digest, depth + 1))
             elif entry.kind == FILE and not store.objects.has(entry):
+                if not entry.size:
+                    empty[object_id(entry)] = entry
+                    continue
                 number, size = lying.get(entry.digest, (-1, 0))
                 if size != entry.size:
                     raise BadPack(f"the content of {entry.name!r} is in none of them")
-                files.setdefault(entry.digest, {})[object_id(entry)] = entry
-                if size:
-                    numbers.add(number)
-    distinct = {digest: tuple(entries.values()) for digest, entries in files.items()}
-    return Wanted(directories, distinct, tuple(sorted(numbers)))
+                files.setdefault(number, {}).setdefault(entry.digest, {})[object_id(entry)] = entry
+    distinct = {
+        number: {digest: tuple(entries.values()) for digest, entries in contents.items()}
+        for number, contents in files.items()
+    }
+    return Wanted(directories, tuple(empty.values()), distinct)
 
 
-def take(store: Store, wanted: Wanted, packs: Sequence[Index], open_contents: Callable[[int], IO[bytes]]) -> None:
-    """Put what was wanted into the store; `open_contents` opens the contents of a pack by its number. Raises BadPack;
-    then no directory is in the store that is not whole."""
-    left = dict(wanted.files)
-    for entry in [entry for entries in left.values() for entry in entries if not entry.size]:
+def take_contents(store: Store, index: Index, files: Mapping[Digest, tuple[Entry, ...]], contents: IO[bytes]) -> None:
+    """Put files, by content, into the store, out of the contents of a pack; several threads may do so with several
+    packs. Raises BadPack."""
+    left = dict(files)
+    stream = uncompressed(contents, "a pack")
+    try:
+        for digest, size in index.contents:
+            if not left:
+                return
+            entries = left.pop(digest, ())
+            _pass(stream, size) if not entries else _add(store, stream, entries)
+    except ArchiveError as error:
+        raise BadPack(error.reason) from error
+    except ContentChanged as error:
+        raise BadPack("a file is not what its digest says") from error
+
+
+def take_directories(store: Store, wanted: Wanted) -> None:
+    """Put directories into the store, and files that hold nothing; those that hold something are there."""
+    for entry in wanted.empty:
         store.objects.add(entry, b"")
-        left.pop(entry.digest, None)
-    for number in wanted.packs:
-        with open_contents(number) as file:
-            stream = uncompressed(file, "a pack")
-            try:
-                for digest, size in packs[number].contents:
-                    entries = left.pop(digest, ())
-                    _pass(stream, size) if not entries else _add(store, stream, entries)
-            except ArchiveError as error:
-                raise BadPack(error.reason) from error
-            except ContentChanged as error:
-                raise BadPack("a file is not what its digest says") from error
-    if left:
-        raise BadPack("it has fewer files than it says")
     bodies = {digest: encode(entries) for digest, entries in wanted.directories.items()}
     with store.database.transaction():
         store.trees.save_all(wanted.directories, bodies)
-
-
-def in_memory(contents: bytes) -> IO[bytes]:
-    """Return contents that lie in memory as a file."""
-    return io.BytesIO(contents)
 
 
 def _pass(stream: Uncompressed, size: int) -> None:

@@ -10,6 +10,8 @@ from envbuild.record import Record
 from envbuild.registry.client import Repository
 from envbuild.registry.reference import RegistryReference
 from envbuild.sharing.pull import Remote, resolve
+from envbuild.store.database import StoreDamaged
+from envbuild.store.record_text import DETAIL, read_text
 
 _MOST = 200
 """Characters of a value that is shown."""
@@ -31,10 +33,11 @@ class Described(Record):
 
 
 class Difference(Record):
-    """What differs: facts with their old and new values, layers that only the old or the new image has; how many are in
-    both, and the bytes that a pull of the new one fetches where the old one is."""
+    """What differs: facts, and packages that statements asked for (`apt nginx`), with their old and new values ("" for
+    none), layers that only the old or the new image has; and how many are in both."""
 
     facts: tuple[tuple[str, str, str], ...]
+    packages: tuple[tuple[str, str, str], ...]
     removed: tuple[Layer, ...]
     added: tuple[Layer, ...]
     same: int
@@ -50,6 +53,7 @@ class Difference(Record):
         return {
             "manifests": list(self.manifests),
             "facts": [{"name": name, "old": old, "new": new} for name, old, new in self.facts],
+            "packages": [{"name": name, "old": old, "new": new} for name, old, new in self.packages],
             "removed": [_plain(layer) for layer in self.removed],
             "added": [_plain(layer) for layer in self.added],
             "same": self.same,
@@ -66,20 +70,41 @@ def describe(repository: Repository, reference: RegistryReference, architecture:
 
 def compare(old: Described, new: Described) -> Difference:
     """Return what differs between two images."""
-    before, after = _facts(old.config), _facts(new.config)
-    names = sorted({*before, *after})
-    facts = tuple(
-        (name, before.get(name, ""), after.get(name, "")) for name in names if before.get(name) != after.get(name)
-    )
+    facts = _differing(_facts(old.config), _facts(new.config))
+    packages = _differing(_packages(old.config), _packages(new.config))
     layers = [_layers(image) for image in (old, new)]
     known = [{layer.digest for layer in each} for each in layers]
     return Difference(
         facts,
+        packages,
         tuple(layer for layer in layers[0] if layer.digest not in known[1]),
         tuple(layer for layer in layers[1] if layer.digest not in known[0]),
         sum(layer.digest in known[0] for layer in layers[1]),
         (old.remote.descriptor.digest, new.remote.descriptor.digest),
     )
+
+
+def _differing(before: dict[str, str], after: dict[str, str]) -> tuple[tuple[str, str, str], ...]:
+    names = sorted({*before, *after})
+    return tuple(
+        (name, before.get(name, ""), after.get(name, "")) for name in names if before.get(name) != after.get(name)
+    )
+
+
+def _packages(config: Config) -> dict[str, str]:
+    """Return the packages that the statements of an image's recipe came to, with their versions, as far as its
+    configuration says."""
+    detail = config.own.get("detail")
+    try:
+        known = read_text(detail, DETAIL, "an image") if isinstance(detail, str) else {}
+    except StoreDamaged:
+        return {}
+    return {
+        f"{manager} {name}"[:_MOST]: version[:_MOST]
+        for stage in known.get("stages", ())
+        for step in stage["steps"]
+        for manager, name, version, _ in step.get("packages", ())
+    }
 
 
 def _facts(config: Config) -> dict[str, str]:

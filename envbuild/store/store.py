@@ -326,6 +326,10 @@ class Store:
         """Tell whether the lock file is registered with these steps."""
         return self.database.row("SELECT keys FROM locks WHERE path = ?", (path,)) == (" ".join(keys),)
 
+    def knows_lock(self, path: str) -> bool:
+        """Tell whether a lock file is registered."""
+        return self.database.row("SELECT 1 FROM locks WHERE path = ?", (path,)) is not None
+
     def sync(self) -> None:
         """Write all that is in the store to disk before it returns."""
         layers = self.database.rows("SELECT tree FROM stacks WHERE synced = 0")

@@ -20,7 +20,7 @@ Covers = Callable[[str, str], bool]
 
 
 @fields
-class Refused(WorkFailed):
+class Untrusted(WorkFailed):
     """An image that the policy does not let be used. `keys` are the files of the keys that were asked."""
 
     name: str
@@ -66,10 +66,15 @@ def attested(bundles: Iterable[bytes], keys: Sequence[PublicKey], covers: Covers
 
 
 def check(
-    policies: Sequence[Policy], use: str, names: Sequence[Name], bundles: Sequence[bytes], covers: Covers
+    policies: Sequence[Policy],
+    use: str,
+    names: Sequence[Name],
+    bundles: Sequence[bytes],
+    covers: Covers,
+    kind: str = APPROVAL,
 ) -> None:
-    """Raise Refused unless each policy lets an image with these signatures be used under each of these names; `use` is
-    what is done with it."""
+    """Raise Untrusted unless each policy lets an image with these signatures be used under each of these names; `use`
+    is what is done with it. Only statements of a kind count."""
     small = [bundle for bundle in bundles if len(bundle) <= MAX_APPROVAL]
     for policy in policies:
         for name in names:
@@ -77,12 +82,12 @@ def check(
             signed = [
                 Signed(key, item.names)
                 for item in attested(small if rule.keys else (), rule.keys, covers)
-                if item.statement.kind == APPROVAL
+                if item.statement.kind == kind
                 for key in item.keys
             ]
             if reason := rule.missing(name, signed):
                 asked = tuple(key.where for key in rule.keys)
-                raise Refused(name.text or "an image without a name", use, reason, asked, policy.path)
+                raise Untrusted(name.text or "an image without a name", use, reason, asked, policy.path)
 
 
 def needs_signatures(policies: Sequence[Policy], names: Sequence[Name]) -> bool:

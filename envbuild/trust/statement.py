@@ -23,6 +23,8 @@ IMAGE_DIGEST = "envbuildImage"
 APPROVAL = "https://sigstore.dev/cosign/sign/v1"
 """The predicate that says no more than that the image is signed (cosign's `sign`)."""
 PROVENANCE = "https://slsa.dev/provenance/v1"
+CACHE_RECORD = "urn:envbuild:cache-record:1"
+"""The predicate that says that a result of a shared cache is right."""
 BILL_OF_MATERIALS = "https://cyclonedx.org/bom"
 MAX_SUBJECTS = 100
 _DIGITS = re.compile(r"[0-9a-f]{64}")

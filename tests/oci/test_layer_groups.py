@@ -13,10 +13,11 @@ T = 1_600_000_000 * 10**9
 
 
 def tree_of(trees: MemoryTrees, files: Files, times: Mapping[str, int] = {}) -> str:
-    """The tree with these files, whose directories have the number of their entries as time unless it is given."""
+    """The tree with these files and empty directories (`a/b/`), whose directories have the number of their entries as
+    time unless it is given."""
 
     def save(prefix: str) -> str:
-        names = {path[len(prefix) :].partition("/")[0] for path in files if path.startswith(prefix)}
+        names = {path[len(prefix) :].partition("/")[0] for path in files if path.startswith(prefix)} - {""}
         entries = []
         for name in sorted(names):
             path = prefix + name
@@ -159,3 +160,11 @@ def test_a_layer_for_each_step_that_changed_something():
     made = by_steps(trees, Step("from base", "", one), steps, three)
     assert [layer.title for layer in made] == ["from base", "run x", "run rm a"]
     assert made[2].members == ((b"a", None),)
+
+
+def test_what_leads_to_an_empty_directory_is_in_its_layer():
+    for made in layers({**PACKAGES, "usr/lib/jq/plugins/own/": ""}), layers(application={"srv/app/empty/": ""}):
+        for layer in made:
+            paths = {path for path, entry in layer.members if entry is not None}
+            assert {path.rpartition(b"/")[0] for path in paths} <= {*paths, b""}
+        assert any(path.endswith((b"own", b"empty")) for layer in made for path, _ in layer.members)

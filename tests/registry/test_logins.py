@@ -224,3 +224,22 @@ def test_a_password_goes_to_a_token_server_elsewhere_only_with_encryption(user: 
 def test_nobody_is_asked_where_there_is_nobody(user: Project):
     done = user.command("login", "localhost:1", stdin=b"")
     assert (done.code, "there is nobody to ask for the user" in done.err) == (2, True)
+
+
+def test_a_file_of_logins_is_named_by_the_command(user: Project, server):
+    registry: Registry = server()
+    registry.image(FILES)
+    registry.needs_login("ci", SECRET)
+    file = str(user.folder / "logins.json")
+    pulled = f"{registry.host}/web:1"
+    missing = user.command("pull", pulled, "--authfile", file)
+    assert (missing.code, "there is no such file" in missing.err) == (2, True)
+    assert login(user, registry.host, SECRET, "--authfile", file).code == 0
+    assert stat.S_IMODE(Path(file).stat().st_mode) == 0o600
+    assert not docker_file(user).exists()
+    assert user.command("pull", pulled).code == 1
+    elsewhere = {"REGISTRY_AUTH_FILE": str(user.folder / "other.json")}
+    assert user.command("pull", pulled, "--authfile", file, **elsewhere).code == 0
+    assert user.command("remote", "diff", pulled, pulled, "--authfile", file).out == "the same\n"
+    assert "logged out" in user.command("logout", registry.host, "--authfile", file).out
+    assert user.command("remote", "diff", pulled, pulled, "--authfile", file).code == 1

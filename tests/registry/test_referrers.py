@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from envbuild.oci.descriptor import EMPTY_TYPE, MANIFEST, descriptor_of
-from envbuild.registry.client import PUSH, Repository
+from envbuild.registry.client import Repository
 from envbuild.registry.errors import BadAnswer, RegistryRefuses
 from envbuild.registry.exchange import Exchange
-from envbuild.registry.reference import RegistryReference
+from envbuild.registry.reference import PUSH, RegistryReference
 from envbuild.registry.referrers import NewReferrer, attach, contents, tag_of
 from envbuild.registry.server import Patience, Server
 from tests.registry.hostile import INDEX, Registry

@@ -6,9 +6,10 @@ from __future__ import annotations
 import io
 import re
 
-from envbuild.registry.client import PUSH, Repository
+from envbuild.registry.client import Repository
 from envbuild.registry.exchange import Exchange
 from envbuild.registry.login import Login
+from envbuild.registry.reference import PUSH
 from envbuild.registry.server import Patience, Server
 from envbuild.registry.tokens import Token
 from envbuild.registry.upload import PIECE, WHOLE, Source, upload

@@ -121,17 +121,6 @@ def test_archives_of_docker(project: Project, tmp_path: Path):
     assert taken(project, tmp_path / "saved.tar.gz", "again:2")["image"] == project.show("web:1")["digest"]
 
 
-def test_layers_in_frames_are_plain_layers(project: Project, tmp_path: Path):
-    """As zstd:chunked has them: several frames, and one of a table that readers skip."""
-    layout = Layout(BASE)
-    compress = zstandard.ZstdCompressor().compress
-    blob = compress(BASE[:1024]) + compress(BASE[1024:]) + b"\x50\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"table"
-    layout.layers = [blob]
-    layout.manifest["layers"] = [descriptor(blob, "application/vnd.oci.image.layer.v1.tar+zstd")]
-    taken(project, layout.write(tmp_path / "layout"))
-    assert "etc/a" in files(project)
-
-
 def test_the_image_for_this_machine_is_taken(project: Project, tmp_path: Path):
     here, there = Layout(BASE), Layout(layer(("etc/arm", b"arm")))
     manifests = []

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from zstandard import ZstdCompressor
 
-from envbuild.sharing.pack_reader import take, wanted_of
+from envbuild.sharing.pack_reader import take_contents, take_directories, wanted_of
 from envbuild.sharing.tree_pack import (
     MAGIC,
     MAX_INDEX,
@@ -50,6 +50,13 @@ def tree_of(store: Store, files: dict[str, bytes]) -> Digest:
     return builder.finish()
 
 
+def take(store: Store, index: Index, tree: Digest, contents: bytes) -> None:
+    """Takes all of a tree from one pack."""
+    wanted = wanted_of(store, [index], tree)
+    take_contents(store, index, wanted.files[0], io.BytesIO(contents))
+    take_directories(store, wanted)
+
+
 def test_a_tree_arrives_with_what_another_lacks_alone(stores: list[Store]):
     here, there = stores
     large = b"".join(bytes([number % 251]) * 1000 for number in range(3000))
@@ -61,12 +68,11 @@ def test_a_tree_arrives_with_what_another_lacks_alone(stores: list[Store]):
     index = read_index(pack_index(parts))
     assert len(index.directories) == 3  # the root, a and c
     blob = pack_contents(here, "k" * 64, parts, 2)
-    wanted = wanted_of(there, [index], tree)
-    take(there, wanted, [index], lambda number: io.BytesIO(Path(blob.path).read_bytes()))
+    take(there, index, tree, Path(blob.path).read_bytes())
     assert there.read_file(tree, "/c/large") == large
     assert there.read_file(tree, "/c/empty") == b""
     assert there.read_file(tree, "/a/y") == b"changed"
-    assert wanted_of(there, [index], tree).packs == ()
+    assert not wanted_of(there, [index], tree).files
 
 
 def test_equal_trees_give_equal_bytes(stores: list[Store]):
@@ -87,7 +93,7 @@ def test_what_is_only_called_otherwise_arrives_in_both_forms(stores: list[Store]
     parts = new_parts(here.trees, "", tree)
     index, contents = read_index(pack_index(parts)), small_contents(here, parts)
     assert len(index.contents) == 1
-    take(there, wanted_of(there, [index], tree), [index], lambda number: io.BytesIO(contents))
+    take(there, index, tree, contents)
     assert there.read_file(tree, "/a") == there.read_file(tree, "/b") == b"same"
 
 
@@ -101,7 +107,7 @@ def test_contents_of_others_are_refused_and_the_tree_is_not_there(stores: list[S
     tree = tree_of(here, {"x": b"1", "y": b"2"})
     index = read_index(pack_index(new_parts(here.trees, "", tree)))
     with pytest.raises(BadPack):
-        take(there, wanted_of(there, [index], tree), [index], lambda number: io.BytesIO(contents))
+        take(there, index, tree, contents)
     assert not there.trees.has(tree)
 
 

@@ -63,13 +63,14 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         arguments.recipe = recipe_path(arguments.recipe, "build")
     else:
         arguments.recipe = recipe_of_file_option(arguments.file, arguments.recipe)
+    key = signing_key(arguments, environment)  # before anything runs: it may not be there, or have a password
     request = request_from(arguments, environment).replace(
         locked=arguments.locked or arguments.exact,
         exact=arguments.exact,
         offline=arguments.offline,
         places=places_of(arguments.vendor, environment),
+        key=key,
         **shared_caches(arguments, environment),
     )
-    key = signing_key(arguments, environment)  # before anything runs: it may not be there, or have a password
-    build(request, environment, arguments.progress, key)
+    build(request, environment, arguments.progress)
     return 0

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         raise UsageError(f"'{user}' can't be a user", "a user has no colon and nothing that can't be printed")
     login = Login(user, _password(environment, arguments.password_stdin))
     check_login(Server(host, environment.certificate_folders(), insecure=arguments.insecure), login)
-    place = save_login(environment.auth_files(), host, login)
+    place = save_login(environment.auth_files(arguments.authfile), host, login)
     environment.stdout.write(f"logged in to {host} as {user} ({place})\n")
     return 0
 

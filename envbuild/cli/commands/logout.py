@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from envbuild.cli.environment import Environment
+from envbuild.cli.registry_options import add_authfile
 
 DESCRIPTION = """\
 Forget the login of a registry, in docker's and podman's files and in the programs for passwords that they name."""
@@ -16,6 +17,7 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("host", metavar="HOST", help="the registry, HOST or HOST:PORT")
+    add_authfile(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
@@ -23,7 +25,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.registry.reference import parse_host
 
     host = parse_host(arguments.host)
-    places = remove_login(environment.auth_files(), host)
+    places = remove_login(environment.auth_files(arguments.authfile), host)
     for place in places:
         environment.stdout.write(f"logged out from {host} ({place})\n")
     if not places:

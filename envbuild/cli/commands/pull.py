@@ -7,7 +7,7 @@ import argparse
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.platform_option import add_platform, platform
-from envbuild.cli.registry_options import add_insecure
+from envbuild.cli.registry_options import access, add_insecure
 from envbuild.cli.user_namespace import enter_for
 from envbuild.store.store import Store
 from envbuild.store.tags import PULL as PULLED
@@ -42,10 +42,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.images.names import to_set
-    from envbuild.registry.client import PULL
-    from envbuild.registry.reference import parse_reference
+    from envbuild.registry.reference import PULL, parse_reference
     from envbuild.sharing.import_image import import_image
     from envbuild.sharing.known_manifests import note_blobs, note_image
+    from envbuild.sharing.promote_remote import claims_of
     from envbuild.sharing.pull import pull
     from envbuild.sharing.pulled_signatures import PulledSignatures
     from envbuild.store.project import split_project
@@ -59,13 +59,14 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         store.share()
         store.tidy()
         place, names = to_set(store, named, ".")  # a name that can't be one is said before anything is asked
-        remotes = environment.registries().repositories(reference, PULL, insecure=arguments.insecure)
+        remotes = access(arguments, environment).repositories(reference, PULL, insecure=arguments.insecure)
         local = split_project(names[0][0])[1]
         signatures = PulledSignatures(trust, reference, local, remotes, "pulled")
         user = environment.user()  # in the namespace that is entered below, it is root
         with environment.progress_line() as line:
             judge = signatures.judge
             pulled = pull(store, remotes, reference, architecture, variant, most, line, judge, lambda: enter_for(store))
+            promotions = [claim.plain for claim in claims_of(pulled.repository, pulled.remote.digest)]
             image = pulled.image
             if image is None:
                 assert pulled.source is not None
@@ -78,7 +79,12 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         note_blobs(store, pulled.repository.host, pulled.repository.path, blobs)
         if place.project is not None:
             store.projects.add(place.project)
-        known = {"user": user, "reference": reference.text, "manifest": pulled.remote.digest}
+        known = {
+            "user": user,
+            "reference": reference.text,
+            "manifest": pulled.remote.digest,
+            **({"promotions": promotions} if promotions else {}),
+        }
         store.tags.move(names, image.digest, PULLED, known)
     name, tag = names[0]
     shown = f"{name.rpartition('/')[2]}:{tag}"  # the project is the one that the user is in, or named

@@ -9,7 +9,7 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.key_options import add_sign, signing_key
 from envbuild.cli.layer_options import add_layers, layering, threads
-from envbuild.cli.registry_options import add_insecure
+from envbuild.cli.registry_options import access, add_insecure
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import UsageError
 from envbuild.store.store import Store
@@ -40,8 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.registry.client import PUSH
-    from envbuild.registry.reference import LATEST, parse_reference
+    from envbuild.registry.reference import LATEST, PUSH, parse_reference
     from envbuild.sharing.export import export
     from envbuild.sharing.known_manifests import note_image
     from envbuild.sharing.push import push
@@ -55,7 +54,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
         image = find_image(store, arguments.image)
-        remote = environment.registries().repository(reference, PUSH, insecure=arguments.insecure)
+        remote = access(arguments, environment).repository(reference, PUSH, insecure=arguments.insecure)
         there = remote.digest_of(tag)  # before layers are made: it may not let us in
         enter_for(store)
         with environment.progress_line() as line:
@@ -69,18 +68,19 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 threads=threads(arguments.jobs),
                 report=line,
             )
+            if key is not None:
+                from envbuild.sharing.signing import sign_image
+
+                sign_image(store, image, f"{reference.host}/{reference.path}", key, exported.entry.digest)
+            bundles = store.signatures.of(image.digest)
+            signatures = 0
+            if bundles:
+                from envbuild.sharing.signing import push_signatures
+
+                # Before the tag: nobody finds the image there without them.
+                signatures = push_signatures(remote, exported.entry, bundles)
             pushed = push(store, remote, reference, exported, there, line)
         note_image(store, pushed.digest, image.digest)
-        if key is not None:
-            from envbuild.sharing.signing import sign_image
-
-            sign_image(store, image, f"{reference.host}/{reference.path}", key, pushed.digest)
-        bundles = store.signatures.of(image.digest)
-        signatures = 0
-        if bundles:
-            from envbuild.sharing.signing import push_signatures
-
-            signatures = push_signatures(remote, exported.entry, bundles)
     if arguments.format == "json":
         plain = {
             "reference": f"{reference.host}/{reference.path}:{tag}",

@@ -7,12 +7,12 @@ import argparse
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.platform_option import add_platform, platform
-from envbuild.cli.registry_options import add_insecure
-from envbuild.text.sizes import format_size
+from envbuild.cli.registry_options import access, add_insecure
 
 DESCRIPTION = """\
 Look at a registry. `ls HOST/PATH` lists the tags of a repository, `ls HOST` the repositories, if the registry tells.
-`diff` compares two images by what describes them; no layer is fetched."""
+`diff` compares two images by what describes them: facts, packages that statements asked for, and files, as far as the
+layers have indexes of them, which those of envbuild have. No layer is fetched."""
 
 EXAMPLES = """\
 examples:
@@ -29,6 +29,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     compared = commands.add_parser("diff", help="compare two images")
     compared.add_argument("old", metavar="HOST/PATH:TAG")
     compared.add_argument("new", metavar="HOST/PATH:TAG")
+    compared.add_argument(
+        "--files", action="store_true", help="fetch layers that have no index of their files, to compare these"
+    )
+    compared.add_argument("--all", action="store_true", help="list all files that differ")
     add_platform(compared)
     add_insecure(compared)
     add_format(compared)
@@ -39,15 +43,15 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _list(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.registry.client import PULL, repositories
-    from envbuild.registry.reference import is_host, parse_host, parse_reference
+    from envbuild.registry.client import repositories
+    from envbuild.registry.reference import PULL, is_host, parse_host, parse_reference
 
     if is_host(arguments.where.rstrip("/")):
         host = parse_host(arguments.where.rstrip("/"))
-        names = sorted(repositories(environment.registries().exchange(host, insecure=arguments.insecure)))
+        names = sorted(repositories(access(arguments, environment).exchange(host, insecure=arguments.insecure)))
     else:
         reference = parse_reference(arguments.where)
-        names = sorted(environment.registries().repository(reference, PULL, insecure=arguments.insecure).tags())
+        names = sorted(access(arguments, environment).repository(reference, PULL, insecure=arguments.insecure).tags())
     if arguments.format == "json":
         print_json(names, environment.stdout)
         return 0
@@ -56,26 +60,36 @@ def _list(arguments: argparse.Namespace, environment: Environment) -> int:
 
 
 def _compare(arguments: argparse.Namespace, environment: Environment) -> int:
-    from envbuild.registry.client import PULL
-    from envbuild.registry.reference import parse_reference
+    from envbuild.registry.reference import PULL, parse_reference
+    from envbuild.sharing.indexed_pull import Unfit
     from envbuild.sharing.remote_diff import compare, describe
+    from envbuild.sharing.remote_files import FileChanges, fetched_changes, file_changes
+    from envbuild.store.store import Store
+    from envbuild.ui.reports.remote_diff import lines_of, plain_of
+    from envbuild.ui.stream import Output
 
-    images = []
+    sides = []
     for text in (arguments.old, arguments.new):
         reference = parse_reference(text)
-        remote = environment.registries().repository(reference, PULL, insecure=arguments.insecure)
-        images.append(describe(remote, reference, *platform(arguments.platform)))
-    difference = compare(*images)
+        remote = access(arguments, environment).repository(reference, PULL, insecure=arguments.insecure)
+        sides.append((remote, reference, describe(remote, reference, *platform(arguments.platform))))
+    difference = compare(*(described for *_, described in sides))
+    files: FileChanges | None = None
+    if difference.manifests[0] != difference.manifests[1]:
+        with Store.open(environment.store_path()) as store:
+            try:
+                files = file_changes(store, *((remote, described) for remote, _, described in sides))
+            except Unfit as error:
+                if arguments.files:
+                    with environment.progress_line() as report:
+                        files = fetched_changes(store, sides, environment.fetch_limit(), report)
+                else:
+                    reason = f"compared by layers, and not by files: {error}; --files fetches them"
+                    environment.warn([reason], "note")
     if arguments.format == "json":
-        print_json(difference.plain(), environment.stdout)
+        print_json(plain_of(difference, files), environment.stdout)
         return 0
-    from envbuild.ui.sanitize import visible
-
-    lines = [f"~ {name}: {old} -> {new}" for name, old, new in difference.facts]
-    lines += [f"- layer {layer.digest[7:19]}  {format_size(layer.size)}  {layer.title}" for layer in difference.removed]
-    lines += [f"+ layer {layer.digest[7:19]}  {format_size(layer.size)}  {layer.title}" for layer in difference.added]
-    lines.append(
-        f"{difference.same} layers are the same; {format_size(difference.to_fetch)} to fetch" if lines else "the same"
-    )
-    environment.stdout.write("".join(f"{visible(line)}\n" for line in lines))
+    output = Output(environment.stdout, environment.colour(environment.stdout))
+    for line in lines_of(difference, files, output, everything=arguments.all):
+        environment.stdout.write(f"{line}\n")
     return 0

@@ -7,6 +7,7 @@ from envbuild.store.tags import BUILD, COMMIT, IMPORT, PROMOTE, PULL, ROLLBACK, 
 from envbuild.text.dates import iso
 from envbuild.text.enumeration import first_of
 from envbuild.ui.humanize import count, duration
+from envbuild.ui.reports.promotions import line
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
 
@@ -47,6 +48,7 @@ def lines(log_entry: LogEntry, output: Output, here: str = "") -> list[str]:
         shown.append(f"    by       {by}")
     if known.get("checks"):
         shown.append(f"    passed   {first_of([visible(check) for check in known['checks']], _MAX_CHECKS)}")
+    shown += [f"    claimed  {line(promotion)}" for promotion in known.get("promotions", ())]
     if log_entry.route:
         way = [f"{_full(step, here)} {iso(step.moved)} ({visible(_action(step))})" for step in log_entry.route]
         shown.append(f"    way      {' -> '.join(way)}")
