@@ -38,18 +38,12 @@ from envbuild.tree.entry import FILE, Digest, Entry, object_id
 
 
 class Unfit(Exception):
-    """An image that has to be taken whole, and why, "" where that is no surprise. Never leaves a pull."""
+    """An image that has to be taken whole, and why; `foreseen` where it is one of those that have no indexes. Never
+    leaves a command."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, foreseen: bool = False) -> None:
         super().__init__(reason)
-        self.reason = reason
-
-
-class Taken(Record):
-    """An image that was put into the store, and the bytes of blobs that came for it."""
-
-    image: Image
-    fetched: int
+        self.foreseen = foreseen
 
 
 class _Layer(Record):
@@ -102,7 +96,7 @@ class IndexedPull:
         claim = self._config.own.get("tree")
         pairs = [(blob, place) for blob, place in zip(self._blobs, places, strict=True) if place is not None]
         if not isinstance(claim, str) or not pairs:
-            raise Unfit("")
+            raise Unfit("its layers have no indexes of their files", foreseen=True)
         if len(pairs) < len(places):
             raise Unfit("one of them has no index of its files")
         return self._indexed(pairs), claim

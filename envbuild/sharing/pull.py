@@ -123,8 +123,8 @@ def pull(
                     return Pulled(remote, repository, image, None, indexed.fetched, tuple(notes))
                 except Unfit as unfit:
                     fetched = indexed.fetched
-                    if unfit.reason:
-                        notes.append(f"its layers were fetched whole: {unfit.reason}")
+                    if not unfit.foreseen:
+                        notes.append(f"its layers were fetched whole: {unfit}")
             fetched += source.fetch(report)
             return Pulled(remote, repository, None, source, fetched, tuple(notes))
         except (RegistryError, NotInRegistry) as error:

@@ -69,7 +69,10 @@ class Shop:
     def pull(self, tag: str) -> dict[str, Any]:
         """Pulls, and sees that the image is the one that was pushed last, with all its files."""
         before = self.registry.sent
-        pulled = done_well(self.there, "pull", f"{self.registry.host}/web:{tag}")
+        done = self.there.command("pull", f"{self.registry.host}/web:{tag}", "--format", "json")
+        assert done.code == 0, done.err
+        pulled = json.loads(done.out)
+        pulled["said"] = done.err
         pulled["sent"] = self.registry.sent - before
         assert pulled["image"] == self.image
         assert self.there.command("fsck").code == 0
@@ -171,6 +174,7 @@ def refuses(status: int, **headers: str) -> Callable[[Handler, Request], object]
 def test_a_registry_without_ranges_gives_layers_whole(shop: Shop, answer: Callable[[Handler, Request], object]):
     shop.registry.rule("GET", "/blobs/", answer)
     pulled = shop.pull("1")
+    assert "its layers were fetched whole: the registry gives no parts of layers" in pulled["said"]
     assert pulled["fetched"] >= sum(layer["size"] for layer in shop.manifest("1")["layers"])
 
 
