@@ -53,7 +53,7 @@ class Tool:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=600,
         )
         assert done.returncode == 0, f"{self.name} {' '.join(words)}: {done.stderr}{done.stdout}"
         return done.stdout
