@@ -225,7 +225,6 @@ EnvbuildError  exit 2
     PinnedImageGone(reference, digest)  build.registry_images
     PortTaken(port, error)  instances.network.ports
     ProxyFailed(error)  build.step_network.step_proxy
-    Refused(name, use, reason, keys, policy)  trust.evidence
     Refused(name, reason, mend)  instances.control_client
     RegistryError  registry.errors
       BadAnswer(host, what, reason)  registry.errors
@@ -278,6 +277,7 @@ EnvbuildError  exit 2
     ToolFailed(program, words)  sharing.disk_image
     Unresolved(manager, reason, hint)  packages.errors
     UnsafeName(what, name)  lockfile.checked_name
+    Untrusted(name, use, reason, keys, policy)  trust.evidence
     VolumeExists(name)  instances.volumes
     VolumeInUse(name, users)  instances.volume_users
     WrongDigest(url, expected, actual, source)  build.fetch

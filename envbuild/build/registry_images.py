@@ -63,13 +63,15 @@ class PulledBase:
         self.notes = (*pulled.notes, *signatures.notes)
 
     def take(self, store: Store) -> Image:
-        """Put it into the store. Raises BadImage, ArchiveError and Refused."""
+        """Put it into the store. Raises BadImage, ArchiveError and Untrusted."""
         image, manifest = self._pulled.image, self._pulled.remote.manifest
         if image is None:
             source = self._pulled.source
             assert source is not None
             report = self._report
-            image = import_image(store, source, source.image, lambda _, done, total: report(done, total)).image
+            imported = import_image(store, source, source.image, lambda _, done, total: report(done, total))
+            image = imported.image
+            self.notes += imported.notes
             note_image(store, self.pin.manifest, image.digest)
         self._signatures.keep(store, image)
         blobs = [blob.digest for blob in (manifest.config, *manifest.layers)]
@@ -94,7 +96,7 @@ def prepare_pull(
 ) -> PulledBase:
     """Bring the layers of a base here: of the manifest or index with the digest `pinned`, or with "" of what its name
     means now; each layer of at most so many bytes. `trust` are the policies that it has to satisfy. Raises
-    BadRegistryBase, PinnedImageGone, Refused, BadImage and RegistryError kinds."""
+    BadRegistryBase, PinnedImageGone, Untrusted, BadImage and RegistryError kinds."""
     reference = _reference(base)
     if pinned:
         reference = reference.replace(digest=pinned)

@@ -58,7 +58,7 @@ def check_signatures(arguments: argparse.Namespace, environment: Environment) ->
         return 0
     environment.stdout.write(f"{arguments.image} = {digest}\n")
     for item in statements:
-        environment.stdout.writelines(f"{visible(line)}\n" for line in _lines(item))
+        environment.stdout.writelines(f"{visible(line)}\n" for line in lines_of(item))
     return 0
 
 
@@ -104,7 +104,8 @@ def _plain(item: Attested) -> dict[str, Any]:
     }
 
 
-def _lines(item: Attested) -> Iterator[str]:
+def lines_of(item: Attested) -> Iterator[str]:
+    """Yield what a statement says in a few lines, whatever tool made it."""
     word = _WORDS.get(item.statement.kind, item.statement.kind)
     names = ", ".join(name or "no name" for name in dict.fromkeys(item.names))
     yield f"{word} as {names} by {', '.join(key.where for key in item.keys)}"

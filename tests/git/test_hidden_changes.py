@@ -200,3 +200,16 @@ def test_a_lock_that_is_new_gone_or_none_is_shown_as_well(changed, git):
     assert f"+  - {architecture()} step f1" in git("format-patch", "--stdout", "-1") + git(
         "diff", "--no-ext-diff", "--no-textconv"
     )
+
+
+def test_a_registrys_other_image_of_the_same_files_is_told():
+    """Its facts are others: another start command, for one."""
+
+    def locked(origin: str) -> Lock:
+        stage = LockedStage("1", "registry:localhost:5000/web:1", "b" * 64, origin, 9)
+        return Lock("web", Section(architecture(), (stage,)))
+
+    first, second = (f"manifest sha256:{digit * 64}" for digit in "12")
+    (change,) = pin_changes.pin_changes(locked(first), locked(second))
+    assert "manifest sha256:111111111111 -> manifest sha256:222222222222" in change.text
+    assert not pin_changes.pin_changes(locked(first), locked(f"{first} of index sha256:{'3' * 64}"))

@@ -74,6 +74,30 @@ def test_from_the_store_and_on_to_another_repository_with_its_signatures_and_way
     assert {promotion["source"] for promotion in entry["promotions"]} == {"web:qa", f"{server.host}/qa/web:1"}
 
 
+def test_an_index_of_several_platforms_goes_whole_to_another_registry(user: Project, server, registry):
+    source, target = server(), registry()
+    entries = []
+    for number, name in enumerate(("amd64", "arm64")):
+        manifest = source.image(layer(("which", name.encode())), tag=f"only-{number}")
+        content = source.manifests[f"only-{number}"][1]
+        described = descriptor_of(manifest["mediaType"], content).plain()
+        entries.append({**described, "platform": {"os": "linux", "architecture": name}})
+    index = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries}).encode()
+    source.put("qa", INDEX, index)
+    done = done_well(user, "promote", f"{source.host}/web:qa", f"{target.host}/prod/web:1")
+    assert done["manifest"] == digest(index)
+    for entry in entries:
+        platform = f"linux/{entry['platform']['architecture']}"
+        assert user.command("pull", f"{target.host}/prod/web:1", "web:1", "--platform", platform).code == 0
+        assert user.command("cat", "web:1", "/which").out == entry["platform"]["architecture"]
+    damaged = layer(("which", b"else"))
+    source.image(damaged, tag="bad")
+    source.blobs[digest(damaged)] = damaged[:-1] + b"x"
+    refused = user.command("promote", f"{source.host}/web:bad", f"{target.host}/prod/web:1")
+    assert (refused.code, "is not what its digest says" in refused.err) == (1, True)
+    assert done_well(user, "log", f"{target.host}/prod/web:1")[0]["manifest"] == digest(index)
+
+
 def test_a_tag_that_names_something_else_than_expected_stays(shop: Project, registry):
     host = registry().host
     first = done_well(shop, "promote", "web:qa", f"{host}/web:prod")["manifest"]
@@ -100,6 +124,17 @@ def test_a_tag_that_moves_meanwhile_stays(user: Project, server):
     assert refused.code == 1
     assert digest(registry.manifests["prod"][1])[7:] in refused.err
     assert b"other" in registry.manifests["prod"][1]
+
+
+def test_what_a_tag_names_is_found_out_where_a_registry_does_not_say_its_digest(user: Project, server):
+    registry = server()
+    registry.image(FILES, tag="qa")
+    registry.image(FILES, tag="prod", annotations={"other": "1"})
+    before = registry.manifests["prod"][1]
+    registry.rule("HEAD", "/manifests/", lambda handler, request: handler.say(200, before))
+    refused = user.command("promote", f"{registry.host}/web:qa", f"{registry.host}/web:prod", "--expect", "none")
+    assert (refused.code, digest(before)[7:] in refused.err) == (1, True)
+    assert registry.manifests["prod"][1] == before
 
 
 def test_what_a_registry_has_on_record_is_a_claim_within_limits(user: Project, server):
