@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from envbuild.digest import sha256_of
 from envbuild.images.accounts import NoSuchAccount, owner_ids, read_databases
@@ -20,6 +21,10 @@ from envbuild.tree.apply import Edit, edit
 from envbuild.tree.entry import Digest
 from envbuild.tree.lookup import lookup
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.build.shared_mounts import SharedMounts
+
 _MODE = 0o755
 _COARSE = 5
 """CLOCK_REALTIME_COARSE: what the kernel takes for the times of files (clock_gettime(2))."""
@@ -27,11 +32,14 @@ _TICK = 0.001
 
 
 class CacheUser(Record):
-    """Who uses caches: a stage of a recipe, `recipe` being its real path. With `fresh` each step gets empty ones."""
+    """Who uses caches: a stage of a recipe, `recipe` being its real path and `name` what it is called. With `fresh`
+    each step gets empty ones. `shared` is where caches travel."""
 
     recipe: str
     stage: str
     fresh: bool = False
+    name: str = ""
+    shared: SharedMounts | None = None
 
 
 class CachesOfStep(Record):
@@ -65,6 +73,9 @@ def caches_of(
                     _take_over(store, cache, path)
             _make(path, owner, cache.mode, owners=store.owners_observable)
             if not user.fresh:
+                if user.shared is not None:
+                    make = partial(_make, owner=owner, mode=cache.mode, owners=store.owners_observable)
+                    user.shared.begin(user.name, cache, owner, path, make)
                 times |= _begin(store, name, path, user, parent, epoch, held)
             binds.append(Bind(os.path.realpath(path), cache.target, read_only=False))
         yield _shown(store, tuple(binds), parent, times)

@@ -296,7 +296,7 @@ class Scheduler:
 
                 installation = Installation(self.job, self._executor, self._answers, self._cache, self._stop)
                 return installation.run(at, pending, step.action, sink, fresh=fresh)
-            caches = CacheUser(recipe, at.stage.name, fresh)
+            caches = CacheUser(recipe, at.stage.name, fresh, at.stage.recipe_name, self._cache.mounts)
             return self._executor.execute(step, inputs, at.tree, at.near, pending.epoch, caches, sink)
 
         # A build that is only held against another one must not depend on what this store's caches have.

@@ -8,13 +8,15 @@ from __future__ import annotations
 import os
 from types import TracebackType
 
+from envbuild.build.events import Notice
 from envbuild.build.job import BuildJob
 from envbuild.build.request import BuildRequest, CachePlace
 from envbuild.build.shared_cache import SharedCache
 from envbuild.build.shared_export import export
+from envbuild.build.shared_mounts import SharedMounts
 from envbuild.lockfile.lock import path_of
 from envbuild.sandbox.user_namespace import enter_user_namespace
-from envbuild.sharing.cache_process import Allowance, CacheProcess
+from envbuild.sharing.cache_process import Allowance, CacheGone, CacheProcess
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
@@ -61,6 +63,8 @@ class SharedPlaces:
         if self._asks and any(not process.gone for process in self._from):
             job.cache.shared = SharedCache(job.store, job.graph, job.bases, job.reporter.emit, self._from, self._warned)
             self._store.trees.elsewhere = job.cache.shared.trees.directory
+        if job.request.cache_mounts and job.request.record:
+            job.cache.mounts = SharedMounts(job.store, self._from if self._asks else [], self._warn)
 
     def lose(self) -> None:
         """Note that a registry did not have what it said, so that in the end none is asked."""
@@ -90,6 +94,28 @@ class SharedPlaces:
         for place, process in zip(places, self._to, strict=True):
             name = f"{place.reference.host}/{place.reference.path}"
             export(self._job, process, name, self._warned)
+            if self._job.cache.mounts is not None:
+                self._export_mounts(self._job.cache.mounts, process, name)
+
+    def _export_mounts(self, mounts: SharedMounts, process: CacheProcess, name: str) -> None:
+        key = self._job.request.key
+
+        def sign(manifest: bytes) -> bytes:
+            if key is None:
+                return manifest
+            from envbuild.sharing.record_signature import signed_record  # cryptography is slow to load
+
+            return signed_record(manifest, name, key)
+
+        try:
+            mounts.export(process, self._job.request.jobs, sign)
+        except CacheGone as error:
+            self._warn(f"the caches of steps are not put into the shared cache {process.name}: {error}")
+
+    def _warn(self, text: str) -> None:
+        if text not in self._warned:
+            self._warned.add(text)
+            self._job.reporter.emit(Notice("warning", text, "the build does without it"))
 
 
 def _process(place: CachePlace, request: BuildRequest, time: Allowance, *, reads: bool) -> CacheProcess:

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.build.rerun_lines import Spot
     from envbuild.build.shared_cache import SharedCache
+    from envbuild.build.shared_mounts import SharedMounts
 
 
 class StoreCache:
@@ -31,11 +32,13 @@ class StoreCache:
         self.owners_kept = owners_kept
         self.shared: SharedCache | None = None
         """What is asked for results that the store lacks."""
+        self.mounts: SharedMounts | None = None
+        """Where the directories of `cache=` travel."""
 
     def without_owners(self) -> StoreCache:
         """Return the same cache for a machine where commands can't give files to other users."""
         cache = StoreCache(self._store, self._bases, self._request, self._rerun, owners_kept=False)
-        cache.shared = self.shared
+        cache.shared, cache.mounts = self.shared, self.mounts
         return cache
 
     def base(self, stage: Stage) -> BaseTree | None:

@@ -19,7 +19,7 @@ NONE = "none"
 
 
 def add_cache_options(parser: argparse.ArgumentParser) -> None:
-    """Add `--cache-from` and `--cache-to`."""
+    """Add `--cache-from`, `--cache-to` and `--cache-mounts`."""
     parser.add_argument(
         "--cache-from",
         action="append",
@@ -33,6 +33,11 @@ def add_cache_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="HOST/PATH|none",
         help="put results that this repository of a registry lacks there (may repeat)",
+    )
+    parser.add_argument(
+        "--cache-mounts",
+        action="store_true",
+        help="fill empty directories of `cache=` from there, too, and put those there that steps used",
     )
 
 
@@ -59,7 +64,8 @@ def shared_caches(arguments: argparse.Namespace, environment: Environment) -> di
         tuple(_place(text, rights, settings) for text in texts if text != NONE)
         for texts, rights in zip(places, (PULL, PUSH), strict=True)
     )
-    return {"cache_from": cache_from, "cache_to": cache_to, "cache_patience": settings.patience}
+    mounts = arguments.cache_mounts or settings.mounts
+    return {"cache_from": cache_from, "cache_to": cache_to, "cache_patience": settings.patience, "cache_mounts": mounts}
 
 
 def _place(text: str, rights: str, settings: CacheSettings) -> CachePlace:

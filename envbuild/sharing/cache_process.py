@@ -13,6 +13,7 @@ import select
 import signal
 import struct
 import time
+from _thread import allocate_lock
 from collections.abc import Callable, Sequence
 
 from envbuild.linux.syscalls import PR_SET_PDEATHSIG, prctl
@@ -74,6 +75,7 @@ class CacheProcess:
         self._pid = 0
         self._to = self._from = -1
         self._buffer = b""
+        self._asking = allocate_lock()
         self._is_ready = False
         self.gone = ""
         """Why it is not asked any more, "" if it is."""
@@ -129,6 +131,10 @@ class CacheProcess:
             self._pid = 0
 
     def _ask(self, request: tuple[Any, ...], arrived: Callable[[str], None] = lambda digest: None) -> Any:
+        with self._asking:
+            return self._answer(request, arrived)
+
+    def _answer(self, request: tuple[Any, ...], arrived: Callable[[str], None]) -> Any:
         if self.gone:
             raise CacheGone(self.gone)
         self.start()

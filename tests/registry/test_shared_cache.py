@@ -153,6 +153,22 @@ def test_what_is_there_is_not_sent_again(machine, place: str, server: DebianRegi
     assert server.requests("PUT")[before:] == []
 
 
+def test_twenty_steps_cost_no_twenty_round_trips(machine, place: str, server: DebianRegistry):
+    lines = [f"run echo {number} > /n{number}" for number in range(20)]
+    put(machine(), place, *lines)
+
+    def asked(*more: str) -> int:
+        before = len(server.requests("GET"))
+        done = machine().build("from tar:busybox.tar", *lines, *more, options=("--cache-from", place))
+        assert ran(done) == list(more)
+        return len([path for path in server.requests("GET")[before:] if "/manifests/" in path])
+
+    # The base with the chain of the stage; those that may be there by other names are asked for in parallel.
+    assert asked() <= 2
+    # Another recipe by now: the chain that begins with the same step.
+    assert asked("run echo more > /more") <= 6
+
+
 def test_a_result_that_is_made_anew_takes_the_place_of_the_old_one(machine, place: str):
     recipe = ("run cat /proc/sys/kernel/random/uuid > /random",)
     put(machine(), place, *recipe)
@@ -186,3 +202,21 @@ def test_there_is_no_network_offline(machine, place: str):
     assert (len(ran(done)), warnings(done)) == (5, [])
     assert "leave out one of the two" in there.build(options=("--offline", "--cache-from", place)).err
     assert "leave the tag out" not in there.build(options=("--offline", "--cache-from", "none")).err
+
+
+def test_the_caches_of_steps_travel_where_that_is_asked_for(machine, place: str):
+    step = "run(cache=/c) mkdir -p /c/d && echo {} >> /c/d/x && chown 50:50 /c/d/x && cat /c/d/x > /seen"
+    shared = ("--cache-from", place, "--cache-to", place)
+    assert finished(machine().build(step.format(1), options=(*shared, "--cache-mounts")))["ran"] == 2
+    there = machine()
+    done = there.build(step.format(2), options=(*shared, "--cache-mounts"))
+    assert (warnings(done), there.cat("/seen")) == ([], "1\n2\n")
+    # The last one is right; what is here already is not written over; and nobody gets what nobody asked for.
+    last = machine()
+    assert not warnings(last.build(step.format(3), options=(*shared, "--cache-mounts")))
+    assert last.cat("/seen") == "1\n2\n3\n"
+    assert not warnings(there.build(step.format(4), options=(*shared, "--cache-mounts")))
+    assert there.cat("/seen") == "1\n2\n4\n"
+    alone = machine()
+    assert not warnings(alone.build(step.format(5), options=shared))
+    assert alone.cat("/seen") == "5\n"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import socket
 import struct
+import tarfile
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -15,6 +17,8 @@ from typing import Any
 import pytest
 from zstandard import ZstdCompressor
 
+from envbuild.oci.descriptor import Descriptor
+from envbuild.sharing.mount_archive import LAYER, manifest_of_mount
 from envbuild.sharing.shared_step import RECORDS
 from envbuild.tree.entry import Entry, encode
 from tests.conftest import Project
@@ -217,3 +221,37 @@ def test_a_step_that_fails_behind_shared_ones(machine, filled):
     assert [event["text"] for event in done.events if event["event"] == "step-started"] == ["run false"]
     # What it was fetched for is here by now.
     assert ran(there.build(*STEPS)) == []
+
+
+def test_a_cache_that_leads_out_of_its_directory(machine, server, tmp_path):
+    registry = server()
+    step = "run(cache=/c) ls -A /c > /seen && echo 1 > /c/x"
+    options = ("--cache-to", place_of(registry), "--cache-mounts")
+    assert not warnings(machine().build(step, options=options))
+    (tag,) = [tag for tag in registry.manifests if tag.startswith("mount-")]
+    outside = tmp_path / "outside"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        link, file = tarfile.TarInfo("link"), tarfile.TarInfo("link/evil")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
+        archive.addfile(link)
+        archive.addfile(file, io.BytesIO(b""))
+        archive.addfile(tarfile.TarInfo(f"../../../{outside}"), io.BytesIO(b""))
+    content = ZstdCompressor().compress(packed.getvalue())
+    blob = Descriptor(LAYER, f"sha256:{sha256(content).hexdigest()}", len(content))
+    registry.blobs[blob.digest] = content
+    registry.put(tag, MANIFEST, manifest_of_mount(tag, blob))
+    there = machine()
+    done = there.build(f"{step} && true", options=("--cache-from", place_of(registry), "--cache-mounts"))
+    assert finished(done)["ran"] == 1
+    assert "a cache of the shared cache" in warnings(done)[0]
+    assert there.cat("/seen") == ""
+    assert not outside.exists()
+    assert not (tmp_path / "evil").exists()
+    # A record of another cache says nothing of this one, and none has more than it says.
+    for manifest in (manifest_of_mount("mount-" + "0" * 64, blob), manifest_of_mount(tag, blob.replace(size=5))):
+        registry.put(tag, MANIFEST, manifest)
+        there = machine()
+        done = there.build(f"{step} && true", options=("--cache-from", place_of(registry), "--cache-mounts"))
+        assert warnings(done)
+        assert there.cat("/seen") == ""
