@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import struct
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError, frame_content_size
@@ -29,6 +29,8 @@ ANNOTATION = "envbuild.index"
 VERSION = 1
 MAX_PACKED, MAX_PLAIN = 16 << 20, 64 << 20
 """Bytes of an index: a layer of 400,000 files has as many, and larger ones go without."""
+MAX_ALL_PACKED, MAX_ALL_PLAIN = 64 << 20, 256 << 20
+"""Bytes of the indexes of all layers of an image."""
 MAX_FRAME = 8 << 20
 """Bytes of one frame, compressed or not."""
 MAX_UNWRITTEN = Limits().holes
@@ -67,12 +69,13 @@ class Directory(Record):
 
 class LayerIndex(Record):
     """What is in a layer: the bytes of each frame compressed and not, the directories by digest, which of them is the
-    layer's root, and the paths that it hides of the layers below."""
+    layer's root, the paths that it hides of the layers below, and how many entries the root unfolds to."""
 
     frames: tuple[tuple[int, int], ...]
     directories: Mapping[Digest, Directory]
     root: Digest
     gone: tuple[bytes, ...]
+    entries: int = 0
 
     @property
     def starts(self) -> list[tuple[int, int]]:
@@ -144,12 +147,20 @@ def parse_place(text: str, size: int) -> IndexPlace | None:
     return place if place.length <= MAX_PACKED and place.offset + place.length <= size else None
 
 
+def unpacked_size(frame: bytes) -> int:
+    """Return how many bytes an index says that it unpacks to. Raises BadIndex."""
+    try:
+        return frame_content_size(frame[8:])
+    except ZstdError as error:
+        raise BadIndex(str(error)) from error
+
+
 def read_index(frame: bytes, place: IndexPlace) -> LayerIndex:
     """Return what an index says that is the frame its descriptor means. Its numbers and the form of its directories
     as far as they lead to others are checked; the entries are not. Raises BadIndex."""
     try:
         magic, length = struct.unpack_from("<II", frame)
-        if magic != _MAGIC or length != len(frame) - 8 or frame_content_size(frame[8:]) > MAX_PLAIN:
+        if magic != _MAGIC or length != len(frame) - 8 or unpacked_size(frame) > MAX_PLAIN:
             raise BadIndex("it is no index")
         plain = ZstdDecompressor().decompress(frame[8:], allow_extra_data=False)
     except (struct.error, ZstdError) as error:
@@ -164,8 +175,7 @@ def parse_index(plain: bytes, end: int) -> LayerIndex:
         index = _unpacked(plain)
     except (struct.error, ValueError) as error:
         raise BadIndex(str(error)) from error
-    _check(index, end)
-    return index
+    return index.replace(entries=_check(index, end))
 
 
 def _unpacked(plain: bytes) -> LayerIndex:
@@ -201,9 +211,16 @@ def _cut(plain: bytes, start: int, length: int) -> bytes:
     return part
 
 
-def _check(index: LayerIndex, end: int) -> None:
-    """Raise BadIndex for frames that lie elsewhere or are too large, and for directories that aren't there, lead in a
-    circle, or are far more together than the layer holds: few that name each other twice make a tree of any size."""
+def check_entries(indexes: Iterable[LayerIndex]) -> None:
+    """Raise BadIndex if the layers of an image have more entries together than a layer may have."""
+    if sum(index.entries for index in indexes) > Limits().members:
+        raise BadIndex("its layers have too many entries together")
+
+
+def _check(index: LayerIndex, end: int) -> int:
+    """Return how many entries the root unfolds to. Raises BadIndex for frames that lie elsewhere or are too large, and
+    for directories that aren't there, lead in a circle, or are far more together than the layer holds: few that name
+    each other twice make a tree of any size."""
     limits = Limits()
     if any(not 0 < packed <= MAX_FRAME or plain > MAX_FRAME for packed, plain in index.frames):
         raise BadIndex("it has a frame of a size that none has")
@@ -228,3 +245,4 @@ def _check(index: LayerIndex, end: int) -> None:
         parts = path.split(b"/")
         if len(path) > limits.path or len(parts) > limits.depth or any(part in (b"", b".", b"..") for part in parts):
             raise BadIndex("it hides what can't be a path")
+    return counted[index.root][0]

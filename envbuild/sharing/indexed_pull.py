@@ -16,11 +16,15 @@ from hashlib import sha256
 from envbuild.oci.descriptor import Descriptor
 from envbuild.oci.layer_index import (
     ANNOTATION,
+    MAX_ALL_PACKED,
+    MAX_ALL_PLAIN,
     BadIndex,
     IndexPlace,
     LayerIndex,
+    check_entries,
     parse_place,
     read_index,
+    unpacked_size,
 )
 from envbuild.oci.manifest import Config
 from envbuild.record import Record
@@ -146,6 +150,8 @@ class IndexedPull:
 
     def _indexed(self, pairs: Sequence[tuple[Descriptor, IndexPlace]]) -> list[_Layer]:
         """Return the layers with their indexes, of which those are fetched that are not here."""
+        if sum(place.length for place in {place.digest: place for _, place in pairs}.values()) > MAX_ALL_PACKED:
+            raise BadIndex("they are too large together")
         frames: dict[str, bytes] = {}
         lacking = []
         for blob, place in pairs:
@@ -165,7 +171,14 @@ class IndexedPull:
 
         if lacking:
             Transfers("pull", 0, lambda *_: None).run(fetch, lacking)
-        return [_Layer(blob, place, read_index(frames[place.digest], place)) for blob, place in pairs]
+        if sum(map(unpacked_size, frames.values())) > MAX_ALL_PLAIN:
+            raise BadIndex("they are too large together")
+        indexes: dict[IndexPlace, LayerIndex] = {}
+        for _, place in pairs:
+            if place not in indexes:
+                indexes[place] = read_index(frames[place.digest], place)
+        check_entries(indexes[place] for _, place in pairs)
+        return [_Layer(blob, place, indexes[place]) for blob, place in pairs]
 
     def _kept(self, place: IndexPlace) -> bytes | None:
         """Return an index that a pull before left here."""

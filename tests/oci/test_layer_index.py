@@ -14,6 +14,7 @@ from envbuild.oci.layer_index import (
     Directory,
     IndexPlace,
     LayerIndex,
+    check_entries,
     index_of,
     packed,
     parse_place,
@@ -97,7 +98,11 @@ def test_directories_that_are_far_more_than_they_say_are_refused():
             directories[digest_of(body)] = Directory(body, [])
         return LayerIndex(FRAMES, directories, digest_of(body), ())
 
-    read(packed(doubled(10)))
+    index = read(packed(doubled(10)))
+    assert index.entries == 3 * 2**10 - 2
+    check_entries([index] * 600)
+    with pytest.raises(BadIndex, match="together"):
+        check_entries([index] * 700)
     with pytest.raises(BadIndex, match="far larger"):
         read(packed(doubled(25)))
     with pytest.raises(BadIndex, match="far larger"):
