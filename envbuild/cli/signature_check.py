@@ -125,10 +125,9 @@ def _provenance(predicate: dict[str, Any]) -> Iterator[str]:
     entries = [entry for entry in dependencies if isinstance(entry, dict)] if isinstance(dependencies, list) else []
     builder = details.get("builder") if isinstance(details, dict) else None
     if isinstance(builder, dict):
-        versions = builder.get("version")  # by the name of what the builder is made of (SLSA provenance v1)
-        made_of = versions.items() if isinstance(versions, dict) else ()
-        words = ", ".join(f"{name} {version}" for name, version in made_of)
-        yield f"builder   {builder.get('id')}{f' ({words})' if words else ''}"
+        versions = builder.get("version")
+        shown = [f"{name} {text}" for name, text in versions.items()] if isinstance(versions, dict) else []
+        yield f"builder   {', '.join([str(builder.get('id')), *shown])}"
     for entry in entries:
         digest, notes = entry.get("digest"), entry.get("annotations")
         if entry.get("name") == "commit" and isinstance(digest, dict) and isinstance(notes, dict):
