@@ -125,7 +125,9 @@ def _provenance(predicate: dict[str, Any]) -> Iterator[str]:
     entries = [entry for entry in dependencies if isinstance(entry, dict)] if isinstance(dependencies, list) else []
     builder = details.get("builder") if isinstance(details, dict) else None
     if isinstance(builder, dict):
-        yield f"builder   {builder.get('id')} {builder.get('version') or ''}".rstrip()
+        versions = builder.get("version")
+        shown = [f"{name} {text}" for name, text in versions.items()] if isinstance(versions, dict) else []
+        yield f"builder   {', '.join([str(builder.get('id')), *shown])}"
     for entry in entries:
         digest, notes = entry.get("digest"), entry.get("annotations")
         if entry.get("name") == "commit" and isinstance(digest, dict) and isinstance(notes, dict):
