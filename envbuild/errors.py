@@ -278,6 +278,7 @@ EnvbuildError  exit 2
     ToolFailed(program, words)  sharing.disk_image
     Unresolved(manager, reason, hint)  packages.errors
     UnsafeName(what, name)  lockfile.checked_name
+    Untrusted(name, use, reason, keys, policy)  trust.evidence
     VolumeExists(name)  instances.volumes
     VolumeInUse(name, users)  instances.volume_users
     WrongDigest(url, expected, actual, source)  build.fetch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import io
 import json
 import os
@@ -67,7 +68,17 @@ def pytest_configure(config: pytest.Config) -> None:
         memory_folder.choose()
 
 
+MAX_PARAMETER, MAX_ID = 1 << 20, 1000
+"""Bytes of a parameter, and characters of a test's name. Each process of a run has all of them to the end: 250 MB made
+each fork of a test 40 ms longer."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        values = getattr(item, "callspec", None) and item.callspec.params.values()
+        large = any(isinstance(value, str | bytes) and len(value) > MAX_PARAMETER for value in values or ())
+        if large or len(item.nodeid) > MAX_ID:
+            raise pytest.UsageError(f"{item.nodeid[:200]}: make what is large in the test, and name it by `ids`")
     if "PYTEST_XDIST_WORKER" in os.environ:
         items[:] = _long_ones_early(items)
     if "nightly" not in config.option.markexpr:
@@ -84,6 +95,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+def pytest_collection_finish() -> None:
+    # What is collected stays to the end: looking at it for garbage costs time, and the forks of this process its pages.
+    gc.collect()
+    gc.freeze()
+
+
 def _long_ones_early(items: list[pytest.Item]) -> list[pytest.Item]:
     """Orders tests so that no process is left alone with a long one in the end. Long ones come after a quarter of the
     others, and one that needs Debian before these: it makes the base meanwhile, for which all of them would wait."""
@@ -98,6 +115,7 @@ SAME_PROCESS = {
     "tests/instances/test_debian_services.py": "services",
     "tests/instances/test_stop_signals.py": "services",
     "tests/packages/test_npm.py": "npm",
+    "tests/packages/test_npm_added.py": "npm",
 }
 """Modules whose tests install the same large packages first, which each process would do for itself."""
 

@@ -7,22 +7,22 @@ from envbuild.language.base_kinds import ImageFileBase, RegistryBase
 from envbuild.sharing.image_trust import Trust
 from envbuild.store.images import Image
 from envbuild.store.store import Store
-from envbuild.trust.evidence import Refused
+from envbuild.trust.evidence import Untrusted
 from envbuild.trust.policy import Name
 
 
 def check_base(trust: Trust, store: Store, base: ImageFileBase | RegistryBase, image: Image) -> None:
-    """Raise Refused for an image of the store that a recipe may not begin with."""
+    """Raise Untrusted for an image of the store that a recipe may not begin with."""
     name = name_of(base) if isinstance(base, RegistryBase) else Name(f"oci:{base.path}")
     trust.check_base(store, image, name)
 
 
 def may_begin(trust: Trust, store: Store, base: RegistryBase, image: Image, *, offline: bool) -> bool:
     """Return whether a recipe may begin with an image that was pulled before. If not, its registry may have signatures
-    that were not there then; with `offline`, Refused is raised."""
+    that were not there then; with `offline`, Untrusted is raised."""
     try:
         check_base(trust, store, base, image)
-    except Refused:
+    except Untrusted:
         if offline:
             raise
         return False

@@ -63,7 +63,7 @@ class PulledBase:
         self.notes = (*pulled.notes, *signatures.notes)
 
     def take(self, store: Store) -> Image:
-        """Put it into the store. Raises BadImage, ArchiveError and Refused."""
+        """Put it into the store. Raises BadImage, ArchiveError and Untrusted."""
         image, manifest = self._pulled.image, self._pulled.remote.manifest
         if image is None:
             source = self._pulled.source
@@ -94,7 +94,7 @@ def prepare_pull(
 ) -> PulledBase:
     """Bring the layers of a base here: of the manifest or index with the digest `pinned`, or with "" of what its name
     means now; each layer of at most so many bytes. `trust` are the policies that it has to satisfy. Raises
-    BadRegistryBase, PinnedImageGone, Refused, BadImage and RegistryError kinds."""
+    BadRegistryBase, PinnedImageGone, Untrusted, BadImage and RegistryError kinds."""
     reference = _reference(base)
     if pinned:
         reference = reference.replace(digest=pinned)

@@ -56,7 +56,7 @@ class Sources:
 
     def image(self, recipe: PlannedRecipe, reference: str, folder: str) -> Image:
         """Return the image that a reference means: the one that the lock pins, else the one that has the name now.
-        Raises NoSuchImage, Refused and what else `look_up` raises."""
+        Raises NoSuchImage, Untrusted and what else `look_up` raises."""
         # Only where a recipe names an image.
         from envbuild.images.find import look_up
         from envbuild.images.lock_attestation import pinned_image

@@ -12,6 +12,8 @@ from envbuild.cli.parser import parser_of
 KINDS = {
     "IMAGE": ("images",),
     "NAME[:TAG]": ("images",),
+    "SOURCE": ("images",),
+    "TARGET": ("images",),
     "OLD": ("images", "instances"),
     "NEW": ("images", "instances"),
     "INSTANCE": ("instances",),

@@ -58,7 +58,7 @@ def check_signatures(arguments: argparse.Namespace, environment: Environment) ->
         return 0
     environment.stdout.write(f"{arguments.image} = {digest}\n")
     for item in statements:
-        environment.stdout.writelines(f"{visible(line)}\n" for line in _lines(item))
+        environment.stdout.writelines(f"{visible(line)}\n" for line in lines_of(item))
     return 0
 
 
@@ -104,7 +104,8 @@ def _plain(item: Attested) -> dict[str, Any]:
     }
 
 
-def _lines(item: Attested) -> Iterator[str]:
+def lines_of(item: Attested) -> Iterator[str]:
+    """Yield what a statement says in a few lines, whatever tool made it."""
     word = _WORDS.get(item.statement.kind, item.statement.kind)
     names = ", ".join(name or "no name" for name in dict.fromkeys(item.names))
     yield f"{word} as {names} by {', '.join(key.where for key in item.keys)}"
@@ -124,7 +125,9 @@ def _provenance(predicate: dict[str, Any]) -> Iterator[str]:
     entries = [entry for entry in dependencies if isinstance(entry, dict)] if isinstance(dependencies, list) else []
     builder = details.get("builder") if isinstance(details, dict) else None
     if isinstance(builder, dict):
-        yield f"builder   {builder.get('id')} {builder.get('version') or ''}".rstrip()
+        versions = builder.get("version")
+        shown = [f"{name} {text}" for name, text in versions.items()] if isinstance(versions, dict) else []
+        yield f"builder   {', '.join([str(builder.get('id')), *shown])}"
     for entry in entries:
         digest, notes = entry.get("digest"), entry.get("annotations")
         if entry.get("name") == "commit" and isinstance(digest, dict) and isinstance(notes, dict):

@@ -82,7 +82,11 @@ class Repository:
             if answer.status == 404:
                 return ""
             self.exchange.expect(answer, (200,), what)
-            return answer.header(_DIGEST_HEADER)
+            said = answer.header(_DIGEST_HEADER)
+        if _DIGEST.fullmatch(said):
+            return said
+        # The header is no duty of a registry (distribution specification, "Checking if content exists").
+        return self.manifest(RegistryReference(self.host, self.path, tag))[0].digest
 
     def has_blob(self, digest: str, size: int) -> bool:
         """Return whether the registry has a blob in this repository. Raises what asking raises."""

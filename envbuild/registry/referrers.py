@@ -123,12 +123,18 @@ def _listed(repository: Repository, subject: str) -> Iterator[Referrer]:
             raise
         entries = []
     # A registry that learnt of subjects later has the older artifacts under the tag alone.
-    for entry in entries or _index(repository, subject)[1][:_MAX_LISTED]:
-        kind = entry.get("artifactType", "")
+    yield from read_entries(entries or _index(repository, subject)[1][:_MAX_LISTED], repository.path)
+
+
+def read_entries(entries: Sequence[Any], source: str) -> Iterator[Referrer]:
+    """Yield what the entries of an index name, as far as that can be read."""
+    for entry in entries:
         try:
-            yield Referrer(descriptor_from(entry, repository.path, "a referrer"), kind if isinstance(kind, str) else "")
+            descriptor = descriptor_from(entry, source, "a referrer")
         except BadImage:
             continue
+        kind = entry.get("artifactType", "")
+        yield Referrer(descriptor, kind if isinstance(kind, str) else "")
 
 
 def _index(repository: Repository, subject: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -47,7 +47,7 @@ def read_settings(path: str) -> CacheSettings:
     """Return the settings in a file. Raises BadCacheSettings."""
     try:
         plain = tomllib.loads(_content(path))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # an endless number is none of TOML's own errors
         raise BadCacheSettings(path, f"it is no TOML: {error}") from error
     unknown = sorted(plain.keys() - set(_KNOWN))
     if unknown:

@@ -12,7 +12,7 @@ from envbuild.store.images import Image
 from envbuild.store.project import split_project
 from envbuild.store.store import Store
 from envbuild.store.tags import PULL
-from envbuild.trust.evidence import Covers, Refused, check, needs_signatures
+from envbuild.trust.evidence import Covers, Untrusted, check, needs_signatures
 from envbuild.trust.policy import Name, read_policy
 from envbuild.trust.statement import CACHE_RECORD, IMAGE_DIGEST
 
@@ -27,14 +27,14 @@ class Trust:
         self._policies = [read_policy(path) for path in paths]
 
     def check_image(self, store: Store, image: Image, reference: str, use: str) -> None:
-        """Raise Refused unless an image of the store may be used under the name by which it was asked for, and under
+        """Raise Untrusted unless an image of the store may be used under the name by which it was asked for, and under
         those by which it came from registries. One that is named by a digest has all its names. `use` is what is
         done with it, for messages: it may not be `run`."""
         names = self._names(store, image, reference)
         check(self._policies, use, names, store.signatures.of(image.digest), covers_image(store, image.digest))
 
     def check_base(self, store: Store, image: Image, name: Name) -> None:
-        """Raise Refused unless a recipe may begin with an image of the store under the name that it has elsewhere."""
+        """Raise Untrusted unless a recipe may begin with an image of the store under the name that it has elsewhere."""
         covers = covers_image(store, image.digest)
         check(self._policies, AS_BASE, [name], store.signatures.of(image.digest), covers)
 
@@ -45,15 +45,15 @@ class Trust:
         bundles, covers = signature_of(manifest)
         try:
             check(self._policies, "used from the cache", [Name(cache)], bundles, covers, CACHE_RECORD)
-        except Refused:
+        except Untrusted:
             return False
         return True
 
     def check_manifest(
         self, name: str, tag: str, local: str, manifests: Sequence[str], image: str, bundles: Sequence[bytes], use: str
     ) -> None:
-        """Raise Refused unless what a registry has under a name (HOST/PATH), with one of these digests, may be used and
-        be called `local` here ("" for nothing). `image` is the digest of the image that it says it holds."""
+        """Raise Untrusted unless what a registry has under a name (HOST/PATH), with one of these digests, may be used
+        and be called `local` here ("" for nothing). `image` is the digest of the image that it says it holds."""
         names = [Name(name, tag), *([Name(local)] if local else [])]
         check(self._policies, use, names, bundles, covers_manifest(manifests, image))
 

@@ -68,13 +68,7 @@ def import_image(store: Store, file: LayerSource, image: ImageInFile, report: Re
     with store.work.workspace() as workspace:
         objects = StagedObjects(store.objects, workspace.upper)
         layers = LayeredTree(store.trees, objects, file.shown)
-        tally = Tally()
-        sizes = [file.size_of(layer) for layer in image.layers]
-        total, done = sum(sizes), 0
-        for number, (layer, diff_id) in enumerate(zip(image.layers, image.config.diff_ids, strict=True), 1):
-            name = f"layer {number} of {file.shown}"
-            _add_layer(file, layer, diff_id, layers, tally, name, partial(_report, report, done, total))
-            done += sizes[number - 1]
+        read_layers(file, image, layers, report)
         with store.database.transaction():
             tree = layers.finish()
             own = own_image(image.config, tree)
@@ -86,6 +80,17 @@ def import_image(store: Store, file: LayerSource, image: ImageInFile, report: Re
             if store.images.get(record.digest) is None:
                 store.images.put(record)
     return Imported(record, own is not None, layers.notes)
+
+
+def read_layers(file: LayerSource, image: ImageInFile, layers: LayeredTree, report: Report) -> None:
+    """Put the layers of an image on top of each other. Raises BadImage and ArchiveError."""
+    tally = Tally()
+    sizes = [file.size_of(layer) for layer in image.layers]
+    total, done = sum(sizes), 0
+    for number, (layer, diff_id) in enumerate(zip(image.layers, image.config.diff_ids, strict=True), 1):
+        name = f"layer {number} of {file.shown}"
+        _add_layer(file, layer, diff_id, layers, tally, name, partial(_report, report, done, total))
+        done += sizes[number - 1]
 
 
 def _report(report: Report, before: int, total: int, done: int) -> None:

@@ -3,10 +3,11 @@ filesystems"). Nothing of a layer is ever a path of this machine: names lead thr
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Protocol
+
 from envbuild.archive.limits import ArchiveError, printable
 from envbuild.oci.layer_tar import WHITEOUT
-from envbuild.sharing.staged_objects import StagedObjects
-from envbuild.store.trees import StoredTrees
 from envbuild.tree.entry import BLOCK_DEVICE, CHARACTER_DEVICE, DIRECTORY, FILE, ROOT_NAME, Digest, Entry
 
 _OPAQUE = b".wh..wh..opq"
@@ -37,10 +38,26 @@ class _Node:
         return self.entry is None or self.entry.kind == DIRECTORY
 
 
+class Directories(Protocol):
+    """What keeps directories: a store, or memory."""
+
+    def save(self, entries: Iterable[Entry], /) -> Digest:
+        """Keep a directory and return its digest."""
+        ...
+
+
+class Files(Protocol):
+    """What takes files: a store, or what only looks at them."""
+
+    def add(self, entry: Entry, source: bytes | int, /) -> Entry:
+        """Take a file and return its entry with digest and size; `source` is its bytes, or a descriptor of them."""
+        ...
+
+
 class LayeredTree:
     """The layers so far, and the one that is being read, as the target of its members."""
 
-    def __init__(self, trees: StoredTrees, objects: StagedObjects, source: str) -> None:
+    def __init__(self, trees: Directories, objects: Files, source: str) -> None:
         self._trees = trees
         self._objects = objects
         self._source = source

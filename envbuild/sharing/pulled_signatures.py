@@ -14,7 +14,7 @@ from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.trust.bundle import read_bundle
 from envbuild.trust.envelope import BadEnvelope
-from envbuild.trust.evidence import Covers, Refused
+from envbuild.trust.evidence import Covers, Untrusted
 from envbuild.trust.statement import read_statement
 
 
@@ -43,12 +43,12 @@ class PulledSignatures:
 
     def judge(self, repository: Repository, manifests: Sequence[str], image: str) -> None:
         """Fetch the signatures of these manifests, an index and what it names, which say that they hold an image of
-        this digest ("" for none). Raises Refused, and RegistryError where the policies need what can't be had."""
+        this digest ("" for none). Raises Untrusted, and RegistryError where the policies need what can't be had."""
         self._manifests = tuple(dict.fromkeys(manifests))
         self._fetch(repository)
         try:
             self._check(image)
-        except Refused:
+        except Untrusted:
             # A mirror need not have what lies beside an image.
             others = [other for other in self._repositories if other is not repository]
             if not self._needed or not others:
@@ -58,7 +58,7 @@ class PulledSignatures:
             self._check(image)
 
     def keep(self, store: Store, image: Image) -> None:
-        """Keep the signatures beside the image that came of it. Raises Refused if that is not the one that the
+        """Keep the signatures beside the image that came of it. Raises Untrusted if that is not the one that the
         manifests said."""
         self._check(image.digest)
         covers = covers_manifest(self._manifests, image.digest)

@@ -20,7 +20,7 @@ Covers = Callable[[str, str], bool]
 
 
 @fields
-class Refused(WorkFailed):
+class Untrusted(WorkFailed):
     """An image that the policy does not let be used. `keys` are the files of the keys that were asked."""
 
     name: str
@@ -73,8 +73,8 @@ def check(
     covers: Covers,
     kind: str = APPROVAL,
 ) -> None:
-    """Raise Refused unless each policy lets an image with these signatures be used under each of these names; `use` is
-    what is done with it. Only statements of a kind count."""
+    """Raise Untrusted unless each policy lets an image with these signatures be used under each of these names; `use`
+    is what is done with it. Only statements of a kind count."""
     small = [bundle for bundle in bundles if len(bundle) <= MAX_APPROVAL]
     for policy in policies:
         for name in names:
@@ -87,7 +87,7 @@ def check(
             ]
             if reason := rule.missing(name, signed):
                 asked = tuple(key.where for key in rule.keys)
-                raise Refused(name.text or "an image without a name", use, reason, asked, policy.path)
+                raise Untrusted(name.text or "an image without a name", use, reason, asked, policy.path)
 
 
 def needs_signatures(policies: Sequence[Policy], names: Sequence[Name]) -> bool:

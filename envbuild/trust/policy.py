@@ -136,7 +136,7 @@ def read_policy(path: str) -> Policy:
     """Return the policy in a file. Raises BadPolicy."""
     try:
         plain = tomllib.loads(_content(path))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # an endless number is none of TOML's own errors
         raise BadPolicy(path, f"it is no TOML: {error}") from error
     unknown = sorted(plain.keys() - {"default", "rule"})
     if unknown:

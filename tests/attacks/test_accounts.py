@@ -14,8 +14,6 @@ from envbuild.sandbox.user_lookup import identity_of
 from tests.attacks.limited import limited
 from tests.conftest import Project
 
-pytestmark = pytest.mark.user
-
 ODD = (
     "sup:x:\u00b2:0::/:/bin/sh\n"
     "many:x:" + "9" * 10_000 + ":0::/:/bin/sh\n"
@@ -53,6 +51,7 @@ def test_lines_that_make_no_sense_are_passed_over(tmp_path):
     assert account.uid == 1002
 
 
+@pytest.mark.user
 def test_more_groups_than_the_kernel_has_are_an_error(tmp_path):
     group = "".join(f"g{n}:x:{n}:good\n" for n in range(70_000))
     with pytest.raises(SandboxFailure, match="70,000"):
@@ -87,6 +86,7 @@ def test_a_file_of_accounts_that_fills_the_memory_is_not_read(project: Project, 
 
 
 @pytest.mark.namespaces
+@pytest.mark.user
 def test_a_step_as_a_user_of_an_odd_file(project: Project):
     (project.folder / "passwd").write_text(ODD)
     (project.folder / "group").write_text(GROUPS)

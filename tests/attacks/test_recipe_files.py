@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 TOKEN = "machine-example-password-hunter2"
 
@@ -100,6 +100,7 @@ class TestIncludes:
 
 
 class TestOtherFiles:
+    @pytest.mark.user
     def test_recipes_that_a_stage_starts_from(self, project, secret):
         (project.folder / "base.env").symlink_to(secret)
         for base in (
@@ -153,6 +154,7 @@ class TestOtherFiles:
         project.build("copy a -> /a")
         assert set(project.ls("/a")) == {"a.txt"}
 
+    @pytest.mark.user
     def test_requirements_and_templates(self, project, secret):
         (project.folder / "link.txt").symlink_to(secret)
         os.mkfifo(project.folder / "fifo.txt")

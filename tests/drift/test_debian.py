@@ -45,6 +45,7 @@ def hands(debian, index):
     hands.end()
 
 
+@pytest.mark.nightly  # a minute: a day of real packages; tests below and test_commit.py have each kind
 def test_packages_users_and_files_become_lines_that_give_the_same(hands, index):
     hands.change(
         "export DEBIAN_FRONTEND=noninteractive; apt-get update -qq -o Acquire::Languages=none;"
@@ -98,12 +99,14 @@ def test_what_no_mirror_has_is_copied(hands):
     )
     content = (folder.parent / "mine.deb").read_bytes()
     done = hands.project.command(
-        "exec", "one", "--", "sh", "-c", "cat > /tmp/mine.deb; dpkg -i /tmp/mine.deb", stdin=content
+        *("exec", "one", "--", "sh", "-c", "cat > /tmp/mine.deb; dpkg -i /tmp/mine.deb; dpkg --purge tzdata"),
+        stdin=content,
     )
     assert done.code == 0, done.err
     committed = hands.commit("--fetch")
     assert [row["line"] for row in committed["dropped"]] == ["apt mine=1.0"]
     assert "copy web-one.files/usr/share/mine/ -> /usr/share/mine/" in hands.recipe()
+    assert "run dpkg --purge tzdata" in hands.recipe()
     said = {row["path"] for row in committed["not_expressed"]}
     assert not {path for path in hands.rebuilt(committed) if "mine" in path} - said
     assert "mine" in hands.project.command("packages", "web-one").out

@@ -9,12 +9,13 @@ import pytest
 from tests import poor_machines
 from tests.conftest import Project
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 RECIPES = Path(__file__).parents[2] / "recipes"
 needs_curl = pytest.mark.skipif(not Path("/usr/bin/curl").exists(), reason="curl is not installed on this machine")
 needs_dpkg = pytest.mark.skipif(not Path("/var/lib/dpkg/status").exists(), reason="no dpkg on this machine")
 
 
+@pytest.mark.user
 def test_scratch_is_nothing_at_all(project):
     project.write("x", "1")
     done = project.build("from scratch", "copy x -> /x")
@@ -27,6 +28,7 @@ def test_scratch_is_nothing_at_all(project):
 
 
 @needs_dpkg
+@pytest.mark.user
 def test_host_is_a_system_in_which_apt_dpkg_and_python_work(project):
     done = project.build(
         "from host(python3)",
@@ -50,6 +52,7 @@ def test_host_is_a_system_in_which_apt_dpkg_and_python_work(project):
 
 
 @needs_dpkg
+@pytest.mark.user
 def test_a_package_can_be_installed_into_host(project):
     if shutil.which("dpkg-deb") is None:
         pytest.skip("needs dpkg-deb")
@@ -103,6 +106,7 @@ def shipped(tmp_path: Path, name: str) -> Project:
 
 
 @needs_dpkg
+@pytest.mark.user
 def test_the_recipe_hello(tmp_path):
     project = shipped(tmp_path, "hello.env")
     assert project.build(name="hello.env").code == 0
@@ -111,6 +115,7 @@ def test_the_recipe_hello(tmp_path):
 
 @needs_dpkg
 @needs_curl
+@pytest.mark.user
 def test_the_recipe_tools(tmp_path):
     project = shipped(tmp_path, "shared/tools.env")
     done = project.build(name="tools.env")
@@ -129,6 +134,7 @@ def shared_store(debian_store):
 class TestOnDebian:
     """Each of these fetches packages through the machine's own mirror."""
 
+    @pytest.mark.user
     def test_a_debian_base_keeps_nothing_of_this_machine(self, tmp_path, shared_store):
         folder = tmp_path / "p"
         folder.mkdir()
@@ -148,6 +154,7 @@ class TestOnDebian:
         assert done.code == 1
         assert "nosuchsuite" in done.of("step-failed")[0]["message"]
 
+    @pytest.mark.nightly  # a compiler of Debian; test_statements.py has stages
     def test_compile_in_one_stage_ship_another(self, tmp_path, shared_store):
         project = shipped(tmp_path, "compile/compile.env")
         project.environment["ENVBUILD_STORE"] = str(shared_store)

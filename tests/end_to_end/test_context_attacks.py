@@ -12,7 +12,7 @@ import pytest
 from tests.end_to_end import changed_while_read
 from tests.end_to_end.changed_while_read import to_directory, to_link, to_nothing, to_pipe, to_text
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 READ = "envbuild.build.context:_read"
 TAKE = "envbuild.build.context_scan:Scan._take"
@@ -74,6 +74,7 @@ class TestLinks:
         assert done.code == 2, done.out
         assert "leads out of" in done.err
 
+    @pytest.mark.user
     def test_a_link_inside_a_copied_folder_is_copied_as_a_link(self, project, secret):
         project.write("app/file", "text")
         (project.folder / "app/link").symlink_to(secret)
@@ -90,6 +91,7 @@ class TestLinks:
 class TestSwaps:
     """Something takes a file's place between two looks."""
 
+    @pytest.mark.user
     def test_a_file_for_a_link_while_it_is_hashed(self, project, secret):
         path = project.write("app/file", "text")
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
@@ -133,6 +135,7 @@ class TestSwaps:
         assert done.returncode == 2
         assert "leads out of the folder" in done.stderr
 
+    @pytest.mark.user
     def test_a_mounted_folder_for_a_link(self, project, secret):
         project.write("data/file", "mine")
         project.write("web.env", "from tar:busybox.tar", "run(mount=data:/data) cat /data/*")
@@ -276,6 +279,7 @@ class TestNames:
         ran = project.command("run", "web", "--", "sh", "-c", "cat /app/caf*")
         assert ran.code == 0
 
+    @pytest.mark.user
     def test_steps_that_make_such_names_are_kept_too(self, project):
         script = "printf x > \"/$(printf 'caf\\351')\"; mkdir /d; printf y > \"/d/$(printf '\\377')\""
         assert project.build(f"run {script}").code == 0
@@ -313,6 +317,7 @@ class TestDepth:
         finally:
             subprocess.run(["rm", "-rf", str(project.folder / "app")], check=True)
 
+    @pytest.mark.user
     def test_a_step_that_makes_folders_10000_deep_fails_in_words_and_is_cleaned_up(self, project):
         done = project.build("run cd /; i=0; while [ $i -lt 10000 ]; do mkdir d; cd d; i=$((i+1)); done")
         assert done.code == 1, done.err
@@ -320,6 +325,7 @@ class TestDepth:
         assert list((project.store / "work").iterdir()) == []
         assert project.build("run echo fine > /a").code == 0
 
+    @pytest.mark.user
     def test_a_step_may_make_folders_1000_deep(self, project):
         done = project.build(
             "run cd /; i=0; while [ $i -lt 1000 ]; do mkdir d; cd d; i=$((i+1)); done; echo text > file",

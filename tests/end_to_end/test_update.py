@@ -14,7 +14,6 @@ from tests.conftest import Project
 
 pytestmark = [
     pytest.mark.namespaces,
-    pytest.mark.user,
     pytest.mark.skipif(not Path("/var/lib/dpkg/status").exists(), reason="no dpkg on this machine"),
 ]
 
@@ -37,6 +36,7 @@ def _build_where_owners_hide() -> int:
     return main.run(["build", "one.env"])
 
 
+@pytest.mark.user
 def test_every_base_belongs_to_its_owners(project):
     _two_recipes(project)
     done = project.command("update")
@@ -82,6 +82,7 @@ def test_a_base_of_several_recipes_is_made_once(project):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root sees all owners")
+@pytest.mark.user
 def test_a_base_of_nobody_is_refused_and_made_again(project):
     if user_namespace.why_not_range(os.geteuid()):
         pytest.skip("needs a range of ids")
@@ -100,6 +101,7 @@ def test_a_base_of_nobody_is_refused_and_made_again(project):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root sees all owners")
+@pytest.mark.user
 def test_no_base_is_made_where_owners_do_not_show(project):
     project.write("one.env", "from host(coreutils)", "run echo one > /name")
     done = project.call(_inside)

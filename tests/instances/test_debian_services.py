@@ -12,7 +12,12 @@ import pytest
 from tests.conftest import Project, wait_for
 from tests.instances.instances import run, state
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.namespaces,
+    pytest.mark.mirror,
+    pytest.mark.slow,
+    pytest.mark.nightly,
+]  # half a minute of packages
 POSTGRES = "/usr/lib/postgresql/15/bin/postgres"
 
 

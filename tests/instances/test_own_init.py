@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import wait_for
 from tests.instances.instances import run, state, with_single_id
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 WAITING = "trap 'echo bye; exit 3' TERM; trap 'echo winch' WINCH; echo ready $$; while :; do sleep 0.05; done"
 
@@ -18,6 +18,7 @@ def lines(image, name: str = "one") -> list[str]:
     return image.command("logs", name).out.splitlines()
 
 
+@pytest.mark.user
 def test_it_is_process_1_and_sees_no_other(image):
     done = image.command(
         "run", "--init", "none", "web", "--", "sh", "-c", "echo $$ $container; set -- /proc/[0-9]*; echo $*"
@@ -98,6 +99,7 @@ def test_a_services_file_says_it(image):
     assert image.command("down", "shop").code == 0
 
 
+@pytest.mark.user
 def test_with_a_single_id_and_with_networks(image):
     done = with_single_id(image, "run", "--init", "none", "web", "--", "sh", "-c", "echo $$")
     assert (done.returncode, done.stdout) == (0, "1\n")
@@ -117,6 +119,7 @@ def test_systemd_is_given_empty_directories(image):
     assert image.command("run", "--init", "envbuild", "web").out.startswith("old\n")
 
 
+@pytest.mark.user
 def test_systemd_is_given_a_control_group_of_its_own(image):
     if os.geteuid() or not any(" - cgroup2 " in line for line in Path("/proc/self/mountinfo").read_text().splitlines()):
         pytest.skip("only root may make one here, in control groups of version 2")

@@ -20,7 +20,7 @@ from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
 from tests.netcat import answer_all, answer_once, ask
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 SERVER = Path(__file__).parent / "echo_server.py"
 PYTHON = ("-v", "/usr:/usr:ro", "-v", "/lib:/lib:ro", *(("-v", "/lib64:/lib64:ro") if os.path.isdir("/lib64") else ()))
 
@@ -126,6 +126,7 @@ class TestMapping:
 
 
 class TestService:
+    @pytest.mark.user
     def test_it_answers_on_the_host_until_it_is_stopped(self, image, server):
         (port,) = server("-p", "127.0.0.1:0:80")
         assert talk(port, b"hello") == b"hello"
@@ -222,6 +223,7 @@ class TestService:
             link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert wait_for(lambda: image.command("exec", "one", "--", "test", "-e", "/reset").code == 0)
 
+    @pytest.mark.user
     def test_restarts_keep_the_port(self, image):
         command = ("sh", "-c", answer_once("hello", 80))
         run(image, "-p", "127.0.0.1:0:80", "--restart", "always", "web", "--", *command)
@@ -231,6 +233,7 @@ class TestService:
         found = state(image)
         assert (found["restarts"] >= 1, found["ports"][0]["port"]) == (True, port)
 
+    @pytest.mark.user
     def test_in_the_foreground_too(self, image):
         with listening() as number:
             pass
@@ -263,6 +266,7 @@ def listening():
 
 
 class TestDatagrams:
+    @pytest.mark.user
     def test_each_sender_gets_its_own_answers(self, server):
         (port,) = server("-p", "127.0.0.1:0:53/udp")
         senders = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(40)]
@@ -345,6 +349,7 @@ def _is_free(number: int) -> bool:
     return True
 
 
+@pytest.mark.user
 def test_all_that_an_image_exposes(project, image):
     image.build("from tar:busybox.tar", "expose 80 53/udp", name="ports.env")
     run(image, "-P", "-p", "127.0.0.1:0:80", "ports", "--", "sh", "-c", WAITING)
@@ -353,6 +358,7 @@ def test_all_that_an_image_exposes(project, image):
     assert all(one["port"] > 0 for one in state(image)["ports"])
 
 
+@pytest.mark.user
 def test_every_user_may_listen_on_low_ports_and_send_pings_in_a_network_of_its_own(image):
     assert (
         image.build("adduser app uid=1000", "user app", "run cat /proc/sys/net/ipv4/ip_unprivileged_port_start").code
@@ -367,6 +373,7 @@ def test_every_user_may_listen_on_low_ports_and_send_pings_in_a_network_of_its_o
     assert int(group[1]) >= 1000 or os.geteuid() != 0
 
 
+@pytest.mark.user
 def test_the_machines_own_network_is_as_it_was(image):
     path = "/proc/sys/net/ipv4/ip_unprivileged_port_start"
     before = Path(path).read_text()

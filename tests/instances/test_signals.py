@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import wait_for
 from tests.instances.instances import run, state
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 UNCATCHABLE = (9, 19, 32, 33)
 """KILL, STOP and the two that the C library keeps for itself."""
@@ -22,6 +22,7 @@ def lines(image, name: str = "one") -> list[str]:
     return image.command("logs", name).out.splitlines()
 
 
+@pytest.mark.user
 def test_all_that_can_be_caught_reach_the_command(image):
     run(image, "web", "--", "sh", "-c", ECHO)
     assert wait_for(lambda: "ready" in lines(image))

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import wait_for
 from tests.instances.instances import run, state, with_single_id
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 OPEN = "echo out > /dev/stdout && echo err > /dev/stderr && echo done"
 USERS = ["root", "app"]
@@ -36,6 +36,7 @@ def envbuild(image, *words: str, **streams) -> int:
 
 @pytest.mark.parametrize("user", USERS)
 @pytest.mark.parametrize("command", ["run", "exec"])
+@pytest.mark.user
 def test_a_pipe_and_a_file(image, user, command):
     words = ["run", "-u", user, "web", "--"]
     if command == "exec":
@@ -97,6 +98,7 @@ def test_steps_of_a_user(image):
     assert (done.code, done.printed) == (0, "out\nerr\ndone\n" * 3)
 
 
+@pytest.mark.user
 def test_with_a_single_id(image):
     done = with_single_id(image, "run", "-u", "app", "web", "--", "sh", "-c", OPEN)
     assert (done.returncode, done.stdout, done.stderr) == (0, "out\ndone\n", "err\n")

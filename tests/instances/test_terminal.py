@@ -11,7 +11,6 @@ import pytest
 from tests.conftest import wait_for
 
 pytestmark = [
-    pytest.mark.user,
     pytest.mark.namespaces,
     pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed"),
 ]
@@ -141,6 +140,7 @@ def test_an_instance_ends_with_its_terminal(tools, terminal):
     assert not list(tools.folder.parent.glob("envbuild-bug-*"))
 
 
+@pytest.mark.user
 def test_a_terminal_can_be_gone_back_to(web, terminal):
     terminal.line("run", "-it", "--keep", "--name", "box", "web", "sh")
     assert terminal.shows("/ #")

@@ -1,5 +1,6 @@
 """The ready tables against lark itself: they are those of the grammar, and give what lark gives."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from envbuild.language.grammar import load_grammar
 from envbuild.language.table_maker import make
 from tests.language.test_round_trip import EXAMPLE, recipes
 
-LARK = load_grammar()
+lark = cache(load_grammar)
 FAILING = sorted((Path(__file__).parent / "failing").glob("*/*.env"))
 
 
@@ -25,7 +26,7 @@ def shown_by_lark(text):
         return (str(node.data), [shown(child) for child in node.children])
 
     try:
-        return shown(LARK.parse(text))
+        return shown(lark().parse(text))
     except UnexpectedInput:
         return None
 

@@ -66,7 +66,12 @@ def test_what_is_not_an_artifact_is_refused(changed: dict[str, object]) -> None:
         read_artifact(json.dumps(plain).encode(), "x")
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100_000, b"{" + b" " * MAX_DOCUMENT + b"}"])
+@pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100_000], ids=["empty", "list", "deep"])
 def test_what_is_no_object_is_refused(content: bytes) -> None:
     with pytest.raises(BadImage):
         read_artifact(content, "x")
+
+
+def test_what_is_too_large_is_refused() -> None:
+    with pytest.raises(BadImage):
+        read_artifact(b"{" + b" " * MAX_DOCUMENT + b"}", "x")

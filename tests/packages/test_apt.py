@@ -15,6 +15,8 @@ from tests.packages.repository import Repository
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
 
 FOREIGN, TRIPLET = ("amd64", "x86_64-linux-gnu") if os.uname().machine == "aarch64" else ("arm64", "aarch64-linux-gnu")
+READY = "from image:python"
+"""A base that is there already, whatever mirror the machine has."""
 NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 
 
@@ -61,11 +63,22 @@ def test_nothing_of_the_machine_or_of_apts_work_stays(debian):
     assert "envbuild" not in debian.ls("/run")
 
 
-def test_a_second_statement_resolves_against_the_first(debian):
-    done = debian.build(DEBIAN, "apt bzip2", "apt bzip2 zip")
+@pytest.fixture
+def own_apt(server, tmp_path, small_mirror) -> str:
+    """How a statement begins that takes packages of our own."""
+    own = Repository(server, tmp_path / "own")
+    own.add("own-box", "1.0")
+    own.add("own-zip", "1.0")
+    own.add("own-mail", "1.0", "dpkg\nConflicts: own-post")
+    own.add("own-post", "1.0")
+    return f'apt(source="{own.source}")'
+
+
+def test_a_second_statement_resolves_against_the_first(debian, own_apt):
+    done = debian.build(READY, f"{own_apt} own-box", f"{own_apt} own-box own-zip")
     assert done.code == 0, done.err
-    assert locked(debian, 0).keys() == {"bzip2"}
-    assert locked(debian, 1).keys() == {"zip"}
+    assert locked(debian, 0).keys() == {"own-box"}
+    assert locked(debian, 1).keys() == {"own-zip"}
 
 
 def test_recommended_packages_come_when_asked_for(debian):
@@ -88,12 +101,12 @@ def test_a_package_of_another_architecture(debian):
     ("words", "reason"),
     [
         ("no-such-package", "Unable to locate package no-such-package"),
-        ("zip=0.1", "Version '0.1' for 'zip' was not found"),
-        ("exim4-daemon-light postfix", "Conflicts: mail-transport-agent"),
+        ("own-zip=0.1", "Version '0.1' for 'own-zip' was not found"),
+        ("own-mail own-post", "Conflicts: own-post"),
     ],
 )
-def test_what_can_not_be_had_is_told_in_apts_words_at_its_line(debian, words, reason):
-    done = debian.build(DEBIAN, "run true", f"apt {words}")
+def test_what_can_not_be_had_is_told_in_apts_words_at_its_line(debian, own_apt, words, reason):
+    done = debian.build(READY, "run true", f"{own_apt} {words}")
     assert done.code == 1
     (failed,) = done.of("step-failed")
     assert reason in failed["message"]

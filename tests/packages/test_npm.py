@@ -11,24 +11,16 @@ from envbuild.build.package_question import question_of
 from envbuild.lockfile import lock_file, merge
 from envbuild.lockfile.lock import Earlier
 from envbuild.plan.step import InstallPackages
-from tests.conftest import Project, installs_of
-from tests.packages.conftest import DEBIAN
+from tests.conftest import installs_of
 from tests.packages.npm_registry import Registry
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
+pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow, pytest.mark.usefixtures("node")]
 if shutil.which("npm") is None:
     pytestmark.append(pytest.mark.skip(reason="npm is not installed, which knows its registry"))
 LOCKS = Path(__file__).parent / "node_locks"
 NODE = ("from image:node",)
-"""Debian with Node: the image that the store of all these tests has. Neither is made again, as it would be with
-`--no-cache` and `verify` where the recipe says how, and apt is not asked in each test."""
+"""The image that the fixture makes."""
 NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def node(tmp_path_factory: pytest.TempPathFactory, debian_store: Path) -> None:
-    done = Project(tmp_path_factory.mktemp("node"), debian_store).build(DEBIAN, "apt nodejs", name="node.env")
-    assert done.code == 0, done.out
 
 
 def locked(project) -> dict[str, dict]:
@@ -159,6 +151,7 @@ PROJECT = {"name": "app", "version": "1.0.0", "dependencies": {"is-number": "7.0
 DEVELOPED = {**PROJECT, "devDependencies": {"is-even": "1.0.0"}}
 
 
+@pytest.mark.nightly  # five builds; that of settings, in the next, goes the same way
 def test_the_environment_of_the_stage_is_part_of_the_question(debian):
     debian.write("app/package.json", json.dumps(DEVELOPED))
     statement = "npm(into=/srv/app) -r app"

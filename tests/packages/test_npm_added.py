@@ -5,11 +5,9 @@ import json
 import pytest
 
 from tests.conftest import installs_of
-from tests.packages.conftest import DEBIAN
 from tests.packages.npm_registry import Registry
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
-NODE = (DEBIAN, "apt nodejs")
+pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow, pytest.mark.usefixtures("node")]
 
 
 @pytest.fixture
@@ -27,29 +25,36 @@ def versions(project) -> dict[str, str]:
 def build(project, server, *words: str, options: tuple[str, ...] = ()) -> str:
     """Build with what is asked for; return the image."""
     statement = f"npm(into=/srv/app) {' '.join(words)}"
-    done = project.build("from image:low", statement, options=options, npm_config_registry=server.address)
+    done = project.build("from image:node", statement, options=options, npm_config_registry=server.address)
     assert done.code == 0, done.out
     build.printed = done.printed
     return done.image
 
 
-def test_what_is_locked_stays_and_only_what_is_new_is_asked_for(debian, server, registry):
+@pytest.fixture
+def image(debian, server, registry) -> str:
+    """The image with one package more than the one before, when newer versions were there of all."""
     registry.add("own-pad", "1.0.0")
     registry.add("own-deep", "1.0.0", {"own-pad": "^1.0.0"})
     registry.add("own-wide", "1.0.0")
-    assert debian.build(*NODE, name="low.env").code == 0
     build(debian, server, "own-deep", "own-wide")
     for name in ("own-pad", "own-deep", "own-wide"):
         registry.add(name, "1.1.0")
     registry.add("own-box", "1.0.0", {"own-pad": "^1.0.0"})
     server.asked.clear()
-    image = build(debian, server, "own-box", "own-deep", "own-wide")
+    return build(debian, server, "own-box", "own-deep", "own-wide")
+
+
+def test_what_is_locked_stays_and_only_what_is_new_is_asked_for(debian, server, image):
     assert {path for path, _ in server.asked} <= {"/npm", "/own-box", "/own-box/-/own-box-1.0.0.tgz"}
     assert versions(debian) == {"own-box": "1.0.0", "own-deep": "1.0.0", "own-pad": "1.0.0", "own-wide": "1.0.0"}
     assert "3 of 4 packages as unpacked before" in build.printed
     assert build(debian, server, "own-box", "own-deep", "own-wide", options=("--no-cache",)) == image
     assert "unpacked before" not in build.printed
-    # What has to move moves, and nothing else.
+
+
+@pytest.mark.nightly  # the builds of the test above once more
+def test_what_has_to_move_moves_and_nothing_else(debian, server, registry, image):
     registry.add("own-new", "1.0.0", {"own-pad": "^1.1.0"})
     build(debian, server, "own-box", "own-deep", "own-new", "own-wide")
     assert {name: version for name, version in versions(debian).items() if version != "1.0.0"} == {"own-pad": "1.1.0"}
@@ -65,7 +70,12 @@ def test_scripts_bundles_platforms_and_peers_come_to_the_same_joined_and_unpacke
     }
     debian.write("app/package.json", json.dumps(manifest))
     debian.write("code/index.js", "console.log(1)")
-    recipe = (*NODE, "copy code/ -> /srv/app/", "npm(into=/srv/app, scripts) -r app", "npm(into=/srv/app) is-odd")
+    recipe = (
+        "from image:node",
+        "copy code/ -> /srv/app/",
+        "npm(into=/srv/app, scripts) -r app",
+        "npm(into=/srv/app) is-odd",
+    )
     done = debian.build(*recipe, "run /srv/app/node_modules/.bin/esbuild --version")
     assert done.code == 0, done.out
     again = debian.build(options=("--no-cache",))

@@ -8,7 +8,12 @@ import pytest
 from tests.conftest import installs_of
 from tests.packages.wheels import Index
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.namespaces,
+    pytest.mark.mirror,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("compiled_pip"),
+]
 
 
 @pytest.fixture
@@ -23,7 +28,7 @@ def build(debian, index):
 
     def run(*lines: str, options: tuple[str, ...] = ()) -> tuple[str, str]:
         settings = {"PIP_INDEX_URL": index.url, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
-        done = debian.build("from image:python", *lines, options=options, **settings)
+        done = debian.build("from image:compiled-pip", *lines, options=options, **settings)
         assert done.code == 0, done.out + done.err
         run.printed = done.printed
         counted = re.search(r"(\d+ of \d+) packages? as installed here before", done.printed)

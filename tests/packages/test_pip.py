@@ -19,10 +19,17 @@ from tests.packages.wheels import Index, wheel
 
 HERE = Path(__file__).parent
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
-READY = ("from image:python",)
+pytestmark = [
+    pytest.mark.namespaces,
+    pytest.mark.mirror,
+    pytest.mark.slow,
+    pytest.mark.usefixtures("compiled_pip"),
+]
+READY = ("from image:compiled-pip",)
 """Debian with Python: the image that the store of all these tests has. Nothing of it is ever made again, as it would
 be with `--no-cache` and `update` where the recipe says how."""
+NO_PIP = "from image:python"
+"""The same without a pip but those in the wheels of Python itself."""
 
 
 @pytest.fixture
@@ -34,9 +41,9 @@ def index(server) -> Index:
 def build(debian, index):
     """Builds on Debian with Python, with the loopback index as the user's."""
 
-    def run(*lines: str, options: tuple[str, ...] = (), **variables: str):
+    def run(*lines: str, options: tuple[str, ...] = (), base: str = READY[0], **variables: str):
         settings = {"PIP_INDEX_URL": index.url, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": "", **variables}
-        return debian.build(*((*READY, *lines) if lines else ()), options=options, **settings)
+        return debian.build(*((base, *lines) if lines else ()), options=options, **settings)
 
     return run
 
@@ -55,7 +62,7 @@ def test_requirements_with_extras_and_markers_become_a_virtual_environment(debia
     index.add("alpha", "1.0", ("beta>=2; extra == 'more'", "gamma; python_version < '3'"))
     index.add("beta", "2.0")
     index.add("gamma", "1.0")
-    done = build('pip(into=/opt/venv) "alpha[more]>=1"', "run /opt/venv/bin/alpha; /opt/venv/bin/beta")
+    done = build('pip(into=/opt/venv) "alpha[more]>=1"', "run /opt/venv/bin/alpha; /opt/venv/bin/beta", base=NO_PIP)
     assert done.code == 0, done.out
     assert "alpha 1.0\nbeta 2.0\n" in done.printed
     assert {name: one["version"] for name, one in locked(debian).items()} == {"alpha": "1.0", "beta": "2.0"}
@@ -127,6 +134,7 @@ def test_the_environment_is_filled_whatever_the_image_has_beside_its_pip(debian,
         "    debian",
         "pip(into=/opt/v2) alpha",
         "run /opt/v2/bin/alpha; /opt/v2/bin/beta",
+        base=NO_PIP,
     )
     assert done.code == 0, done.out
     assert "alpha 1.0\nbeta 1.0\n" in done.printed
@@ -407,6 +415,7 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(debian, build, index):
     assert cached.read_bytes() == content
 
 
+@pytest.mark.nightly  # nine resolutions; test_npm.py and test_held_packages.py have it for npm and apt
 def test_update_moves_what_is_named_and_what_that_forces(debian, build, index):
     index.add("alpha", "1.0", ("beta>=1",))
     index.add("beta", "1.0")

@@ -23,6 +23,7 @@ def two_versions() -> tuple[str, str, str]:
     pytest.skip("the mirror has none of these packages in two versions")
 
 
+@pytest.mark.nightly  # a minute: two real builds; tests/history has each part
 def test_the_summary_of_a_real_upgrade_fits_a_screen_and_names_exactly_what_was_done(debian):
     name, old, new = two_versions()
     debian.write("app.conf", "workers = 2")

@@ -15,11 +15,12 @@ from tests.registry.certificates import Authority
 from tests.registry.hostile import Registry, basic, log_in
 from tests.sharing.images import layer
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 FILES = layer(("etc/a", b"a"))
 
 
+@pytest.mark.user
 def test_an_authority_of_ones_own(built: Project, elsewhere: Project, registry, authority: Authority, trusted):
     host = registry(authority=authority).host
     refused = built.command("push", "web", f"{host}/web:1")

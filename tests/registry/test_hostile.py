@@ -19,7 +19,7 @@ from tests.conftest import Project
 from tests.registry.hostile import INDEX, LAYER, MANIFEST, Handler, Registry, Request, basic, log_in
 from tests.sharing.images import descriptor, digest, layer
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 FILES = layer(("etc/a", b"a"), ("etc/b", b"b" * 100_000))
 SECRET = "s3cret-of-the-user"
@@ -72,6 +72,7 @@ def test_an_answer_that_comes_byte_by_byte_ends(server, head: bytes):
         repository(registry, FAST.replace(answer=0.3)).manifest(parse_reference(f"{registry.host}/web:1"))
 
 
+@pytest.mark.user
 def test_a_usual_one_is_taken(user: Project, evil: Registry):
     assert user.command("pull", f"{evil.host}/web:1").code == 0
 

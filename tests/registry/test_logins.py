@@ -14,7 +14,7 @@ from tests.conftest import Project
 from tests.registry.hostile import Registry, Tokens, basic, log_in
 from tests.sharing.images import layer
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 SECRET = "s3cret-of-the-user"
 FILES = layer(("etc/a", b"a"))
@@ -75,6 +75,7 @@ def test_debians_registry_with_passwords(built: Project, elsewhere: Project, reg
     assert built.command("pull", f"{host}/web:1", "again").code == 1
 
 
+@pytest.mark.user
 def test_a_login_is_kept_as_docker_does_and_nothing_else_is_lost(user: Project, server):
     registry: Registry = server()
     registry.needs_login("ci", SECRET)
@@ -120,6 +121,7 @@ def test_podmans_file_is_read_before_dockers_and_by_namespace(user: Project, ser
 
 
 @pytest.mark.parametrize("member", ["credHelpers", "credsStore"])
+@pytest.mark.user
 def test_a_program_keeps_the_password(user: Project, server, member: str):
     registry: Registry = server()
     registry.image(FILES)

@@ -126,6 +126,17 @@ def test_a_tag_that_moves_meanwhile_stays(user: Project, server):
     assert b"other" in registry.manifests["prod"][1]
 
 
+def test_what_a_tag_names_is_found_out_where_a_registry_does_not_say_its_digest(user: Project, server):
+    registry = server()
+    registry.image(FILES, tag="qa")
+    registry.image(FILES, tag="prod", annotations={"other": "1"})
+    before = registry.manifests["prod"][1]
+    registry.rule("HEAD", "/manifests/", lambda handler, request: handler.say(200, before))
+    refused = user.command("promote", f"{registry.host}/web:qa", f"{registry.host}/web:prod", "--expect", "none")
+    assert (refused.code, digest(before)[7:] in refused.err) == (1, True)
+    assert registry.manifests["prod"][1] == before
+
+
 def test_what_a_registry_has_on_record_is_a_claim_within_limits(user: Project, server):
     registry = server()
     registry.image(FILES, tag="prod")

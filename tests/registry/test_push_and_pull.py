@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Project
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 def done_well(project: Project, *words: str, **variables: str) -> dict[str, Any]:
@@ -22,6 +22,7 @@ def done_well(project: Project, *words: str, **variables: str) -> dict[str, Any]
     return json.loads(done.out)
 
 
+@pytest.mark.user
 def test_an_image_comes_back_with_its_digest_and_its_steps(built: Project, elsewhere: Project, registry):
     host = registry().host
     pushed = done_well(built, "push", "web", f"{host}/shop/web:1")
@@ -152,6 +153,7 @@ def test_a_kept_layer_that_somebody_changed_is_fetched_again(built: Project, els
     assert elsewhere.command("run", "web:2").out == "two\n"
 
 
+@pytest.mark.user
 def test_a_download_goes_on_where_it_broke(built: Project, elsewhere: Project, registry, tmp_path: Path):
     server = registry()
     done_well(built, "push", "web", f"{server.host}/web:1", "--compression", "gzip")

@@ -163,7 +163,7 @@ def test_thousands_of_artifacts_are_not_all_fetched(server, monkeypatch):
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
-        (200, b" " * (5 << 20), BadAnswer),
+        (200, None, BadAnswer),
         (200, b"[]", BadAnswer),
         (200, b'{"manifests": 1}', BadAnswer),
         (200, b"[" * 100_000, BadAnswer),
@@ -174,7 +174,8 @@ def test_thousands_of_artifacts_are_not_all_fetched(server, monkeypatch):
 )
 def test_an_answer_that_can_not_be_is_an_error_and_not_nothing(server, status, body, error):
     registry = server()
-    registry.rule("GET", "/referrers/", lambda handler, request: handler.say(status, body))
+    said = b" " * (5 << 20) if body is None else body
+    registry.rule("GET", "/referrers/", lambda handler, request: handler.say(status, said))
     with pytest.raises(error):
         read(registry.host, digest(IMAGE))
 

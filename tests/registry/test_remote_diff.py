@@ -55,3 +55,11 @@ def test_images_of_other_tools_are_compared_by_their_layers(user: Project, serve
     assert "compared by layers, and not by files" in done.err
     assert f"+ layer {digest(layer(('a', b'2')))[7:19]}" in done.out
     assert json.loads(user.command("remote", "diff", *names, "--format", "json").out)["files"] is None
+    by_files = user.command("remote", "diff", *names, "--files", "--format", "json")
+    assert by_files.code == 0, by_files.err
+    (changed,) = json.loads(by_files.out)["files"]
+    assert (changed["path"], changed["verb"], changed["what"]) == ("/a", "changed", ["content"])
+    blobs = [request.path for request in registry.requests if request.path.endswith(digest(layer(("a", b"1"))))]
+    assert user.command("remote", "diff", *names, "--files").code == 0
+    assert len([request.path for request in registry.requests if request.path in blobs]) == len(blobs) == 1
+    assert json.loads(user.command("images", "--format", "json").out) == []

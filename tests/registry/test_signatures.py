@@ -104,6 +104,8 @@ def test_what_a_policy_asks_for_is_pulled_and_run_and_nothing_else(built: Projec
     web, bad = f"{server.host}/shop/web", f"{server.host}/shop/bad"
     pushed = done_well(built, "push", "web", f"{web}:1", "--sign", "--key", "release")
     assert pushed["signatures"] == 3
+    puts = [path.rpartition("/")[2] for path in server.requests("PUT") if "/manifests/" in path]
+    assert puts[-2:] == [pushed["manifest"].replace(":", "-"), "1"]  # the tag is the last thing that comes
     done_well(built, "push", "web", f"{bad}:1")
     policy(elsewhere, f"{server.host}/shop/* web bad release")
     pulled = done_well(elsewhere, "pull", f"{web}:1")

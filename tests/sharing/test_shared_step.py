@@ -75,7 +75,7 @@ def test_what_is_small_lies_in_the_record():
         {"network": 5},
         {"base": "x" * (2 << 20)},
     ],
-    ids=str,
+    ids=lambda change: str(change)[:60],
 )
 def test_a_damaged_record_is_refused(change: dict[str, Any]):
     with pytest.raises(BadImage):
@@ -90,7 +90,11 @@ def test_a_record_that_lacks_something_is_refused(name: str):
         read_records(_with(plain), "x")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2, "steps": []}', '{"format": 1}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{}", '{"format": 2, "steps": []}', '{"format": 1}', "[" * 100_000],
+    ids=["empty", "list", "object", "format", "steps", "deep"],
+)
 def test_what_has_no_records_is_refused(text: str):
     with pytest.raises(BadImage):
         read_records(artifact_manifest(Artifact(CHAIN, (), ((RECORDS, text),))), "x")

@@ -162,13 +162,17 @@ def test_a_directory_that_is_not_in_its_one_form_is_refused(body: bytes):
         MAGIC + struct.pack(">II", 0, 1) + bytes(39),
         MAGIC + struct.pack(">II", 0, 1) + bytes(40),
         MAGIC + struct.pack(">III", 1, 0, 0xFFFFFFFF),
-        MAGIC + bytes(MAX_INDEX),
     ],
-    ids=["empty", "magic", "short", "counts", "contents", "size", "length", "bomb"],
+    ids=["empty", "magic", "short", "counts", "contents", "size", "length"],
 )
 def test_an_index_that_lies_is_refused(data: bytes):
     with pytest.raises(BadPack):
         read_index(ZstdCompressor().compress(data))
+
+
+def test_a_bomb_is_refused():
+    with pytest.raises(BadPack):
+        read_index(ZstdCompressor().compress(MAGIC + bytes(MAX_INDEX)))
 
 
 @pytest.mark.parametrize("packed", [b"", b"x", b"\x28\xb5\x2f\xfd\x00"])

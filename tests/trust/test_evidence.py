@@ -7,7 +7,7 @@ import json
 import pytest
 
 from envbuild.trust.bundle import signed_bundle
-from envbuild.trust.evidence import Refused, attested, check
+from envbuild.trust.evidence import Untrusted, attested, check
 from envbuild.trust.policy import Name, Policy, Rule
 from envbuild.trust.statement import APPROVAL, BILL_OF_MATERIALS, IMAGE_DIGEST, Statement, subjects_of
 
@@ -31,7 +31,7 @@ def policies(key):
 def refusal(policies, bundles, name=WEB) -> str:
     try:
         check(policies, "run", [Name(name, "1")], bundles, covers)
-    except Refused as error:
+    except Untrusted as error:
         return error.reason
     return ""
 
@@ -72,7 +72,7 @@ def test_rubbish_beside_a_signature_is_nothing(policies, key):
 
 def test_each_policy_is_asked(policies, key):
     own = Policy("/own.toml", (Rule(("*",), (key("own").public,)),), refuse=False)
-    with pytest.raises(Refused) as error:
+    with pytest.raises(Untrusted) as error:
         check([*policies, own], "run", [Name(WEB)], [signed(key("release"))], covers)
     assert error.value.policy == "/own.toml"
     both = [signed(key("release")), signed(key("own"))]
@@ -80,13 +80,13 @@ def test_each_policy_is_asked(policies, key):
 
 
 def test_each_name_is_asked(policies, key):
-    with pytest.raises(Refused):
+    with pytest.raises(Untrusted):
         check(policies, "run", [Name("other"), Name(WEB)], [], covers)
     check(policies, "run", [Name("other")], [], covers)
 
 
 def test_a_refusal_says_which_keys_were_asked_and_how_to_mend_it(policies):
-    with pytest.raises(Refused) as error:
+    with pytest.raises(Untrusted) as error:
         check(policies, "run", [Name(WEB, "1")], [], covers)
     assert f"{WEB}:1 may not be run" in error.value.message
     assert "/release." in error.value.message

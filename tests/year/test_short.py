@@ -10,6 +10,7 @@ from tests.year.conftest import Year
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.root, pytest.mark.slow]
 
 
+@pytest.mark.nightly  # a Debian of its own; test_year.py has all of it
 def test_a_lock_holds_when_the_mirror_has_moved_on(year: Year, tmp_path):
     mirror, page = year.mirror, year.web_page
     mirror.opens("bookworm", "2025-11-01", small_debian.versions(tmp_path / "debian"), "12.1")

@@ -68,18 +68,19 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 threads=threads(arguments.jobs),
                 report=line,
             )
+            if key is not None:
+                from envbuild.sharing.signing import sign_image
+
+                sign_image(store, image, f"{reference.host}/{reference.path}", key, exported.entry.digest)
+            bundles = store.signatures.of(image.digest)
+            signatures = 0
+            if bundles:
+                from envbuild.sharing.signing import push_signatures
+
+                # Before the tag: nobody finds the image there without them.
+                signatures = push_signatures(remote, exported.entry, bundles)
             pushed = push(store, remote, reference, exported, there, line)
         note_image(store, pushed.digest, image.digest)
-        if key is not None:
-            from envbuild.sharing.signing import sign_image
-
-            sign_image(store, image, f"{reference.host}/{reference.path}", key, pushed.digest)
-        bundles = store.signatures.of(image.digest)
-        signatures = 0
-        if bundles:
-            from envbuild.sharing.signing import push_signatures
-
-            signatures = push_signatures(remote, exported.entry, bundles)
     if arguments.format == "json":
         plain = {
             "reference": f"{reference.host}/{reference.path}:{tag}",

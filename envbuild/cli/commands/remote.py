@@ -29,6 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     compared = commands.add_parser("diff", help="compare two images")
     compared.add_argument("old", metavar="HOST/PATH:TAG")
     compared.add_argument("new", metavar="HOST/PATH:TAG")
+    compared.add_argument(
+        "--files", action="store_true", help="fetch layers that have no index of their files, to compare these"
+    )
     compared.add_argument("--all", action="store_true", help="list all files that differ")
     add_platform(compared)
     add_insecure(compared)
@@ -60,7 +63,7 @@ def _compare(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.registry.reference import PULL, parse_reference
     from envbuild.sharing.indexed_pull import Unfit
     from envbuild.sharing.remote_diff import compare, describe
-    from envbuild.sharing.remote_files import FileChanges, file_changes
+    from envbuild.sharing.remote_files import FileChanges, fetched_changes, file_changes
     from envbuild.store.store import Store
     from envbuild.ui.reports.remote_diff import lines_of, plain_of
     from envbuild.ui.stream import Output
@@ -69,15 +72,20 @@ def _compare(arguments: argparse.Namespace, environment: Environment) -> int:
     for text in (arguments.old, arguments.new):
         reference = parse_reference(text)
         remote = access(arguments, environment).repository(reference, PULL, insecure=arguments.insecure)
-        sides.append((remote, describe(remote, reference, *platform(arguments.platform))))
-    difference = compare(*(described for _, described in sides))
+        sides.append((remote, reference, describe(remote, reference, *platform(arguments.platform))))
+    difference = compare(*(described for *_, described in sides))
     files: FileChanges | None = None
     if difference.manifests[0] != difference.manifests[1]:
-        try:
-            with Store.open(environment.store_path()) as store:
-                files = file_changes(store, *sides)
-        except Unfit as error:
-            environment.warn([f"compared by layers, and not by files: {error}"], "note")
+        with Store.open(environment.store_path()) as store:
+            try:
+                files = file_changes(store, *((remote, described) for remote, _, described in sides))
+            except Unfit as error:
+                if arguments.files:
+                    with environment.progress_line() as report:
+                        files = fetched_changes(store, sides, environment.fetch_limit(), report)
+                else:
+                    reason = f"compared by layers, and not by files: {error}; --files fetches them"
+                    environment.warn([reason], "note")
     if arguments.format == "json":
         print_json(plain_of(difference, files), environment.stdout)
         return 0
