@@ -226,7 +226,6 @@ EnvbuildError  exit 2
     PortTaken(port, error)  instances.network.ports
     ProxyFailed(error)  build.step_network.step_proxy
     Refused(name, reason, mend)  instances.control_client
-    Refused(name, use, reason, keys, policy)  trust.evidence
     RegistryError  registry.errors
       BadAnswer(host, what, reason)  registry.errors
       Denied(host, what, user, reason)  registry.errors
