@@ -69,7 +69,9 @@ class PulledBase:
             source = self._pulled.source
             assert source is not None
             report = self._report
-            image = import_image(store, source, source.image, lambda _, done, total: report(done, total)).image
+            imported = import_image(store, source, source.image, lambda _, done, total: report(done, total))
+            image = imported.image
+            self.notes += imported.notes
             note_image(store, self.pin.manifest, image.digest)
         self._signatures.keep(store, image)
         blobs = [blob.digest for blob in (manifest.config, *manifest.layers)]

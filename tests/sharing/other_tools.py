@@ -53,7 +53,7 @@ class Tool:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=600,
         )
         assert done.returncode == 0, f"{self.name} {' '.join(words)}: {done.stderr}{done.stdout}"
         return done.stdout
@@ -75,6 +75,9 @@ class Tool:
 class Docker(Tool):
     name = "docker"
     forms = {"docker save": ["save", "{name}", "-o", "{}"]}
+    loads = (
+        "docker",
+    )  # an archive without manifest.json only with containerd's store, which 28 does not have by itself
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -97,8 +100,6 @@ class Docker(Tool):
             assert not ended, self._log.read_text()[-2000:]
             time.sleep(0.2)
         self.version = self.call("version", "-f", "{{.Server.Version}}").strip()
-        if int(self.version.partition(".")[0]) < 25:
-            self.loads = ("docker",)
 
     def build(self, context: Path, name: str) -> None:
         self.call("build", "-q", "--network=none", "-t", name, str(context))

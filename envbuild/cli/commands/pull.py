@@ -68,11 +68,14 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             pulled = pull(store, remotes, reference, architecture, variant, most, line, judge, lambda: enter_for(store))
             promotions = [claim.plain for claim in claims_of(pulled.repository, pulled.remote.digest)]
             image = pulled.image
+            left_out: tuple[str, ...] = ()
             if image is None:
                 assert pulled.source is not None
-                image = import_image(store, pulled.source, pulled.source.image, line).image
+                imported = import_image(store, pulled.source, pulled.source.image, line)
+                image, left_out = imported.image, imported.notes
             note_image(store, pulled.remote.descriptor.digest, image.digest)
         environment.warn((*pulled.notes, *signatures.notes))
+        environment.warn(left_out, "note")
         signatures.keep(store, image)
         manifest = pulled.remote.manifest
         blobs = [blob.digest for blob in (manifest.config, *manifest.layers)]
