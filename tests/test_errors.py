@@ -39,7 +39,9 @@ def _lines(kind: type[EnvbuildError], indent: str) -> list[str]:
         fields = [name for name in inspect.signature(kind).parameters if name not in ("message", "hint")]
     exit_code = f"  exit {kind.exit_code}" if kind.exit_code != getattr(kind.__base__, "exit_code", None) else ""
     line = f"{indent}{kind.__name__}({', '.join(fields)}){exit_code}{room}".replace("()", "")
-    below = sorted(kind.__subclasses__(), key=lambda one: (one.__module__ != "envbuild.errors", one.__name__))
+    below = sorted(
+        kind.__subclasses__(), key=lambda one: (one.__module__ != "envbuild.errors", one.__name__, one.__module__)
+    )
     ours = [one for one in below if one.__module__.startswith("envbuild.")]
     return [line, *(line for one in ours for line in _lines(one, indent + "  "))]
 

@@ -11,7 +11,7 @@ from tests.conftest import Project, pins_of
 from tests.registry.hostile import INDEX, Registry
 from tests.sharing.images import config, descriptor, digest, layer
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 FIRST = layer(("etc", None), ("etc/a", b"first"))
 SECOND = layer(("etc", None), ("etc/a", b"second"))
@@ -37,6 +37,7 @@ def origin_of(project: Project) -> str:
     return str(pins_of(project.folder / "web.env.lock")["stages"][0]["origin"])
 
 
+@pytest.mark.user
 def test_its_facts_come_along_and_the_lock_pins_its_manifest(user: Project, there: Registry):
     done = user.build(f"from registry:{there.host}/shop/web:1", LAST)
     assert done.code == 0, done.err

@@ -18,7 +18,7 @@ from tests.conftest import Project
 from tests.registry.hostile import MANIFEST, Handler, Registry, Request
 from tests.registry.test_push_and_pull import done_well
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 FILES, LARGE = 60, 400_000
 
@@ -85,6 +85,7 @@ class Shop:
         return [asked for request in self.registry.requests if (asked := request.headers.get("Range", ""))]
 
 
+@pytest.mark.user
 def test_a_next_version_costs_what_differs(shop: Shop):
     first = shop.pull("1")
     assert first["sent"] > LARGE
@@ -122,6 +123,7 @@ def test_much_that_is_missing_comes_in_one_request(shop: Shop):
     assert len(shop.ranges()) - before == 2  # the index, and the frames
 
 
+@pytest.mark.user
 def test_layers_that_hide_what_is_below_come_back(shop: Shop):
     lines = ("run rm -r /bin/ls /bin/cat; mkdir /d", "run rmdir /d; echo 1 > /d", "run echo 2 > /e")
     shop.push("steps", "--layers", "steps", lines=lines)
@@ -129,6 +131,7 @@ def test_layers_that_hide_what_is_below_come_back(shop: Shop):
     shop.pull("steps")
 
 
+@pytest.mark.user
 def test_a_pull_that_broke_off_goes_on(shop: Shop):
     def cut(handler: Handler, request: Request) -> None:
         blob = shop.registry.blobs[request.path.rpartition("/")[2]]

@@ -16,7 +16,7 @@ from tests.conftest import Project
 from tests.registry.hostile import INDEX, MANIFEST, Handler, Request
 from tests.sharing.images import digest, layer
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 FILES = layer(("etc", None), ("etc/a", b"a"))
 D = "sha256:" + "1" * 64
@@ -35,6 +35,7 @@ def done_well(project: Project, *words: str) -> Any:
     return json.loads(done.out)
 
 
+@pytest.mark.user
 def test_from_qa_to_prod_by_digest_with_the_way_on_both_sides(shop: Project, registry, tmp_path: Path):
     host = registry().host
     pushed = done_well(shop, "push", "web:qa", f"{host}/shop/web:qa")

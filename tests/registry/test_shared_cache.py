@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import Done, Project
 from tests.registry.debian_registry import DebianRegistry
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 STEPS = (
     "env A=1",
@@ -67,6 +67,7 @@ def put(project: Project, place: str, *lines: str) -> dict[str, Any]:
     return finished(done)
 
 
+@pytest.mark.user
 def test_a_first_build_runs_nothing_and_gives_the_same_image(machine, place: str):
     first = put(machine(), place, *STEPS)
     there = machine()
@@ -204,6 +205,7 @@ def test_there_is_no_network_offline(machine, place: str):
     assert "leave the tag out" not in there.build(options=("--offline", "--cache-from", "none")).err
 
 
+@pytest.mark.user
 def test_the_caches_of_steps_travel_where_that_is_asked_for(machine, place: str):
     step = "run(cache=/c) mkdir -p /c/d && echo {} >> /c/d/x && chown 50:50 /c/d/x && cat /c/d/x > /seen"
     shared = ("--cache-from", place, "--cache-to", place)

@@ -25,7 +25,7 @@ from tests.conftest import Project
 from tests.registry.hostile import MANIFEST, Handler, Registry, Request
 from tests.registry.test_shared_cache import finished, ran, warnings
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 STEPS = ("run echo 1 > /x && echo said", "run cat /x > /y")
 
@@ -158,6 +158,7 @@ def test_a_record_that_lies_under_the_tag_of_another(machine, filled):
     assert "the result of another step" in warnings(done)[0]
 
 
+@pytest.mark.user
 def test_a_result_that_is_another_tree_than_its_record_says(machine, filled):
     registry, built = filled
 
@@ -175,6 +176,7 @@ def test_a_result_that_is_another_tree_than_its_record_says(machine, filled):
     assert "is in none of them" in warnings(done)[0]
 
 
+@pytest.mark.user
 def test_a_tree_that_no_step_can_have_left(machine, filled):
     """Whoever may write there can give a key a tree of their choice, but none that would be something else on a disk
     (tests/sharing/test_tree_pack.py has all forms)."""
@@ -223,6 +225,7 @@ def test_a_step_that_fails_behind_shared_ones(machine, filled):
     assert ran(there.build(*STEPS)) == []
 
 
+@pytest.mark.user
 def test_a_cache_that_leads_out_of_its_directory(machine, server, tmp_path):
     registry = server()
     step = "run(cache=/c) ls -A /c > /seen && echo 1 > /c/x"

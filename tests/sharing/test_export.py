@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import Project
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 RECIPE = (
     "env A=1",
@@ -53,6 +53,7 @@ def needs(tool: str) -> str:
     return found
 
 
+@pytest.mark.user
 def test_an_image_comes_back_with_its_digest_its_recipe_and_its_steps(built: Project, tmp_path: Path):
     exported(built, "web", "-o", str(tmp_path / "web.tar"))
     there = Project(built.folder, tmp_path / "other-store")
@@ -98,6 +99,7 @@ def test_an_edit_of_the_application_makes_one_small_new_layer(built: Project, tm
     assert len(index["manifests"]) == 1
 
 
+@pytest.mark.user
 def test_a_layer_that_was_made_once_is_linked(built: Project, tmp_path: Path):
     exported(built, "web", "-o", f"{tmp_path}/one/")
     exported(built, "web", "-o", f"{tmp_path}/two/")
@@ -140,6 +142,7 @@ def test_the_configuration_says_what_docker_knows_of(built: Project, tmp_path: P
 
 
 @pytest.mark.parametrize("layers", ["60", "steps", "3", "1"])
+@pytest.mark.user
 def test_umoci_unpacks_what_the_image_has(built: Project, tmp_path: Path, layers: str):
     """Each way to lay it out gives the same files, in the words of another tool."""
     umoci = needs("umoci")
@@ -188,6 +191,7 @@ def test_a_plain_archive_has_all_files(built: Project, tmp_path: Path):
     assert "var/tmp" not in members
 
 
+@pytest.mark.user
 def test_a_file_system_to_mount(built: Project, tmp_path: Path):
     needs("sqfstar")
     for name in ("one", "two"):
