@@ -108,6 +108,8 @@ def _add_layer(
 ) -> None:
     with file.open(layer) as part:
         layers.begin_layer()
+        if layer.digest == diff_id:
+            part.defer()  # it is not compressed: what is in it is held against the same digest below
         try:
             content = uncompressed(cast(IO[bytes], part), name)
             with ReadAhead(content, lambda: report(part.tell())) as inside:
@@ -117,7 +119,7 @@ def _add_layer(
             if layer.digest and part.digest() != layer.digest:
                 raise BadImage(name, f"it is not what its digest says: {layer.digest[:19]}") from error
             raise
-        if layer.digest and part.digest() != layer.digest:
+        if layer.digest not in ("", diff_id) and part.digest() != layer.digest:
             raise BadImage(name, f"it is not what its digest says: {layer.digest[:19]}")
         if digest != diff_id:
             raise BadImage(name, f"what is in it is not what the configuration says: {diff_id[:19]}")

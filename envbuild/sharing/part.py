@@ -21,7 +21,12 @@ class Part(io.RawIOBase):
         self._at = 0
         self._hashed = 0 if hashed else size
         self._state = sha256()
+        self._deferred = False
         self.size = size
+
+    def defer(self) -> None:
+        """Leave the hashing to `digest`, which then reads all of it again: who asks only after a failure."""
+        self._deferred = True
 
     def read(self, size: int = -1) -> bytes:
         """Return at most so many bytes; b"" at the end."""
@@ -30,7 +35,7 @@ class Part(io.RawIOBase):
         self._file.seek(self._start + self._at)
         data = self._file.read(wanted) if wanted else b""
         end = self._at + len(data)
-        if end > self._hashed >= self._at:
+        if not self._deferred and end > self._hashed >= self._at:
             self._state.update(data[self._hashed - self._at :])
             self._hashed = end
         self._at = end
@@ -57,6 +62,7 @@ class Part(io.RawIOBase):
 
     def digest(self) -> str:
         """Return the digest of all of it, of which the rest is read."""
+        self._deferred = False
         self.seek(self._hashed)
         while self.read(_CHUNK):
             pass

@@ -86,10 +86,10 @@ def test_tar_of_garbage_and_of_nothing(project):
     assert "none.tar" in missing.err
 
 
-def test_a_base_that_is_not_there_yet_says_so(project):
-    done = project.build("from registry:example.org/x")
-    assert done.code == 2
-    assert "can't be used yet" in done.err
+def test_a_registry_that_does_not_answer_is_named(project):
+    done = project.build("from registry:127.0.0.1:1/x")
+    assert done.code == 1
+    assert "127.0.0.1:1" in done.of("step-failed")[0]["message"]
 
 
 def test_debian_without_mmdebstrap_names_the_package(project):
