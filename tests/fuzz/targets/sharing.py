@@ -1,12 +1,17 @@
-"""What registries send of images beside archives: the indexes of layers."""
+"""What registries send beside archives of images: indexes of layers, and the records and packs of shared caches."""
 
 from __future__ import annotations
 
 import struct
 
+from zstandard import ZstdCompressor
+
 from envbuild.oci.layer_index import BadIndex, parse_index
+from envbuild.oci.manifest import BadImage
 from envbuild.sharing.frame_contents import Content, LayerContents
 from envbuild.sharing.layer_directories import LayerDirectories
+from envbuild.sharing.shared_step import manifest_of_chain, read_records
+from envbuild.sharing.tree_pack import MAGIC, BadPack, read_index
 from envbuild.tree.entry import FILE, Digest, Entry
 from tests.fuzz.target import Target
 
@@ -45,4 +50,24 @@ def _index(plain: bytes) -> None:
         assert 0 <= start < end <= _end(plain)
 
 
-TARGETS = [Target("layer-index", _index, (BadIndex,), (b"EBINDEX1", b"d 755 0 0 0 0 - ", b"f 644 0 0 0 5 - ", b"\0"))]
+def _records(manifest: bytes) -> None:
+    steps = [step.replace(seconds=round(step.seconds, 3)) for step in read_records(manifest, "x")]
+    # A chain may be cut where it gets too long, and has its beginning then.
+    again = read_records(manifest_of_chain(steps), "x") if steps else []
+    assert again == steps[: len(again)]
+
+
+def _pack(plain: bytes) -> None:
+    index = read_index(ZstdCompressor(level=1).compress(plain))
+    for listed in index.directories.values():
+        for entry in listed:
+            assert b"/" not in entry.name
+            assert entry.name not in (b"", b"..")
+    assert all(size >= 0 for _, size in index.contents)
+
+
+TARGETS = [
+    Target("layer-index", _index, (BadIndex,), (b"EBINDEX1", b"d 755 0 0 0 0 - ", b"f 644 0 0 0 5 - ", b"\0")),
+    Target("cache-records", _records, (BadImage,), (b'"key"', b'"tree"', b"null", b"0" * 64, b"[[", b"1e999")),
+    Target("cache-pack", _pack, (BadPack,), (MAGIC, b"d 755 0 0 0 0 - ", b"f 644 0 0 0 5 - ", b"\0")),
+]
