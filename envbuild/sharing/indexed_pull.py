@@ -40,6 +40,9 @@ from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE, Digest, Entry, object_id
 
+_MAX_TABLE = 1 << 20
+"""Bytes behind an index that come along with it: the table of frames."""
+
 
 class Unfit(Exception):
     """An image that has to be taken whole, and why; `foreseen` where it is one of those that have no indexes. Never
@@ -51,11 +54,12 @@ class Unfit(Exception):
 
 
 class _Layer(Record):
-    """A layer with where its index is, and the index."""
+    """A layer with where its index is, the index, and the bytes from there on as far as they came."""
 
     blob: Descriptor
     place: IndexPlace
     index: LayerIndex
+    end: bytes
 
 
 class IndexedPull:
@@ -153,6 +157,7 @@ class IndexedPull:
         if sum(place.length for place in {place.digest: place for _, place in pairs}.values()) > MAX_ALL_PACKED:
             raise BadIndex("they are too large together")
         frames: dict[str, bytes] = {}
+        behind: dict[str, bytes] = {}
         lacking = []
         for blob, place in pairs:
             frame = self._kept(place)
@@ -163,7 +168,10 @@ class IndexedPull:
 
         def fetch(pair: tuple[Descriptor, IndexPlace]) -> None:
             blob, place = pair
-            frame = b"".join(self._part(blob, place.offset, place.offset + place.length))
+            end = place.offset + place.length
+            more = blob.size if blob.size - end <= _MAX_TABLE else end
+            came = b"".join(self._part(blob, place.offset, more))
+            frame, behind[blob.digest] = came[: place.length], came[place.length :]
             if f"sha256:{sha256(frame).hexdigest()}" != place.digest:
                 raise BadIndex("it is not what its digest says")
             self._keep(place, frame)
@@ -178,7 +186,10 @@ class IndexedPull:
             if place not in indexes:
                 indexes[place] = read_index(frames[place.digest], place)
         check_entries(indexes[place] for _, place in pairs)
-        return [_Layer(blob, place, indexes[place]) for blob, place in pairs]
+        return [
+            _Layer(blob, place, indexes[place], frames[place.digest] + behind.get(blob.digest, b""))
+            for blob, place in pairs
+        ]
 
     def _kept(self, place: IndexPlace) -> bytes | None:
         """Return an index that a pull before left here."""
@@ -224,7 +235,10 @@ class IndexedPull:
                     number, run = item
                     start, end = bounds[item]
                     name = f"{number}:{run.first}"
-                    pieces = self._part(layers[number].blob, start, end, transfers, name)
+                    layer = layers[number]
+                    pieces = self._part(layer.blob, start, end, transfers, name)
+                    if (start, end) == (0, layer.place.offset):
+                        pieces = self._held(pieces, layer)
                     unpacking.run(parts[number], layers[number].index, run, pieces)
 
                 transfers.run(fetch, sorted(runs, key=lambda item: bounds[item][0] - bounds[item][1]))
@@ -232,6 +246,21 @@ class IndexedPull:
         finally:
             for layer in parts.values():
                 layer.close()
+
+    def _held(self, pieces: Iterator[bytes], layer: _Layer) -> Iterator[bytes]:
+        """Yield the frames of a layer, all of which come; in the end the whole blob is held against its digest. Raises
+        BadIndex."""
+        state = sha256()
+        for piece in pieces:
+            state.update(piece)
+            yield piece
+        state.update(layer.end)
+        known = layer.place.offset + len(layer.end)
+        if known < layer.blob.size:
+            for piece in self._part(layer.blob, known, layer.blob.size):
+                state.update(piece)
+        if f"sha256:{state.hexdigest()}" != layer.blob.digest:
+            raise BadIndex("the layer is not what its digest says")
 
     def _part(
         self, blob: Descriptor, start: int, end: int, transfers: Transfers | None = None, name: str = ""

@@ -280,6 +280,19 @@ def test_an_index_that_is_none_changes_nothing(shop: Shop, frame: bytes):
     shop.pull("1")
 
 
+def test_a_layer_that_comes_whole_is_held_against_its_digest(shop: Shop):
+    """Also where no frame that was needed is another one: here it is the table behind them."""
+    manifest = shop.manifest("1")
+    layer = max(manifest["layers"], key=lambda layer: layer["size"])
+    blob = bytearray(shop.registry.blobs[layer["digest"]])
+    blob[-10] ^= 1
+    shop.registry.blobs[layer["digest"]] = bytes(blob)
+    done = shop.there.command("pull", f"{shop.registry.host}/web:1")
+    assert done.code != 0
+    assert layer["digest"][7:19] in done.err
+    assert json.loads(shop.there.command("images", "--format", "json").out) == []
+
+
 def test_a_claim_of_other_files_than_the_layers_hold_is_no_image_of_ours(shop: Shop):
     """The tree of the index is the one that the configuration names, and the layer holds another file: what comes is
     either this tree or none."""
