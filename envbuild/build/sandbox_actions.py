@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from envbuild.build.cache_mounts import CachesOfStep, CacheUser, caches_of
+from envbuild.build.execution import Execution
 from envbuild.build.inputs import Inputs
 from envbuild.build.sandbox_worker import Worker
 from envbuild.build.secrets import Redactor
@@ -21,7 +22,7 @@ from envbuild.linux.nofollow import Folder
 from envbuild.linux.sparse_files import TookTooLong, TooSparse
 from envbuild.packages.manager import OUT, PACKAGES, Asked, Task
 from envbuild.plan.step import Execute, Step
-from envbuild.record import Pairs, Record
+from envbuild.record import Pairs
 from envbuild.sandbox.hosts import HOSTS, MAX_BYTES, restore_hosts
 from envbuild.sandbox.spec import OF_TREE, Bind, Outcome, Request, Scratch, Secret
 from envbuild.sandbox.user_namespace import SHIFTED
@@ -56,23 +57,6 @@ class PathTooLong(WorkFailed):
             "the step left a path that is longer than the system takes (4,095 bytes with the store's own part)",
             "remove what is so deep at the end of the step, or keep it under /tmp",
         )
-
-
-class Execution(Record):
-    """What a command came to. `tree` is what it left, also when it failed; `tail` the end of its output. `removes` says
-    whether anything is gone that was there before. `network` is what came through the network, `refused` are the hosts
-    that the step was refused, with the reasons."""
-
-    outcome: Outcome
-    tree: Digest
-    output: Digest
-    tail: bytes
-    files: int
-    size: int
-    seconds: float
-    removes: bool = False
-    network: NetworkRecord | None = None
-    refused: Pairs = ()
 
 
 class Executor:
@@ -111,9 +95,11 @@ class Executor:
         epoch: int,
         caches: CacheUser,
         sink: Callable[[bytes], None],
+        *,
+        traced: bool = False,
     ) -> Execution:
         """Run the step's command on `parent`; `sink` gets what it prints, with secrets masked. Its caches are those of
-        the stage `caches`.
+        the stage `caches`. What it reads is on record if it is `traced`.
 
         A test's changes are thrown away. Raises PathTooLong, OSError where the store can't be written, UsageError where
         the user has not given what it wants, and what the sandbox raises when the command can't be started at all.
@@ -307,7 +293,8 @@ class Executor:
                     raise PathTooLong from error
                 raise
             seconds = time.monotonic() - started
-            return Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds, shot.removes)
+            done = Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds, shot.removes)
+            return done.replace(touched=shot.touched)
 
     def _run_behind(self, proxy: StepProxy | None, request: Request, sink: Callable[[bytes], None]) -> Outcome:
         """Run a command, with its proxy if it has one. Raises ProxyFailed."""

@@ -119,8 +119,15 @@ class _Scan(UpperWalk):
     def touched(self) -> Touched:
         """What was done to the tree before and its changes do not show."""
         times = self._times
-        lists = (self._unchanged, self._entered, self._stamped, self._replaced)
-        return Touched(*map(tuple, lists), times.aimed, times.kept, times.clocked)
+        return Touched(
+            tuple(self._unchanged),
+            tuple(self._entered),
+            tuple(self._stamped),
+            tuple(self._replaced),
+            times.aimed,
+            times.kept,
+            times.clocked,
+        )
 
     def tree(self) -> Digest:
         """Read the whole directory, and return the tree's digest."""

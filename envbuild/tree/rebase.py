@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from envbuild.record import Record
 from envbuild.tree.apply import apply
-from envbuild.tree.diff import Change, diff, own
+from envbuild.tree.diff import Change, diff
 from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import root_entry
+from envbuild.tree.times import SECOND
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ class Touched(Record):
     """What a command did to the tree that it ran on and its changes do not show.
 
     `unchanged` are the files and links that it wrote and left as they were before, `entered` the directories that it
-    changed nothing in after all. `stamped` are the directories of that tree
-    whose times are of the run, since names in them came or went; `replaced` are those that it removed and made anew.
-    `aimed` is the earliest time later than the tree's clock that it set on purpose (nanoseconds, 0 for none): on a
-    later tree it might stay. `kept` is whether a file that was written again has its old time because nothing in the
-    tree was later. `clocked` is False where no time comes from the tree's clock.
+    changed nothing in after all. `stamped` are the directories of that tree whose times are of the run, since names in
+    them came or went; `replaced` are those that it removed and made anew. `aimed` is the earliest time later than the
+    tree's clock that it set on purpose (nanoseconds, 0 for none): on a later tree it might stay. `kept` is whether a
+    file that was written again has its old time because nothing in the tree was later. `clocked` is False where no time
+    comes from the tree's clock.
     """
 
     unchanged: tuple[bytes, ...] = ()
@@ -61,9 +62,7 @@ class Run(Record):
     clock: Clock
 
 
-def rebase(
-    trees: Trees, run: Run, onto: Digest, clock: Clock, alter: Callable[[Entry, Entry], Entry]
-) -> Digest:
+def rebase(trees: Trees, run: Run, onto: Digest, clock: Clock, alter: Callable[[Entry, Entry], Entry]) -> Digest:
     """Return the tree that the command of `run` leaves on the tree `onto`, whose clock is `clock`.
 
     `alter` is told of each file that gets another time, with the entry that it had and the new one. Raises Meets where
@@ -85,7 +84,7 @@ class _Times:
 
     def __init__(self, trees: Trees, run: Run, clock: Clock, alter: Callable[[Entry, Entry], Entry]) -> None:
         touched = run.touched
-        if touched.kept and clock.latest != run.clock.latest or 0 < touched.aimed <= clock.end:
+        if (touched.kept and clock.latest != run.clock.latest) or 0 < touched.aimed <= clock.end:
             raise Meets(b"")
         self._trees = trees
         self._was = run.clock
@@ -150,7 +149,8 @@ def _stamps(trees: Trees, run: Run, changes: Sequence[Change], moved: Sequence[C
             continue
         if path not in entered and path not in by_path and path not in whole:
             continue
-        assert change.before is not None and change.after is not None
+        assert change.before is not None
+        assert change.after is not None
         if change.before._replace(mtime=0) != change.after._replace(mtime=0, digest=change.before.digest):
             raise Meets(path)
         written = by_path.get(path)
@@ -161,8 +161,9 @@ def _stamps(trees: Trees, run: Run, changes: Sequence[Change], moved: Sequence[C
                 stamps.append(Change(path, change.after, left))
         elif written is None or written.before is None or written.after is None:
             raise Meets(path)
-        elif written.before.mtime == written.after.mtime:
-            raise Meets(path)  # it has the time that it had, or was given the same on purpose
+        elif written.before.mtime == written.after.mtime or written.after.mtime == run.clock.epoch * SECOND:
+            # It has the time that it had, or was given the same on purpose; or it may be no later than the epoch.
+            raise Meets(path)
     return stamps
 
 
