@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from envbuild.record import Record
-from envbuild.trace.reads import ATTRIBUTES, CONTENT, LISTING, RIGHTS
-from envbuild.tree.diff import Change
-from envbuild.tree.entry import DIRECTORY, LINK, ROOT_NAME, Entry
+from envbuild.trace.reads import ABSENT, ATTRIBUTES, CONTENT, LISTING, RIGHTS
+from envbuild.tree.diff import Change, aspects
+from envbuild.tree.entry import DIRECTORY, KIND_WORDS, LINK, ROOT_NAME, Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,19 +17,10 @@ if TYPE_CHECKING:
 
 
 class ChangedRead(Record):
-    """A path that a step reads and that is another one now. With a `name`, it is a directory that the step lists and
-    the name in it that came or went."""
+    """A path that a step reads and that is not as it was; `text` says so in words."""
 
     path: bytes
-    name: bytes = b""
-
-    @property
-    def text(self) -> str:
-        """What differs, in words."""
-        if self.name:
-            name = self.name.decode(errors="backslashreplace")
-            return f"it lists {_shown(self.path)}, in which '{name}' came or went"
-        return f"it reads {_shown(self.path)}, which is not as it was"
+    text: str
 
 
 def first_changed(reads: Reads, moved: Iterable[Change]) -> ChangedRead | None:
@@ -45,20 +36,37 @@ def first_changed(reads: Reads, moved: Iterable[Change]) -> ChangedRead | None:
         access = paths.get(path, 0)
         if before is None or after is None or before.kind != after.kind:
             if access:
-                return ChangedRead(path)
+                return ChangedRead(path, _missed(path, access, before, after))
             folder, _, name = path.rpartition(b"/")
-            if paths.get(folder, 0) & LISTING:
-                return ChangedRead(folder, name)
+            if path and paths.get(folder, 0) & LISTING:
+                return ChangedRead(
+                    folder, f"it lists {_shown(folder)}, in which '{_text(name)}' {_is_now(before, after)}"
+                )
             below = _first_below(ordered, path)
             if below is not None:
-                return ChangedRead(below)
+                verb = "looks for" if paths[below] & ABSENT else "reads"
+                return ChangedRead(below, f"it {verb} {_shown(below)}, and {_shown(path)} {_is_now(before, after)}")
         elif access and _differs(access, before, after):
-            return ChangedRead(path)
+            return ChangedRead(path, f"it reads {_shown(path)}, whose {' and '.join(aspects(change))} changed")
         elif before.kind == DIRECTORY and not _same_rights(before, after):
-            below = _first_below(ordered, path)  # it is searched on the way to all that is in it
+            below = _first_below(ordered, path)  # the directory is searched on the way to all that is in it
             if below is not None:
-                return ChangedRead(path)
+                return ChangedRead(
+                    path, f"it reads {_shown(below)}, and what {_shown(path)} may be searched by changed"
+                )
     return None
+
+
+def _missed(path: bytes, access: Access, before: Entry | None, after: Entry | None) -> str:
+    if access & ABSENT:
+        return f"it looks for {_shown(path)}, which is there now"
+    return f"it reads {_shown(path)}, which {_is_now(before, after)}"
+
+
+def _is_now(before: Entry | None, after: Entry | None) -> str:
+    if after is None:
+        return "is gone"
+    return "is new" if before is None else f"is a {KIND_WORDS[after.kind]} now"
 
 
 def _differs(access: Access, before: Entry, after: Entry) -> bool:
@@ -89,5 +97,9 @@ def _first_below(ordered: list[bytes], path: bytes) -> bytes | None:
     return ordered[at] if at < len(ordered) and ordered[at].startswith(path + b"/") else None
 
 
+def _text(path: bytes) -> str:
+    return path.decode(errors="backslashreplace")
+
+
 def _shown(path: bytes) -> str:
-    return "/" + path.decode(errors="backslashreplace")
+    return "/" + _text(path)

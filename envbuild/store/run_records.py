@@ -10,12 +10,15 @@ import time
 import zlib
 
 from envbuild.record import Record
-from envbuild.store.record_text import read_text
+from envbuild.store.record_text import read_text, typed
 from envbuild.text import json
 from envbuild.tree.rebase import Touched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
     from envbuild.store.database import Database
     from envbuild.tree.entry import Digest
 
@@ -87,10 +90,7 @@ class RunRecords:
             " AND parent IN (SELECT digest FROM trees) AND result IN (SELECT digest FROM trees) ORDER BY made DESC",
             (statement,),
         )
-        return [
-            RunRecord(parent, result, output, seconds, bool(owners), _load(bytes(touched)), bytes(reads))
-            for parent, result, output, seconds, owners, touched, reads in rows
-        ]
+        return [_record(typed(row, (str, str, str, float, int, bytes, bytes), _WHAT)) for row in rows]
 
     def distrust(self, command: str, reason: str) -> None:
         """Note that what is on record of a command's runs does not hold."""
@@ -100,6 +100,11 @@ class RunRecords:
         """Return why nothing on record of a command's runs counts, "" if it does."""
         row = self._database.row("SELECT reason FROM distrusted WHERE command = ?", (command,))
         return "" if row is None else str(row[0])
+
+
+def _record(row: Sequence[Any]) -> RunRecord:
+    parent, result, output, seconds, owners_kept, touched, reads = row
+    return RunRecord(parent, result, output, seconds, bool(owners_kept), _load(touched), reads)
 
 
 def _dump(touched: Touched) -> str:
