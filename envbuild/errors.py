@@ -142,6 +142,7 @@ EnvbuildError  exit 2
     NotOnThisBranch(name, branch, others)  images.names
     NotOpened(shown, reason)  instances.copy
     NotOurs(path, error)  git.install
+    NothingDiffers(good, bad)  bisect.bisect
     NothingEarlier(full)  history.rollback
     NothingFailed(recipe)  cli.commands.shell
     NothingInCommon(old, new)  git.repository
@@ -185,6 +186,7 @@ EnvbuildError  exit 2
     BadProjectLock(path, line, reason, hint)  packages.node_locks.indented_text
     BadProxy(address)  build.step_network.machine
     BadSubmodule(url, path, reason)  git.submodules
+    BadSucceeds(label, how)  bisect.bisect
     Between(name)  instances.rootfs
     CannotJoin(name, reason)  instances.network.named
     CannotMakeNetwork(reason)  instances.network.named
@@ -193,6 +195,7 @@ EnvbuildError  exit 2
     ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
+    GoodFails(label, how)  bisect.bisect
     ImageDamaged(reason)  instances.foreground
     ImageLost(instance)  drift.instance_tree
     ImageOfInstanceGone(instance, reference)  drift.instance_operand
