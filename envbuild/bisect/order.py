@@ -17,6 +17,7 @@ def in_order(items: Iterable[int], requires: Mapping[int, Collection[int]]) -> l
     number: dict[int, int] = {}
     lowest: dict[int, int] = {}
     open_items: list[int] = []
+    begins: dict[int, int] = {}
     closed: set[int] = set()
     clusters: list[list[int]] = []
     for start in place:
@@ -25,6 +26,7 @@ def in_order(items: Iterable[int], requires: Mapping[int, Collection[int]]) -> l
             item, left = path[-1]
             if item not in number:
                 number[item] = lowest[item] = len(number)
+                begins[item] = len(open_items)
                 open_items.append(item)
             if left:
                 inner = left.pop()
@@ -38,8 +40,8 @@ def in_order(items: Iterable[int], requires: Mapping[int, Collection[int]]) -> l
                 above = path[-1][0]
                 lowest[above] = min(lowest[above], lowest[item])
             if lowest[item] == number[item]:
-                at = open_items.index(item)
-                cluster, open_items = open_items[at:], open_items[:at]
+                cluster = open_items[begins[item] :]
+                del open_items[begins[item] :]
                 closed.update(cluster)
                 clusters.append(sorted(cluster, key=place.__getitem__))
     return clusters
