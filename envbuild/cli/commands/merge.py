@@ -55,7 +55,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--theirs", dest="their_names", action="append", default=[], metavar="NAME", help="decide a conflict for THEIRS"
     )
     parser.add_argument(
-        "--renumber", action="store_true", help="give accounts of THEIRS free numbers where OURS has given them to others"
+        "--renumber",
+        action="store_true",
+        help="give accounts of THEIRS free numbers where OURS has given them to others",
     )
     parser.add_argument("--dry-run", action="store_true", help="only show what would conflict")
     add_format(parser)
@@ -66,15 +68,15 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
         store.sparse_limit = environment.sparse_limit()
-        sides = [find_image(store, text) for text in (arguments.base, arguments.ours, arguments.theirs)]
+        base, ours, theirs = (find_image(store, text) for text in (arguments.base, arguments.ours, arguments.theirs))
         tag = arguments.tag or _default_tag(arguments.ours) or _default_tag(arguments.theirs) or MERGED
         place, names = to_set(store, tag, ".")
         choices = Choices(tuple(arguments.our_names), tuple(arguments.their_names), arguments.renumber)
         enter_for(store)
-        result = merge_images(store, *sides, choices, keep=not arguments.dry_run)
+        result = merge_images(store, base, ours, theirs, choices, keep=not arguments.dry_run)
         plain = merge_plain(result)
         if not result.conflicts and not arguments.dry_run:
-            done = finish_merge(store, result, names[0][0].rpartition("/")[2], *sides)
+            done = finish_merge(store, result, names[0][0].rpartition("/")[2], base, ours, theirs)
             store.images.put(done.image)
             known = {
                 "user": environment.user(),
