@@ -108,7 +108,7 @@ class Reuse:
             return ()
         lines = differences(self._store, placed.tree, tree, ("reused", "run"))
         reason = f"an audit failed: running it gave something else than its record said ({lines[0].strip()})"
-        self._store.runs.distrust(_command(pending.step), reason)
+        self._store.runs.distrust(command_of(pending.step), reason)
         return tuple(lines)
 
     def why_it_runs(self, key: str) -> str:
@@ -125,7 +125,7 @@ class Reuse:
         self, pending: PendingStep, tree: Digest, output: Digest, seconds: float, touched: Touched, reads: Reads
     ) -> None:
         """Keep what a step that ran read, for later builds."""
-        if not self._store.runs.distrusted(_command(pending.step)):
+        if not self._store.runs.distrusted(command_of(pending.step)):
             record = RunRecord(pending.parent, tree, output, seconds, self.owners_kept, touched, dump(reads))
             self._store.runs.put(pending.statement(owners_kept=self.owners_kept), record)
 
@@ -138,7 +138,7 @@ class Reuse:
                 records.put(key, placed.tree, record)
 
     def _placed(self, pending: PendingStep, statement: str, key: str) -> Placed | None:
-        distrusted = self._store.runs.distrusted(_command(pending.step))
+        distrusted = self._store.runs.distrusted(command_of(pending.step))
         if distrusted:
             self._reasons[key] = distrusted
             return None
@@ -203,6 +203,6 @@ class Reuse:
         return self._store.objects.alter(old, new)
 
 
-def _command(step: Step) -> str:
+def command_of(step: Step) -> str:
     """Return the name of a step whatever it takes from elsewhere and whenever it runs: an audit fails for all these."""
     return statement_of(step, (), 0)

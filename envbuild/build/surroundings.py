@@ -32,20 +32,20 @@ def surroundings(store: Store, step: Step, tree: Digest, variables: Pairs, home:
         *(target for _, target in action.mounts),
         *action.devices,
     ]
-    found: list[object] = [has_tmp(trees, tree), Homes(store).of(tree, action.user)]
+    parts: list[object] = [has_tmp(trees, tree), Homes(store).of(tree, action.user)]
     for place in (*_OWN, HOSTS, *places):
         path = place.encode("utf-8", "surrogateescape")
         entry = lookup(trees, tree, path)
-        found.append((real_path(trees, tree, path), None if entry is None else entry.kind))
+        parts.append((real_path(trees, tree, path), None if entry is None else entry.kind))
     hosts = lookup(trees, tree, HOSTS.encode())
-    found.append(None if hosts is None else hosts._replace(name=b""))
+    parts.append(None if hosts is None else hosts._replace(name=b""))
     if action.user not in _ROOT:
         for name in ("passwd", "group"):
             text = account_text(store, tree, name)
-            found.append(None if text is None else sha256_of(text.encode("utf-8", "surrogateescape")))
+            parts.append(None if text is None else sha256_of(text.encode("utf-8", "surrogateescape")))
     if action.network:
         settings = network_settings(store, tree, variables, home)
-        found.append(settings)
+        parts.append(settings)
         for target in (target for target, _ in (*settings.files, *((bind[1], b"") for bind in settings.binds))):
-            found.append(real_path(trees, tree, target.encode("utf-8", "surrogateescape")))
-    return tuple(found)
+            parts.append(real_path(trees, tree, target.encode("utf-8", "surrogateescape")))
+    return tuple(parts)

@@ -18,8 +18,8 @@ def changed(after: dict, *, root=ROOT, **reads: int) -> str:
     trees = MemoryTrees()
     paths = {path.replace("_", "/").encode(): access for path, access in reads.items()}
     moved = diff(trees, tree(trees, BEFORE), tree(trees, {**BEFORE, **after}, root))
-    found = first_changed(Reads(dict(sorted(paths.items()))), moved)
-    return "" if found is None else found.text
+    changed_read = first_changed(Reads(dict(sorted(paths.items()))), moved)
+    return "" if changed_read is None else changed_read.text
 
 
 NEW_LIBRARY = {b"lib": {b"a.so": b"3", b"b.so": b"2"}}
