@@ -1,67 +1,62 @@
-"""What the steps of a recipe read, as far as it is on record: of those at a line, as the recipe is now."""
+"""What a step that ran traced has read of its parent tree: what the tracer saw, and what was read to start it."""
 
 from __future__ import annotations
 
-from envbuild.build.build import cached_job
-from envbuild.build.inputs import Gatherer, known_file
-from envbuild.build.loader import STEP_STATEMENTS
-from envbuild.build.locked_answers import LockedAnswers
-from envbuild.build.progress import NotKnownYet, StageProgress
-from envbuild.build.request import BuildRequest
-from envbuild.build.rerun_lines import spots
-from envbuild.build.reuse import command_of
-from envbuild.build.walk import pending_step
-from envbuild.plan.step import Execute, Step
-from envbuild.record import Record
-from envbuild.store.run_records import RunRecord
-from envbuild.store.store import Store
-from envbuild.trace.reads import BadReads, Reads, parse
+import os
+
+from envbuild.sandbox.hosts import HOSTS
+from envbuild.sandbox.spec import Outcome, Request
+from envbuild.sandbox.step_tracer import mounts_of
+from envbuild.trace.observed import FOLLOW, Event, Observed
+from envbuild.trace.reads import CONTENT, LISTING, RIGHTS, Reads
+from envbuild.trace.resolver import resolve
+from envbuild.tree.entry import Digest
+from envbuild.tree.lookup import Trees
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from envbuild.sandbox.spec import Bind
 
 
-class StepReads(Record):
-    """A step, and what it read when it ran last; `run` is None where nothing of that is on record. `distrusted` says
-    why that does not count, "" if it does; `runs_nothing` is True of a step that runs no command."""
-
-    step: Step
-    stage: str
-    run: RunRecord | None
-    reads: Reads | None
-    distrusted: str = ""
-    runs_nothing: bool = False
-
-
-def reads_of(request: BuildRequest, store: Store, wanted: str) -> list[StepReads]:
-    """Return the steps that stand at a line (LINE, or FILE:LINE) of a recipe, with what they read. Nothing runs. Raises
-    NoStepThere, and the errors of a build that can't begin."""
-    job = cached_job(request, store)
-    places = spots([recipe.recipe for recipe in job.graph.recipes], STEP_STATEMENTS, (wanted,))
-    answers = LockedAnswers(job.graph, store, renew=frozenset(), strict=False)
-    inputs = Gatherer(store, job.graph, job.sources, job.progress.ended, known_file)
-    known = []
-    for stage in job.graph.stages:
-        at = job.progress.get(stage)
-        for number, step in enumerate(at.steps if at is not None else ()):
-            if at is not None and (step.place.file, step.place.line) in places:
-                known.append(_reads(store, at, number, answers, inputs, owners_kept=job.cache.owners_kept))
-    return known
+def untracked(*, network: bool, agent: bool, devices: bool, caches: Sequence[Bind]) -> str:
+    """Return what a step can read that no tracer sees, to be read behind "the step"; "" for nothing. `caches` are those
+    of the step, before it runs."""
+    if network:
+        return "has a network"
+    if agent:
+        return "may use an SSH agent"
+    if devices:
+        return "has devices of the machine"
+    if any(os.listdir(cache.source) for cache in caches):
+        return "has a cache with something in it"
+    return ""
 
 
-def _reads(
-    store: Store, at: StageProgress, number: int, answers: LockedAnswers, inputs: Gatherer, *, owners_kept: bool
-) -> StepReads:
-    step = at.steps[number]
-    if not isinstance(step.action, Execute):
-        return StepReads(step, at.stage.name, None, None, runs_nothing=True)
-    try:
-        pending = pending_step(at, number, step, answers, inputs)
-    except NotKnownYet:
-        return StepReads(step, at.stage.name, None, None)
-    results = at.results[: min(number, len(at.results))]
-    parent = results[-1].tree if results else at.base.tree
-    runs = store.runs.of(pending.statement(owners_kept=owners_kept))
-    run = next((run for run in runs if run.parent == parent), runs[0] if runs else None)
-    distrusted = store.runs.distrusted(command_of(step))
-    try:
-        return StepReads(step, at.stage.name, run, parse(run.reads) if run is not None else None, distrusted)
-    except BadReads:
-        return StepReads(step, at.stage.name, None, None, distrusted)
+def reads_of(request: Request, outcome: Outcome, trees: Trees, parent: Digest, *, home: bool) -> Reads | None:
+    """Return what a traced step read; None where it was ended from outside. With `home` the tree says its HOME."""
+    if outcome.observed is None:
+        return None
+    reads = resolve(outcome.observed, trees, parent, mounts_of(request))
+    if reads.untraceable:
+        return reads
+    started = resolve(Observed(_to_start(request, home)), trees, parent, ())
+    paths = dict(reads.paths)
+    for path, access in started.paths.items():
+        paths[path] = paths.get(path, 0) | access
+    return Reads(paths, started.untraceable)
+
+
+def _to_start(request: Request, home: bool) -> tuple[Event, ...]:
+    """Return what is read of a tree in order to show it to a step and to start its command."""
+    events = [Event(RIGHTS | FOLLOW, b"", b"/" + mount.target) for mount in mounts_of(request)]
+    # Whether there is anything in it decides what is shown there.
+    events.append(Event(LISTING | RIGHTS | FOLLOW, b"", b"/tmp"))
+    if request.names:
+        events.append(Event(CONTENT | FOLLOW, b"", os.fsencode(HOSTS)))
+    if home or request.user:
+        events.append(Event(CONTENT | FOLLOW, b"", b"/etc/passwd"))
+    if request.user:
+        events.append(Event(CONTENT | FOLLOW, b"", b"/etc/group"))
+    return tuple(events)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from envbuild.build.step_reads import StepReads, reads_of
+from envbuild.build.explained_reads import StepReads, reads_of
 from envbuild.cli.build_options import parameter, request_of_user
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
@@ -73,6 +73,11 @@ def _lines(step: StepReads) -> Iterator[str]:
 
 
 def _words(access: int) -> list[str]:
+    """Return what was asked of a path, without what another word says, too."""
+    if access & CONTENT:
+        access &= ~(ATTRIBUTES | RIGHTS)
+    elif access & ATTRIBUTES:
+        access &= ~RIGHTS
     return [word for bit, word in _WORDS if access & bit]
 
 
