@@ -117,8 +117,8 @@ def test_an_audit_runs_what_need_not_run_and_takes_its_word(project):
     done = project.build(EARLY.format("third"), honest, random, options=TRACE)
     assert reused(done) == [honest]
     assert "an audit failed" in because(done)[random]
-    told = project.command("explain", "web.env:5")
-    assert "this does not count: an audit failed" in told.out
+    explained = project.command("explain", "web.env:5")
+    assert "this does not count: an audit failed" in explained.out
 
 
 def test_audit_needs_a_share_and_tracing(project):
