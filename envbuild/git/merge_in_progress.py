@@ -95,7 +95,7 @@ def merge_in_progress(repository: Repository) -> GitMerge:
         return merge.replace(base=merge.theirs, theirs=merge.base)
     if rebases and (stopped := _heads(repository, "REBASE_HEAD")):
         return _picked(repository, REBASE, stopped[0])
-    commit, *parents = _with_parents(repository, repository.commit_of("HEAD"))
+    _, *parents = _with_parents(repository, repository.commit_of("HEAD"))
     if len(parents) < 2:
         raise NoMergeInProgress(repository.root)
     if len(parents) > 2:

@@ -11,7 +11,7 @@ from envbuild.git.repository import NoSuchRevision, NothingInCommon, Repository
 
 @pytest.fixture
 def diverged(project, git):
-    """left (checked out), right and third, which each have another content of one file, and another file of their own."""
+    """left (checked out), right and third: each with another content of one file, and a file of its own."""
     project.write("a", "0\n")
     git.commit("begin")
     for branch in ("third", "right", "left"):
