@@ -184,6 +184,7 @@ EnvbuildError  exit 2
     BadPom(name, reason)  packages.maven_pom
     BadProjectLock(path, line, reason, hint)  packages.node_locks.indented_text
     BadProxy(address)  build.step_network.machine
+    BadReads(reason)  trace.reads
     BadSubmodule(url, path, reason)  git.submodules
     Between(name)  instances.rootfs
     CannotJoin(name, reason)  instances.network.named
