@@ -57,6 +57,7 @@ COMMANDS = {
     "log": ("log", "show the history of a tag: when it moved, by which build, what changed"),
     "rollback": ("rollback", "move a tag back to an earlier image"),
     "diff": ("diff", "show what differs between two environments"),
+    "merge": ("merge", "merge two environments that began as one"),
     "drift": ("drift", "show what was changed by hand in the instances of an image"),
     "commit": ("commit", "make an image of an instance, and write a recipe that gives the same"),
     "why": ("why", "explain a file of an image: statement, package, commit, since when"),

@@ -1,0 +1,171 @@
+"""The merge of texts: by lines as git merges them, and of lists whose lines stand each for itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+from envbuild.record import NamedTuple
+
+MAX_TEXT = 4_000_000
+"""Bytes of a text that is merged by lines."""
+_HEAD = 8_000
+_SECONDS = 10.0
+_MOST_CONFLICTS = 127
+
+
+class MergedText(NamedTuple):
+    """A merged text, with the conflicts between git's markers, and how many there are."""
+
+    content: bytes
+    conflicts: int
+
+
+def is_text(content: bytes) -> bool:
+    """Return whether a content is merged by lines: git's own rule, no zero byte at its beginning, and not too large."""
+    return len(content) <= MAX_TEXT and b"\0" not in content[:_HEAD]
+
+
+def merge_texts(base: bytes, ours: bytes, theirs: bytes, *, git: bool | None = None) -> MergedText:
+    """Return the merge of two texts that began as `base`: by git where this machine has it, else by ourselves. `git`
+    says which."""
+    if ours == theirs or theirs == base:
+        return MergedText(ours, 0)
+    if ours == base:
+        return MergedText(theirs, 0)
+    merged = _by_git(base, ours, theirs) if git is not False and shutil.which("git") else None
+    return merged if merged is not None else _by_lines(base, ours, theirs)
+
+
+def _by_git(base: bytes, ours: bytes, theirs: bytes) -> MergedText | None:
+    """Return what git makes of it, None if it makes nothing."""
+    from envbuild.git.program import command, variables
+
+    with tempfile.TemporaryDirectory(prefix="envbuild-merge-") as folder:
+        names = {"ours": ours, "base": base, "theirs": theirs}
+        for name, content in names.items():
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(content)
+        labels = [word for name in names for word in ("-L", name)]
+        words = command(folder, "-c", "merge.conflictStyle=diff3", "merge-file", "-p", "--diff3", *labels, *names)
+        # What git finds in the folders above is nobody's: a repository's settings could change the merge.
+        environment = {**variables(), b"GIT_CEILING_DIRECTORIES": os.fsencode(os.path.dirname(folder))}
+        environment |= {b"GIT_CONFIG_GLOBAL": b"/dev/null", b"GIT_CONFIG_NOSYSTEM": b"1"}
+        try:
+            done = subprocess.run(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+    return MergedText(done.stdout, done.returncode) if 0 <= done.returncode <= _MOST_CONFLICTS else None
+
+
+def _by_lines(base: bytes, ours: bytes, theirs: bytes) -> MergedText:
+    from envbuild.history.line_diff import Opcode, opcodes
+
+    sides = [_split(text) for text in (base, ours, theirs)]
+    before, left, right = sides
+
+    def changes(side: list[str]) -> list[Opcode]:
+        return [code for code in opcodes(before, side) if code[0] != "equal"]
+
+    groups = _groups(changes(left), changes(right))
+    merged: list[str] = []
+    conflicts = 0
+    at = 0
+    for start, end, our_codes, their_codes in groups:
+        merged += before[at:start]
+        was = before[start:end]
+        our, their = (
+            _replaced(before, side, start, end, codes) for side, codes in ((left, our_codes), (right, their_codes))
+        )
+        if our == their or their == was:
+            merged += our
+        elif our == was:
+            merged += their
+        else:
+            conflicts += 1
+            parts = (("<<<<<<< ours", our), ("||||||| base", was), ("=======", their))
+            for mark, lines in parts:
+                merged.append(f"{mark}\n")
+                merged += [line if line.endswith("\n") else f"{line}\n" for line in lines]
+            merged.append(">>>>>>> theirs\n")
+        at = end
+    merged += before[at:]
+    return MergedText("".join(merged).encode("utf-8", "surrogateescape"), conflicts)
+
+
+def _split(text: bytes) -> list[str]:
+    lines = text.decode("utf-8", "surrogateescape").split("\n")
+    return [*(f"{line}\n" for line in lines[:-1]), *filter(None, lines[-1:])]
+
+
+def _groups(ours: list, theirs: list) -> list[tuple[int, int, list, list]]:  # type: ignore[type-arg]
+    """Return the parts of the base that changes cover which touch each other, with the changes of each side."""
+    marked = sorted([*((code[1], code[2], 0, code) for code in ours), *((code[1], code[2], 1, code) for code in theirs)])
+    groups: list[tuple[int, int, list, list]] = []  # type: ignore[type-arg]
+    for start, end, side, code in marked:
+        # As git has it, changes that only touch are one, too: nobody knows in which order they belong.
+        if groups and start <= groups[-1][1]:
+            first, last, left, right = groups[-1]
+            groups[-1] = first, max(last, end), left, right
+        else:
+            groups.append((start, end, [], []))
+        groups[-1][2 + side].append(code)
+    return groups
+
+
+def _replaced(base: list[str], side: list[str], start: int, end: int, codes: list) -> list[str]:  # type: ignore[type-arg]
+    """Return what a side has in the place of the base's lines from `start` to `end`."""
+    lines: list[str] = []
+    at = start
+    for _, first, last, from_line, to_line in codes:
+        lines += base[at:first]
+        lines += side[from_line:to_line]
+        at = last
+    return lines + base[at:end]
+
+
+def merge_lists(base: bytes, ours: bytes, theirs: bytes, *, ordered: bool = False) -> bytes:
+    """Return a list that has the lines that both have, and those that either added; what either removed is gone.
+
+    New lines of theirs stand behind those that they followed there; `ordered` sorts them all.
+    """
+    before, left, right = (dict.fromkeys(text.splitlines(keepends=False)) for text in (base, ours, theirs))
+    kept = [line for line in left if line in right or line not in before]
+    if ordered:
+        return _joined(sorted({*kept, *(line for line in right if line not in before)}))
+    follows: dict[bytes | None, list[bytes]] = {}
+    last: bytes | None = None
+    present = set(kept)
+    for line in right:
+        if line in present:
+            last = line
+        elif line not in before:
+            follows.setdefault(last, []).append(line)
+    merged = list(follows.get(None, ()))
+    for line in kept:
+        merged.append(line)
+        merged += follows.get(line, ())
+    return _joined(merged)
+
+
+def merge_logs(base: bytes, ours: bytes, theirs: bytes) -> bytes:
+    """Return a log with what both sides wrote behind what there was: the side whose first line sorts first is first,
+    as lines of logs begin with their time."""
+    if not (ours.startswith(base) and theirs.startswith(base)):
+        return max(ours, theirs, key=lambda text: (len(text), text))
+    first, second = sorted((ours[len(base) :], theirs[len(base) :]))
+    return base + first + second
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
