@@ -21,13 +21,13 @@ from envbuild.rebase.git_merge import RecipeMerge, merge_recipe
 from envbuild.rebase.rebuild import SAME, TIMES, WAITING, Rebuild, note, rebuild_of, run_rebuild
 from envbuild.store.store import Store
 from envbuild.store.tags import MERGE
-from envbuild.ui.reports.git_merge import recipe_merge_lines, recipe_merge_plain, rebuild_line_list, rebuild_plain
-from envbuild.ui.sanitize import visible
+from envbuild.ui.reports.git_merge import rebuild_line_list, rebuild_plain, recipe_merge_lines, recipe_merge_plain
 from envbuild.ui.stream import Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from envbuild.git.merge_in_progress import GitMerge
 
@@ -96,7 +96,8 @@ def run_in_git(arguments: argparse.Namespace, environment: Environment) -> int:
     return 0 if all(recipe.is_good for recipe in merged) else 1
 
 
-def _merge_locks(repository: Repository):
+def _merge_locks(repository: Repository) -> Iterator[str]:
+    """Merge the locks that git left unmerged; yield what is to be said of each."""
     for lock in merge_locks(repository):
         if lock.merged.conflicts:
             names = ", ".join(conflict.ours.name for conflict in lock.merged.conflicts[:5])
@@ -106,7 +107,7 @@ def _merge_locks(repository: Repository):
 
 
 def _may_begin(recipe: RecipeMerge) -> bool:
-    return recipe.finished is not None and not recipe.unmerged
+    return recipe.is_good and not recipe.unmerged
 
 
 def _put(store: Store, root: str, recipe: RecipeMerge, merge: GitMerge, user: str) -> None:
@@ -131,7 +132,8 @@ def rebuild(arguments: argparse.Namespace, environment: Environment) -> int:
     status = 0
     with Store.open(environment.store_path()) as store:
         store.sparse_limit = environment.sparse_limit()
-        request = request_of_user(environment).replace(user=_constant(environment.user()))
+        user = environment.user()  # in the namespace that a build enters it is root
+        request = request_of_user(environment).replace(user=lambda: user)
         for path in arguments.rebuild:
             before = rebuild_of(store, path)
             if before is None:
@@ -141,10 +143,6 @@ def rebuild(arguments: argparse.Namespace, environment: Environment) -> int:
             output.write_lines(rebuild_line_list(os.path.relpath(path), done))
             status = max(status, 0 if done.state in (SAME, TIMES) else 1)
     return status
-
-
-def _constant(user: str):
-    return lambda: user
 
 
 def show_rebuilds(arguments: argparse.Namespace, environment: Environment) -> int:

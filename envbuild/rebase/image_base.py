@@ -8,6 +8,7 @@ from a base that was lied about.
 
 from __future__ import annotations
 
+from envbuild.build.image_files import image_of_origin
 from envbuild.errors import UsageError, fields
 from envbuild.images.find import facts_of
 from envbuild.images.lock_attestation import is_base
@@ -16,7 +17,7 @@ from envbuild.record import Record
 from envbuild.sharing.base_record import base_by_layers, image_said, said_base
 from envbuild.store.images import Image
 from envbuild.store.store import Store
-from envbuild.store.tags import BUILD, COMMIT
+from envbuild.store.tags import BUILD, COMMIT, MERGE, REBASE
 from envbuild.tree.diff import diff
 from envbuild.tree.entry import DIRECTORY, Digest
 from envbuild.tree.lookup import walk
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 GIVEN, LAYERS, BUILT, SAID = "given", "layers", "built here", "said"
+_IMAGES = ("image:", "recipe:", "registry:", "oci:")
+"""How the texts of bases begin that are images and bring facts along."""
+_MADE_HERE = (BUILD, COMMIT, MERGE, REBASE)
 MIN_SHARE = 0.5
 """Less of a base than this in the image, as it was, is taken for a mistake or a lie."""
 
@@ -87,7 +91,7 @@ def base_of(store: Store, image: Image, reference: str, given: Image | None = No
     Raises BaseUnknown and UnlikeBase.
     """
     if given is not None:
-        return _with_share(store, image, ImageBase(given.tree, facts_of(given), given.digest[:12], GIVEN))
+        return _with_share(store, image, ImageBase(given.tree, facts_of(given), _called(store, given), GIVEN))
     recorded = _of_record(store, image)
     below = base_by_layers(store, image)
     if below is not None and (recorded is None or not recorded.is_proven):
@@ -116,9 +120,11 @@ def _of_record(store: Store, image: Image) -> ImageBase | None:
     if not store.trees.has(tree):
         return None
     facts = facts_of(image)
-    below = store.images.of_tree(tree) if text.startswith(("image:", "recipe:", "registry:", "oci:")) else None
-    base = facts_of(below) if below is not None else Facts(facts.arch, facts.epoch)
-    here = any(move.action in (BUILD, COMMIT) for move in store.tags.moves_to(image.digest))
+    below = image_of_origin(store, stage["origin"])
+    if (below is None or below.tree != tree) and text.startswith(_IMAGES):
+        below = store.images.of_tree(tree)
+    base = facts_of(below) if below is not None and below.tree == tree else Facts(facts.arch, facts.epoch)
+    here = any(move.action in _MADE_HERE for move in store.tags.moves_to(image.digest))
     proven = here and (below is not None or is_base(store, text, tree))
     return ImageBase(tree, base, text, BUILT if proven else SAID)
 

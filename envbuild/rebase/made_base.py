@@ -8,6 +8,7 @@ import tempfile
 
 from envbuild.build.build import cached_job
 from envbuild.build.events import Emit
+from envbuild.build.image_files import ORIGIN
 from envbuild.build.named_image import find_image
 from envbuild.build.request import BuildRequest
 from envbuild.images.find import facts_of
@@ -24,11 +25,18 @@ _IMAGE = "image:"
 
 
 class NewBase(Record):
-    """What an image is put on: the tree, the facts that come with it, and its text as it was named."""
+    """What an image is put on: the tree, the facts that come with it, its text as it was named, and where it comes from
+    as a record of a build has it (`origin`)."""
 
     tree: Digest
     facts: Facts
     name: str
+    origin: str
+
+    @property
+    def text(self) -> str:
+        """What stands behind `from` in the record of an image that begins with it."""
+        return f"image:{self.name}" if self.origin.startswith(ORIGIN) else self.name.removesuffix(NEW)
 
 
 def new_base(store: Store, text: str, request: BuildRequest, emit: Emit) -> NewBase:
@@ -39,7 +47,7 @@ def new_base(store: Store, text: str, request: BuildRequest, emit: Emit) -> NewB
     plain = text.removesuffix(NEW)
     if not plain.startswith(_MADE) and plain not in _BARE:
         image = find_image(store, text.removeprefix(_IMAGE))
-        return NewBase(image.tree, facts_of(image), text)
+        return NewBase(image.tree, facts_of(image), text.removeprefix(_IMAGE), f"{ORIGIN}{image.digest}")
     with tempfile.TemporaryDirectory(prefix="envbuild-base-") as folder:
         path = os.path.join(os.path.realpath(folder), "base.env")
         with open(path, "x", encoding="utf-8") as file:
@@ -52,4 +60,4 @@ def new_base(store: Store, text: str, request: BuildRequest, emit: Emit) -> NewB
             job.reporter.emit = emit
             Scheduler(job).run()
         at = job.progress[job.graph.top.target]
-        return NewBase(at.tree, at.facts, text)
+        return NewBase(at.tree, at.facts, text, at.base.origin)

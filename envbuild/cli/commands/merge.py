@@ -7,6 +7,7 @@ from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.left_behind import tell_of_left_behind
 from envbuild.cli.user_namespace import enter_for
+from envbuild.errors import UsageError
 from envbuild.images.names import to_set
 from envbuild.images.reference import parse_tag
 from envbuild.merge.choices import Choices
@@ -42,9 +43,9 @@ MERGED = "merged"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("base", metavar="BASE", help="the image that both began as")
-    parser.add_argument("ours", metavar="OURS", help="an image in any form")
-    parser.add_argument("theirs", metavar="THEIRS", help="the image that is merged into it")
+    parser.add_argument("base", nargs="?", metavar="BASE", help="the image that both began as")
+    parser.add_argument("ours", nargs="?", metavar="OURS", help="an image in any form")
+    parser.add_argument("theirs", nargs="?", metavar="THEIRS", help="the image that is merged into it")
     parser.add_argument(
         "--tag", "-t", metavar="NAME[:TAG]", help=f"the tag of the merged image (default: OURS' name, with :{MERGED})"
     )
@@ -55,13 +56,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--theirs", dest="their_names", action="append", default=[], metavar="NAME", help="decide a conflict for THEIRS"
     )
     parser.add_argument(
-        "--renumber", action="store_true", help="give accounts of THEIRS free numbers where OURS has given them to others"
+        "--renumber",
+        action="store_true",
+        help="give accounts of THEIRS free numbers where OURS has given them to others",
     )
     parser.add_argument("--dry-run", action="store_true", help="only show what would conflict")
+    parser.add_argument("--no-verify", action="store_true", help="tag the image without running tests and audits")
+    parser.add_argument("--wait", action="store_true", help="in git: wait for the real build of the merged recipes")
+    parser.add_argument("--no-rebuild", action="store_true", help="in git: leave the real build to you")
+    parser.add_argument("--status", action="store_true", help="in git: show what the real builds came to")
+    parser.add_argument(
+        "--rebuild", nargs="+", default=[], metavar="RECIPE", help="in git: do the real build of merged recipes now"
+    )
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    named = [text for text in (arguments.base, arguments.ours, arguments.theirs) if text is not None]
+    if not named:
+        from envbuild.cli.merge_in_git import run_in_git
+
+        return run_in_git(arguments, environment)
+    if len(named) < 3:
+        raise UsageError("merge takes three images, or none in a merge of git", "envbuild merge BASE OURS THEIRS")
     output = Output(environment.stdout, environment.colour(environment.stdout))
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
