@@ -56,6 +56,7 @@ EnvbuildError  exit 2
     BlobTooLarge(size, limit)  git.blobs
     Blocked(reference, path)  registry.mirrors
     BranchTag(name)  images.reference
+    ChosenTwice(name)  merge.choices
     ContextError  build.context_ignore
       AbsoluteSource(source, named_by, folder)  build.context
       ContextOutside(folder, project)  build.context
@@ -110,6 +111,7 @@ EnvbuildError  exit 2
     NoSources(reference)  build.verify
     NoStepThere(wanted, lines)  build.rerun_lines
     NoSuchAccount(kind, name)  images.accounts
+    NoSuchConflict(name, names)  merge.choices
     NoSuchEntry(full, which, reason)  store.tags
     NoSuchFile(path)  history.operand
     NoSuchImage(reference, near, any_image, elsewhere, recipe)  images.find
@@ -220,6 +222,7 @@ EnvbuildError  exit 2
     NotSignedBy(reference, keys, count)  cli.signature_check
     NotToBeHad(package, reasons, locked, renewal)  packages.errors
     OtherArchive(name, version, reason)  packages.node_locks.yarn_archive
+    OtherMachines(ours, theirs)  merge.facts
     OtherModule(name, reason)  packages.go_sum
     OwnersLost(base, locked)  build.base_owners
     PathTooLong  build.sandbox_actions

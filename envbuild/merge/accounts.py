@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envbuild.linux.passwd import MAX_ID, account_number
 from envbuild.merge.choices import OURS
-from envbuild.merge.conflict import ABSENT, ID, Clash
+from envbuild.merge.conflict import ABSENT, ID, Clash, Sides
 from envbuild.merge.records import BadDatabase, Outcome, merge_records
 from envbuild.record import Record
 
@@ -88,8 +88,8 @@ def merge_accounts(file: AccountFile, base: bytes, ours: bytes, theirs: bytes, p
             else:
                 merged[key] = chosen
         else:
-            shown = [ABSENT if row is None else _text(b":".join(_shown(file, row))) for row in rows]
-            clashes.append(Clash(subject, *shown))
+            shown = Sides(*(ABSENT if row is None else _text(b":".join(_shown(file, row))) for row in rows))
+            clashes.append(Clash(subject, shown))
     if file.number >= 0:
         clashes += _same_numbers(file, tables, merged)
     content = b"".join(b":".join(row) + b"\n" for row in merged.values())
@@ -141,7 +141,9 @@ def _same_numbers(file: AccountFile, tables: list[dict[bytes, Row]], merged: Map
             continue
         was = next((known for known, held in before.items() if held[file.number] == number), b"")
         id_name = "uid" if file.what == _USER else "gid"
-        clashes.append(Clash(f"{id_name} {_text(number)}", _text(was) or ABSENT, _text(other), _text(name), kind=ID))
+        clashes.append(
+            Clash(f"{id_name} {_text(number)}", Sides(_text(was) or ABSENT, _text(other), _text(name)), kind=ID)
+        )
     return clashes
 
 
@@ -157,7 +159,7 @@ def merge_ranges(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) -> Out
             continue
         for other in kept:
             if other not in before and row[1] < other[1] + other[2] and other[1] < row[1] + row[2]:
-                clashes.append(Clash(f"range {row[1]}", ABSENT, _text(other[0]), _text(row[0]), kind=ID))
+                clashes.append(Clash(f"range {row[1]}", Sides(ABSENT, _text(other[0]), _text(row[0])), kind=ID))
                 break
         kept.append(row)
     content = b"".join(b"%s:%d:%d\n" % row for row in kept)
@@ -179,11 +181,9 @@ def _ranges(content: bytes) -> list[tuple[bytes, int, int]]:
     return rows
 
 
-def renumbering(
-    base: tuple[bytes, bytes], ours: tuple[bytes, bytes], theirs: tuple[bytes, bytes]
-) -> Renumbering:
-    """Return the numbers that accounts of theirs get, given each side's passwd and group: those that ours gave to others
-    become the next free ones, and accounts of one name get those of ours. Raises BadDatabase."""
+def renumbering(base: tuple[bytes, bytes], ours: tuple[bytes, bytes], theirs: tuple[bytes, bytes]) -> Renumbering:
+    """Return the numbers that accounts of theirs get, given each side's passwd and group: those that ours gave to
+    others become the next free ones, and accounts of one name get those of ours. Raises BadDatabase."""
     files = (FILES[b"etc/passwd"], FILES[b"etc/group"])
     tables = [[read_rows(file, text) for file, text in zip(files, side, strict=True)] for side in (base, ours, theirs)]
     taken = {_number(row[2]) for side in tables for table in side for row in table.values()}
@@ -245,14 +245,16 @@ def _text(value: bytes) -> str:
 
 
 def renumbered_ranges(base: bytes, ours: bytes, theirs: bytes) -> bytes:
-    """Return subordinate ids of theirs, of which the ranges that it added lie behind all others where they overlap those
-    that ours added. Raises BadDatabase."""
+    """Return subordinate ids of theirs, of which the ranges that it added lie behind all others where they overlap
+    those that ours added. Raises BadDatabase."""
     before, left, right = (_ranges(content) for content in (base, ours, theirs))
     end = max((start + length for _, start, length in (*before, *left, *right)), default=0)
     rows = []
     for row in right:
         name, start, length = row
-        overlaps = any(start < other[1] + other[2] and other[1] < start + length for other in left if other not in before)
+        overlaps = any(
+            start < other[1] + other[2] and other[1] < start + length for other in left if other not in before
+        )
         if row not in before and row not in left and overlaps:
             if end + length > MAX_ID:
                 raise BadDatabase

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.merge.alternatives import FOLDER, LINKS, Alternative, read_alternative
-from envbuild.merge.conflict import ABSENT, ALTERNATIVE, Conflict
+from envbuild.merge.conflict import ABSENT, ALTERNATIVE, Conflict, Sides
 from envbuild.record import Record
 from envbuild.tree.entry import LINK, Entry
 
@@ -40,8 +40,8 @@ def links_after(
         chosen = _by_hand(plan, merged, collision)
         if not chosen:
             if collision is not None:
-                words = [ABSENT if side is None else side.target.decode("utf-8", "replace") for side in collision[1:4]]
-                yield master, Conflict(ALTERNATIVE, master, name, *words, entries=collision[1:4])
+                words = Sides(*map(_target, collision.sides))
+                yield master, Conflict(ALTERNATIVE, master, name, words, entries=collision.sides)
             return
     if not chosen:
         return
@@ -70,10 +70,14 @@ def _by_hand(plan: LinkPlan, merged: Alternative, collision: Collision | None) -
 def _link(path: bytes, target: str, collision: Collision | None) -> Entry:
     """Return the link of a side that leads there, else a new one as theirs are."""
     aim = target.encode("utf-8", "surrogateescape")
-    sides = [side for side in (collision[1:4] if collision is not None else ()) if side is not None]
+    sides = [side for side in (collision.sides if collision is not None else ()) if side is not None]
     name = path.rpartition(b"/")[2]
     matching = [side for side in sides if side.target == aim]
     if matching:
         return max(matching, key=lambda side: side.mtime)
     mtime = max((side.mtime for side in sides), default=0)
     return Entry(name, LINK, 0o777, 0, 0, mtime, 0, "", aim)
+
+
+def _target(side: Entry | None) -> str:
+    return ABSENT if side is None else side.target.decode("utf-8", "replace")

@@ -1,14 +1,14 @@
 """The merge of update-alternatives(1)'s records, and where the links then lead.
 
-A record in /var/lib/dpkg/alternatives/NAME is: `auto` or `manual`; the link of the name; for each slave its name and its
-link; an empty line; then for each choice its path, its priority, and a path for each slave; and an empty line (dpkg,
-lib/dpkg/utils/update-alternatives.c, "alternative_save").
+A record in /var/lib/dpkg/alternatives/NAME is: `auto` or `manual`; the link of the name; for each slave its name and
+its link; an empty line; then for each choice its path, its priority, and a path for each slave; and an empty line
+(dpkg, utils/update-alternatives.c, "alternative_save").
 """
 
 from __future__ import annotations
 
 from envbuild.merge.choices import THEIRS
-from envbuild.merge.conflict import ABSENT, ALTERNATIVE, Clash
+from envbuild.merge.conflict import ABSENT, ALTERNATIVE, Clash, Sides
 from envbuild.merge.records import BadDatabase, Outcome, merge_records
 from envbuild.record import Record
 
@@ -89,7 +89,7 @@ def merge_alternatives(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) 
     clashes: list[Clash] = []
     settled: list[str] = []
 
-    def pick(subject: str, sides: tuple[str, str, str]) -> str:
+    def pick(subject: str, sides: Sides) -> str:
         was, our, their = sides
         if our == their or their == was:
             return our
@@ -99,7 +99,7 @@ def merge_alternatives(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) 
         if side:
             settled.append(subject)
         else:
-            clashes.append(Clash(subject, *(text or ABSENT for text in sides), kind=ALTERNATIVE))
+            clashes.append(Clash(subject, Sides(*(text or ABSENT for text in sides)), kind=ALTERNATIVE))
         return their if side == THEIRS else our
 
     def never(was: object, our: object, their: object) -> None:
@@ -107,16 +107,20 @@ def merge_alternatives(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) 
 
     slaves, apart = merge_records(before.slaves, left.slaves, right.slaves, never)
     for name in apart:
-        pick(f"link of {name}", tuple(side.slaves.get(name, "") for side in (before, left, right)))  # type: ignore[arg-type]
+        pick(f"link of {name}", Sides(*(side.slaves.get(name, "") for side in (before, left, right))))
     choices, apart = merge_records(before.choices, left.choices, right.choices, _join)
     for path in apart:
-        shown = tuple(str(side.choices[path][0]) if path in side.choices else "" for side in (before, left, right))
-        if pick(f"choice {path}", shown) == shown[2] and path in right.choices:  # type: ignore[arg-type]
+        shown = Sides(*(_priority(side, path) for side in (before, left, right)))
+        if pick(f"choice {path}", shown) == shown.theirs and path in right.choices:
             choices[path] = right.choices[path]
-    status = pick("status", (before.status, left.status, right.status))
-    link = pick("link", (before.link, left.link, right.link))
+    status = pick("status", Sides(before.status, left.status, right.status))
+    link = pick("link", Sides(before.link, left.link, right.link))
     merged = Alternative(status, link, dict(sorted(slaves.items())), dict(sorted(choices.items())))
     return Outcome(write_alternative(merged), tuple(clashes), tuple(settled))
+
+
+def _priority(side: Alternative, path: str) -> str:
+    return str(side.choices[path][0]) if path in side.choices else ""
 
 
 def _join(was: Choice | None, ours: Choice, theirs: Choice) -> Choice | None:

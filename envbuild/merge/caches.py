@@ -24,7 +24,9 @@ CACHES = (
         re.compile(rb"usr/lib(?:/[^/]+)?/gconv/gconv-modules\.cache"),
         (("/usr/sbin/iconvconfig",),),
     ),
-    Cache("mime", re.compile(rb"usr/share/mime/(?!packages/).*"), (("/usr/bin/update-mime-database", "/usr/share/mime"),)),
+    Cache(
+        "mime", re.compile(rb"usr/share/mime/(?!packages/).*"), (("/usr/bin/update-mime-database", "/usr/share/mime"),)
+    ),
     Cache(
         "certificates",
         re.compile(rb"etc/ssl/certs/ca-certificates\.crt"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envbuild.record import Record
+from envbuild.record import NamedTuple, Record
 from envbuild.tree.entry import DIRECTORY, FILE, KIND_WORDS, LINK, Entry
 
 CONTENT, BINARY, KIND, DELETED, ADDED, ATTRIBUTE = "content", "binary", "kind", "deleted", "added", "attribute"
@@ -13,19 +13,24 @@ ABSENT = "nothing"
 _SHOWN_DIGITS = 12
 
 
+class Sides(NamedTuple):
+    """What each side has, in words."""
+
+    base: str
+    ours: str
+    theirs: str
+
+
 class Conflict(Record):
     """A conflict. `path` has no slash before it, and is empty for packages and facts; `subject` is the name of the
-    package or fact, and of a record in the file at `path` its key. `base`, `ours` and `theirs` say in words what each
-    side has, and `entries` are theirs in the trees, for a path that conflicts as a whole. `package` is the package that
-    the path belongs to, "" for none. `paths` are those of a package that conflict. `marked` is a text with the
-    conflicts between git's markers."""
+    package or fact, and of a record in the file at `path` its key. `entries` are what the trees have, for a path that
+    conflicts as a whole. `package` is the package that the path belongs to, "" for none. `paths` are those of a package
+    that conflict. `marked` is a text with the conflicts between git's markers."""
 
     kind: str
     path: bytes
     subject: str
-    base: str
-    ours: str
-    theirs: str
+    sides: Sides
     package: str = ""
     entries: tuple[Entry | None, ...] = ()
     paths: tuple[bytes, ...] = ()
@@ -41,12 +46,9 @@ class Clash(Record):
     """Two sides of a record in a database that differ. `package` is the one that the record is about."""
 
     subject: str
-    base: str
-    ours: str
-    theirs: str
+    sides: Sides
     kind: str = RECORD
     package: str = ""
-    hidden: bool = False
 
 
 def words_of(entry: Entry | None) -> str:

@@ -1,4 +1,4 @@
-"""A merged tree before it is kept: directories and contents in memory, of which only what the result needs is written."""
+"""A merged tree before it is kept: directories and contents in memory; only what the result needs is written."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envbuild.errors import WorkFailed, fields
 from envbuild.merge.choices import THEIRS, Choices
-from envbuild.merge.conflict import ABSENT, FACT, Conflict
+from envbuild.merge.conflict import ABSENT, FACT, Conflict, Sides
 from envbuild.plan.image_config import Facts, from_plain, to_plain
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ def merge_facts(base: Facts, ours: Facts, theirs: Facts, choices: Choices) -> tu
         if side:
             decided.append(name)
         else:
-            conflicts.append(Conflict(FACT, b"", name, *map(_shown, (was, our, their))))
+            conflicts.append(Conflict(FACT, b"", name, Sides(_shown(was), _shown(our), _shown(their))))
         return their if side == THEIRS else our
 
     before, left, right = (to_plain(facts) for facts in (base, ours, theirs))

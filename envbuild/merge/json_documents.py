@@ -6,7 +6,7 @@ import json
 import re
 
 from envbuild.merge.choices import THEIRS
-from envbuild.merge.conflict import ABSENT, PACKAGE, RECORD, Clash
+from envbuild.merge.conflict import ABSENT, PACKAGE, RECORD, Clash, Sides
 from envbuild.merge.records import BadDatabase, Outcome, in_order
 
 TYPE_CHECKING = False
@@ -52,15 +52,16 @@ class _Merge:
                 if value is not _ABSENT:
                     merged[name] = value
             return merged
-        return self.clash(path, package, versions if apart else [_shown(side) for side in (base, ours, theirs)], ours, theirs)
+        shown = Sides(*versions) if apart else Sides(_shown(base), _shown(ours), _shown(theirs))
+        return self.clash(path, package, shown, ours, theirs)
 
-    def clash(self, path: tuple[str, ...], package: str, shown: list[str], ours: Any, theirs: Any) -> Any:
+    def clash(self, path: tuple[str, ...], package: str, shown: Sides, ours: Any, theirs: Any) -> Any:
         subject = ".".join(path)
         side = self.prefer(subject, package)
         if side:
             self.settled.append(package or subject)
             return theirs if side == THEIRS else ours
-        self.clashes.append(Clash(subject, *shown, kind=PACKAGE if package else RECORD, package=package))
+        self.clashes.append(Clash(subject, shown, kind=PACKAGE if package else RECORD, package=package))
         return theirs if ours is _ABSENT else ours
 
 

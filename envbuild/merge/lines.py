@@ -9,6 +9,10 @@ import tempfile
 
 from envbuild.record import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.history.line_diff import Opcode
+
 MAX_TEXT = 4_000_000
 """Bytes of a text that is merged by lines."""
 _HEAD = 8_000
@@ -69,23 +73,17 @@ def _by_git(base: bytes, ours: bytes, theirs: bytes) -> MergedText | None:
 
 
 def _by_lines(base: bytes, ours: bytes, theirs: bytes) -> MergedText:
-    from envbuild.history.line_diff import Opcode, opcodes
-
     sides = [_split(text) for text in (base, ours, theirs)]
     before, left, right = sides
 
-    def changes(side: list[str]) -> list[Opcode]:
-        return [code for code in opcodes(before, side) if code[0] != "equal"]
-
-    groups = _groups(changes(left), changes(right))
     merged: list[str] = []
     conflicts = 0
     at = 0
-    for start, end, our_codes, their_codes in groups:
-        merged += before[at:start]
-        was = before[start:end]
+    for group in _groups(_changes(before, left), _changes(before, right)):
+        merged += before[at : group.start]
+        was = before[group.start : group.end]
         our, their = (
-            _replaced(before, side, start, end, codes) for side, codes in ((left, our_codes), (right, their_codes))
+            _replaced(before, side, group, codes) for side, codes in ((left, group.ours), (right, group.theirs))
         )
         if our == their or their == was:
             merged += our
@@ -93,14 +91,29 @@ def _by_lines(base: bytes, ours: bytes, theirs: bytes) -> MergedText:
             merged += their
         else:
             conflicts += 1
-            parts = (("<<<<<<< ours", our), ("||||||| base", was), ("=======", their))
-            for mark, lines in parts:
+            for mark, lines in (("<<<<<<< ours", our), ("||||||| base", was), ("=======", their)):
                 merged.append(f"{mark}\n")
                 merged += [line if line.endswith("\n") else f"{line}\n" for line in lines]
             merged.append(">>>>>>> theirs\n")
-        at = end
+        at = group.end
     merged += before[at:]
     return MergedText("".join(merged).encode("utf-8", "surrogateescape"), conflicts)
+
+
+class _Group:
+    """Changes of both sides that touch each other, and the lines of the base that they replace."""
+
+    def __init__(self, start: int, end: int) -> None:
+        self.start = start
+        self.end = end
+        self.ours: list[Opcode] = []
+        self.theirs: list[Opcode] = []
+
+
+def _changes(base: list[str], side: list[str]) -> list[Opcode]:
+    from envbuild.history.line_diff import opcodes
+
+    return [code for code in opcodes(base, side) if code[0] != "equal"]
 
 
 def _split(text: bytes) -> list[str]:
@@ -108,30 +121,28 @@ def _split(text: bytes) -> list[str]:
     return [*(f"{line}\n" for line in lines[:-1]), *filter(None, lines[-1:])]
 
 
-def _groups(ours: list, theirs: list) -> list[tuple[int, int, list, list]]:  # type: ignore[type-arg]
-    """Return the parts of the base that changes cover which touch each other, with the changes of each side."""
-    marked = sorted([*((code[1], code[2], 0, code) for code in ours), *((code[1], code[2], 1, code) for code in theirs)])
-    groups: list[tuple[int, int, list, list]] = []  # type: ignore[type-arg]
-    for start, end, side, code in marked:
+def _groups(ours: list[Opcode], theirs: list[Opcode]) -> list[_Group]:
+    groups: list[_Group] = []
+    marked = sorted([*((code[1:3], 0, code) for code in ours), *((code[1:3], 1, code) for code in theirs)])
+    for (start, end), side, code in marked:
         # As git has it, changes that only touch are one, too: nobody knows in which order they belong.
-        if groups and start <= groups[-1][1]:
-            first, last, left, right = groups[-1]
-            groups[-1] = first, max(last, end), left, right
-        else:
-            groups.append((start, end, [], []))
-        groups[-1][2 + side].append(code)
+        if not groups or start > groups[-1].end:
+            groups.append(_Group(start, end))
+        group = groups[-1]
+        group.end = max(group.end, end)
+        (group.theirs if side else group.ours).append(code)
     return groups
 
 
-def _replaced(base: list[str], side: list[str], start: int, end: int, codes: list) -> list[str]:  # type: ignore[type-arg]
-    """Return what a side has in the place of the base's lines from `start` to `end`."""
+def _replaced(base: list[str], side: list[str], group: _Group, codes: list[Opcode]) -> list[str]:
+    """Return what a side has in the place of a group's lines of the base."""
     lines: list[str] = []
-    at = start
+    at = group.start
     for _, first, last, from_line, to_line in codes:
         lines += base[at:first]
         lines += side[from_line:to_line]
         at = last
-    return lines + base[at:end]
+    return lines + base[at : group.end]
 
 
 def merge_lists(base: bytes, ours: bytes, theirs: bytes, *, ordered: bool = False) -> bytes:

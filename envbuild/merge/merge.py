@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from envbuild.images.find import facts_of
+from envbuild.merge.accounts import Renumbering
 from envbuild.merge.choices import OURS, THEIRS, Choices, NoSuchConflict
 from envbuild.merge.conflict import Conflict
 from envbuild.merge.draft import Draft
 from envbuild.merge.facts import merge_facts
-from envbuild.merge.accounts import Renumbering
 from envbuild.merge.packages import Contested, conflict_of, contested_packages, owned_paths
 from envbuild.merge.renumber import Renumbered, renumber
 from envbuild.merge.resolve import Resolution
@@ -25,9 +25,9 @@ NO_CHOICES = Choices()
 
 class Merged(Record):
     """A merged tree. While there are `conflicts` it has our side of each, and nothing should be made of it. `decided`
-    are the conflicts that choices settled, by their names, and `stale` the paths of caches that both sides changed, which
-    are not made anew yet (caches.py). `renumbered` are the accounts of theirs that got other `numbers`: (user or group,
-    name, old, new)."""
+    are the conflicts that choices settled, by their names, and `stale` the paths of caches that both sides changed,
+    which are not made anew yet (caches.py). `renumbered` are the accounts of theirs that got other `numbers`:
+    (user or group, name, old, new)."""
 
     tree: Digest
     conflicts: tuple[Conflict, ...] = ()
@@ -89,7 +89,9 @@ def merge_trees(
     tree = edit(draft, combined.tree, edits, 0)
     if keep:
         draft.keep(store, tree)
-    return Merged(tree, tuple(conflicts), tuple(dict.fromkeys(decided)), tuple(resolution.stale), moved.moved, moved.numbers)
+    return Merged(
+        tree, tuple(conflicts), tuple(dict.fromkeys(decided)), tuple(resolution.stale), moved.moved, moved.numbers
+    )
 
 
 def _owner(owned: dict[bytes, int], path: bytes) -> int | None:
@@ -125,7 +127,7 @@ def merge_images(
     """Merge three images: their trees, and their facts by name. Raises what merge_trees does, OtherMachines, and
     NoSuchConflict for a choice that decides nothing."""
     merged = merge_trees(store, base.tree, ours.tree, theirs.tree, choices, keep=keep)
-    facts, conflicts, decided = merge_facts(*(facts_of(image) for image in (base, ours, theirs)), choices)
+    facts, conflicts, decided = merge_facts(facts_of(base), facts_of(ours), facts_of(theirs), choices)
     everything = (*merged.conflicts, *conflicts)
     all_decided = (*merged.decided, *decided)
     unused = choices.unused(all_decided)

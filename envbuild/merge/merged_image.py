@@ -22,8 +22,8 @@ MERGE = "Merge"
 
 
 class FinishedMerge(Record):
-    """The image that a merge came to, not yet on record and with no tag: who checks it first does so here. `made` are the
-    caches that were made anew, `left` those that could not be, with the reasons."""
+    """The image that a merge came to, not yet on record and with no tag: who checks it first does so here. `made` are
+    the caches that were made anew, `left` those that could not be, with the reasons."""
 
     image: Image
     made: tuple[str, ...] = ()
@@ -33,7 +33,7 @@ class FinishedMerge(Record):
 def finish_merge(
     store: Store, result: MergedImage, name: str, base: Image, ours: Image, theirs: Image
 ) -> FinishedMerge:
-    """Return the image of a merge without conflicts, whose tree is in the store: its caches are made anew, in sandboxes.
+    """Return the image of a merge without conflicts, whose tree is in the store: its caches are made anew in sandboxes.
     `name` is what its stage is called. Where it is one of the sides, that side's record is returned."""
     assert not result.conflicts
     tree = result.merged.tree

@@ -5,9 +5,9 @@ from __future__ import annotations
 from envbuild.history.package_changes import Package, PackageChange, package_changes
 from envbuild.history.package_owners import package_owners
 from envbuild.merge.choices import Choices
-from envbuild.merge.conflict import ABSENT, PACKAGE, Conflict
-from envbuild.packages.inventory.component import NODE, PYTHON
+from envbuild.merge.conflict import ABSENT, PACKAGE, Conflict, Sides
 from envbuild.packages.inventory.bad_record import BadRecord
+from envbuild.packages.inventory.component import NODE, PYTHON
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change, diff, expanded
@@ -96,7 +96,8 @@ def owned_paths(
 
 def conflict_of(package: Contested, paths: Iterable[bytes]) -> Conflict:
     """Return the conflict of a package, which the paths belong to that collide."""
-    versions = [ABSENT if side is None else side.version for side in (package.base, package.ours, package.theirs)]
+    sides = (package.base, package.ours, package.theirs)
+    versions = Sides(*(ABSENT if side is None else side.version for side in sides))
     full = f"{package.package.kind} {package.name}"
     where = f" in /{package.package.where}" if package.package.where else ""
-    return Conflict(PACKAGE, b"", package.name, *versions, package=full + where, paths=tuple(sorted(paths)))
+    return Conflict(PACKAGE, b"", package.name, versions, package=full + where, paths=tuple(sorted(paths)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envbuild.debian.deb822 import field_texts
 from envbuild.merge.choices import THEIRS
-from envbuild.merge.conflict import ABSENT, PACKAGE, RECORD, Clash
+from envbuild.merge.conflict import ABSENT, PACKAGE, RECORD, Clash, Sides
 from envbuild.merge.records import BadDatabase, Outcome, merge_records
 from envbuild.record import NamedTuple
 
@@ -64,9 +64,9 @@ def merge_paragraphs(form: Form, base: bytes, ours: bytes, theirs: bytes, prefer
             else:
                 merged[key] = text
             continue
-        shown = [_shown(form, side_text) for side_text in sides]
+        shown = Sides(*(_shown(form, side_text) for side_text in sides))
         package = key[0] if form.packages else ""
-        clashes.append(Clash(subject, *shown, kind=PACKAGE if form.packages else RECORD, package=package))
+        clashes.append(Clash(subject, shown, kind=PACKAGE if form.packages else RECORD, package=package))
     ordered = list(merged)
     if all(list(table) == sorted(table) for table in tables):
         ordered.sort()  # as dpkg writes its own

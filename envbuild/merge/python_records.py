@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.merge.choices import THEIRS
-from envbuild.merge.conflict import ABSENT, Clash
+from envbuild.merge.conflict import ABSENT, Clash, Sides
 from envbuild.merge.records import BadDatabase, Outcome, merge_records
 
 TYPE_CHECKING = False
@@ -32,9 +32,7 @@ def merge_python_record(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer)
             else:
                 merged[key] = row
         else:
-            clashes.append(
-                Clash(subject, *(ABSENT if row is None else row.decode("utf-8", "replace") for row in sides))
-            )
+            clashes.append(Clash(subject, Sides(*map(_shown, sides))))
     return Outcome(b"".join(row + b"\n" for row in merged.values()), tuple(clashes), tuple(settled))
 
 
@@ -47,3 +45,7 @@ def _rows(content: bytes) -> dict[bytes, bytes]:
             raise BadDatabase
         rows[path] = line
     return rows
+
+
+def _shown(row: bytes | None) -> str:
+    return ABSENT if row is None else row.decode("utf-8", "replace")

@@ -41,8 +41,8 @@ class Renumbered(NamedTuple):
 
 
 def renumber(draft: Draft, objects: Objects, base: Digest, ours: Digest, theirs: Digest) -> Renumbered:
-    """Return `theirs` with free numbers for the accounts that it added and whose numbers `ours` gave to others, and with
-    our numbers for accounts of one name. Files that it did not touch since `base` keep their owners."""
+    """Return `theirs` with free numbers for the accounts that it added and whose numbers `ours` gave to others, and
+    with our numbers for accounts of one name. Files that it did not touch since `base` keep their owners."""
 
     def content(tree: Digest, path: bytes) -> bytes:
         try:
@@ -80,12 +80,12 @@ def renumber(draft: Draft, objects: Objects, base: Digest, ours: Digest, theirs:
         entry = lookup(draft, theirs, path, follow=False)
         if entry is not None and entry.kind == FILE:
             edits.append(Edit(path, draft.put(entry, text), True))
-    moved = [
+    accounts = [
         (kind, _name_of(text, old), old, new)
         for kind, text, pairs in (("user", sides[2][0], numbers.users), ("group", sides[2][1], numbers.groups))
         for old, new in pairs
     ]
-    return Renumbered(edit(draft, theirs, edits, 0), tuple(moved), numbers)
+    return Renumbered(edit(draft, theirs, edits, 0), tuple(accounts), numbers)
 
 
 def _name_of(content: bytes, number: int) -> str:
@@ -110,5 +110,3 @@ def _acl(value: bytes, users: Mapping[int, int], groups: Mapping[int, int]) -> b
         of_kind = users if tag == _ACL_USER else groups if tag == _ACL_GROUP else {}
         entries.append(_ACL_ENTRY.pack(tag, permissions, of_kind.get(number, number)))
     return value[:_ACL_HEADER] + b"".join(entries)
-
-

@@ -19,6 +19,7 @@ from envbuild.merge.conflict import (
     PACKAGE,
     Clash,
     Conflict,
+    Sides,
     words_of,
 )
 from envbuild.merge.draft import Draft
@@ -90,7 +91,7 @@ class Resolution:
             self._whole(collision)
 
     def _is_link(self, collision: Collision) -> bool:
-        return all(side is None or side.kind == LINK for side in collision[1:4])
+        return all(side is None or side.kind == LINK for side in collision.sides)
 
     def _alternative(self, conflict: Conflict, collision: Collision) -> None:
         side = self._side(collision.path)
@@ -123,13 +124,14 @@ class Resolution:
         self._conflict(kind, collision)
 
     def _conflict(self, kind: str, collision: Collision, marked: bytes = b"") -> None:
-        sides = collision[1:4]
-        words = [words_of(side) for side in sides]
-        self.conflicts.append(Conflict(kind, collision.path, "", *words, entries=sides, marked=marked))
+        sides = collision.sides
+        words = Sides(*map(words_of, sides))
+        self.conflicts.append(Conflict(kind, collision.path, "", words, entries=sides, marked=marked))
 
     def _attributes(self, collision: Collision, entry: Entry | None) -> None:
         """Settle attributes that both changed, of a file whose content is settled: `entry` is the file so far."""
-        assert entry is not None and collision.ours is not None and collision.theirs is not None
+        assert entry is not None
+        assert collision.theirs is not None
         apart = [name for name in collision.clashes if name != CONTENTS]
         if apart:
             side = self._side(collision.path)
@@ -189,7 +191,9 @@ class Resolution:
         merges."""
         self.stale.append(collision.path)
         ours, theirs, entry = collision.ours, collision.theirs, collision.merged
-        assert ours is not None and theirs is not None and entry is not None
+        assert ours is not None
+        assert theirs is not None
+        assert entry is not None
         larger = max(ours, theirs, key=lambda side: (side.size, side.digest))
         entry = entry._replace(digest=larger.digest, size=larger.size, mtime=larger.mtime)
         self._attributes(collision, entry)
@@ -239,7 +243,7 @@ class Resolution:
 
     def _contents(self, collision: Collision, most: int) -> tuple[bytes, bytes, bytes] | None:
         """Return the contents of the three sides, None if they are too large to be merged."""
-        sides = [side if side is not None and side.kind == FILE else None for side in collision[1:4]]
+        sides = [side if side is not None and side.kind == FILE else None for side in collision.sides]
         size = sum(side.size for side in sides if side is not None)
         if size > self._left or any(side is not None and side.size > most for side in sides):
             return None
@@ -267,6 +271,4 @@ class Resolution:
         for clash in clashes:
             if clash.kind == PACKAGE and clash.package in self._contested:
                 continue  # the package's own conflict says it
-            self.conflicts.append(
-                Conflict(clash.kind, path, clash.subject, clash.base, clash.ours, clash.theirs, package=clash.package)
-            )
+            self.conflicts.append(Conflict(clash.kind, path, clash.subject, clash.sides, package=clash.package))

@@ -24,6 +24,11 @@ class Collision(NamedTuple):
     merged: Entry | None
     clashes: tuple[str, ...] = ()
 
+    @property
+    def sides(self) -> tuple[Entry | None, Entry | None, Entry | None]:
+        """What the three trees have there."""
+        return self.base, self.ours, self.theirs
+
 
 class Combined(NamedTuple):
     """The tree of two sides, and where they collide: there it has our side, or what is left of a deleted one."""
@@ -75,7 +80,7 @@ def combine(trees: Trees, base: Digest, ours: Digest, theirs: Digest) -> Combine
                 inner = _both(directory, name, was, left, right, collisions)
                 if inner is not None:
                     order.append(inner)
-                    pending.append((inner, *(_inside(entry) for entry in (was, left, right))))
+                    pending.append((inner, _inside(was), _inside(left), _inside(right)))
                 continue
             if taken is not None:
                 directory.entries[name] = taken
@@ -103,10 +108,10 @@ def _both(
     path = ROOT_NAME if name == ROOT_NAME else directory.path + name
     was = base if base is not None and ours is not None and base.kind == ours.kind else None
     if ours is not None and theirs is not None and ours.kind == theirs.kind == DIRECTORY:
-        plain = (None if was is None else own(was), own(ours), own(theirs))
-        merged, clashes = merge_entries(*plain)
+        plain = None if was is None else own(was)
+        merged, clashes = merge_entries(plain, own(ours), own(theirs))
         if clashes:
-            collisions.append(Collision(path, *plain, merged, clashes))
+            collisions.append(Collision(path, plain, own(ours), own(theirs), merged, clashes))
         if name == ROOT_NAME:
             directory.entries[name] = merged
             return None
@@ -126,10 +131,10 @@ def _both(
             return _Directory(path + b"/", directory, name, left, False)
         if left._replace(mtime=base.mtime) == base:
             return None  # a time is nothing that keeps a file
-    merged = ours if ours is not None else theirs
-    assert merged is not None
-    directory.entries[name] = merged
-    collisions.append(Collision(path, base, ours, theirs, merged))
+    held = ours if ours is not None else theirs
+    assert held is not None
+    directory.entries[name] = held
+    collisions.append(Collision(path, base, ours, theirs, held))
     return None
 
 

@@ -83,15 +83,15 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
         store.sparse_limit = environment.sparse_limit()
-        sides = [find_image(store, text) for text in (arguments.base, arguments.ours, arguments.theirs)]
+        base, ours, theirs = (find_image(store, text) for text in (arguments.base, arguments.ours, arguments.theirs))
         tag = arguments.tag or _default_tag(arguments.ours) or _default_tag(arguments.theirs) or MERGED
         place, names = to_set(store, tag, ".")
         choices = Choices(tuple(arguments.our_names), tuple(arguments.their_names), arguments.renumber)
         enter_for(store)
-        result = merge_images(store, *sides, choices, keep=not arguments.dry_run)
+        result = merge_images(store, base, ours, theirs, choices, keep=not arguments.dry_run)
         plain = merge_plain(result)
         if not result.conflicts and not arguments.dry_run:
-            done = finish_merge(store, result, names[0][0].rpartition("/")[2], *sides)
+            done = finish_merge(store, result, names[0][0].rpartition("/")[2], base, ours, theirs)
             store.images.put(done.image)
             known = {
                 "user": environment.user(),

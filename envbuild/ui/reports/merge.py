@@ -39,7 +39,7 @@ def conflict_plain(conflict: Conflict) -> dict[str, Any]:
         "name": conflict.name,
         "subject": conflict.subject,
         "package": conflict.package,
-        **{side: getattr(conflict, side) for side in _SIDES},
+        **dict(zip(_SIDES, conflict.sides, strict=True)),
         **({"entries": dict(zip(_SIDES, map(_entry, conflict.entries), strict=True))} if conflict.entries else {}),
         **({"paths": [f"/{_text(path)}" for path in conflict.paths]} if conflict.paths else {}),
         **({"marked": _text(conflict.marked)} if conflict.marked else {}),
