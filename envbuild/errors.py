@@ -144,6 +144,7 @@ EnvbuildError  exit 2
     NotOnThisBranch(name, branch, others)  images.names
     NotOpened(shown, reason)  instances.copy
     NotOurs(path, error)  git.install
+    NothingDiffers(good, bad)  bisect.bisect
     NothingEarlier(full)  history.rollback
     NothingFailed(recipe)  cli.commands.shell
     NothingInCommon(old, new)  git.repository
@@ -188,6 +189,7 @@ EnvbuildError  exit 2
     BadProxy(address)  build.step_network.machine
     BadReads(reason)  trace.reads
     BadSubmodule(url, path, reason)  git.submodules
+    BadSucceeds(label, how)  bisect.bisect
     Between(name)  instances.rootfs
     CannotJoin(name, reason)  instances.network.named
     CannotMakeNetwork(reason)  instances.network.named
@@ -196,6 +198,7 @@ EnvbuildError  exit 2
     ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
+    GoodFails(label, how)  bisect.bisect
     ImageDamaged(reason)  instances.foreground
     ImageLost(instance)  drift.instance_tree
     ImageOfInstanceGone(instance, reference)  drift.instance_operand

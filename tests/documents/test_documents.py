@@ -198,7 +198,7 @@ def test_examples_of_help_are_right(capsys):
                 _, name, *words = shlex.split(text)
                 module = import_module(f"envbuild.cli.commands.{COMMANDS[name][0]}")
                 if hasattr(module, "TAKES_COMMAND"):
-                    words, _ = split_command(module.configure, words)
+                    words, _ = split_command(module.configure, words, module.TAKES_COMMAND)
                 try:
                     parse(name, module, words)
                 except SystemExit:

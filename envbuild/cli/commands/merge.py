@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envbuild.build.named_image import find_image
+from envbuild.cli.build_options import request_of_user
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.left_behind import tell_of_left_behind
@@ -13,8 +14,10 @@ from envbuild.images.reference import parse_tag
 from envbuild.merge.choices import Choices
 from envbuild.merge.merge import merge_images
 from envbuild.merge.merged_image import finish_merge
+from envbuild.rebase.verification import TestsOf, Verification, verify
 from envbuild.store.store import Store
 from envbuild.store.tags import MERGE
+from envbuild.ui.reports.git_merge import verification_lines, verification_plain
 from envbuild.ui.reports.merge import conflict_lines, merge_plain
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
@@ -30,10 +33,21 @@ programs that make them, in a sandbox without a network.
 
 What both changed, and differently, is a conflict: it is listed with all three sides, and nothing is tagged. --ours and
 --theirs decide conflicts by the names in that list: a path (or a directory, for all in it), a package, a fact such as
-env.PATH, or all of them with `all`. Exit code: 0 if the merged image is tagged, 1 if there are conflicts."""
+env.PATH, or all of them with `all`.
+
+With no conflicts, the tests of both sides' recipes run in the merged image, and `dpkg --audit`, `apt-get check` and
+`pip check` where it has these programs; what they find, and found in neither side, keeps the image from being tagged.
+
+Without names it does this for the merge, cherry-pick, revert or rebase that git is in the middle of, or else for the
+merge that HEAD is: for each recipe that both sides changed, the images of the commits are merged and tagged
+NAME:merged. Meanwhile the merged recipe is really built, in the background, and compared: --status tells what came of
+it. The lock gets what that build gave. Locks that git could not merge are merged package by package.
+
+Exit code: 0 if the merged image is tagged, 1 if there are conflicts or a check failed."""
 
 EXAMPLES = """\
 examples:
+  git merge feature; envbuild merge; envbuild merge --status
   envbuild merge web@{1.month} web:main web:feature
   envbuild merge web:base web:ours web:theirs --ours /etc/app.conf --theirs nginx -t web:both
   envbuild merge web:base web:ours web:theirs --renumber --dry-run"""
@@ -83,6 +97,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
         store.sparse_limit = environment.sparse_limit()
+        user, request = environment.user(), request_of_user(environment)
         base, ours, theirs = (find_image(store, text) for text in (arguments.base, arguments.ours, arguments.theirs))
         tag = arguments.tag or _default_tag(arguments.ours) or _default_tag(arguments.theirs) or MERGED
         place, names = to_set(store, tag, ".")
@@ -90,28 +105,29 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         enter_for(store)
         result = merge_images(store, base, ours, theirs, choices, keep=not arguments.dry_run)
         plain = merge_plain(result)
+        checks = Verification()
         if not result.conflicts and not arguments.dry_run:
             done = finish_merge(store, result, names[0][0].rpartition("/")[2], base, ours, theirs)
-            store.images.put(done.image)
-            known = {
-                "user": environment.user(),
-                "source": arguments.ours,
-                "from": arguments.theirs,
-                "base": arguments.base,
-            }
-            if place.project is not None:
-                store.projects.add(place.project)
-            store.tags.move(names, done.image.digest, MERGE, known)
+            if not arguments.no_verify:
+                tests = TestsOf(images=(ours, theirs))
+                checks = verify(store, request, done.image.tree, result.facts, tests, (ours.tree, theirs.tree))
             plain |= {
                 "image": f"sha256:{done.image.digest}",
                 "tree": f"sha256:{done.image.tree}",
-                "tag": tag,
+                "tag": tag if not checks.failures else None,
                 "caches": list(done.made),
                 "stale": dict(done.left),
+                "checks": verification_plain(checks),
             }
             environment.warn([f"{name} is not made anew: {reason}" for name, reason in done.left])
-            for name in names:
-                tell_of_left_behind(store, ":".join(name), environment)
+            if not checks.failures:
+                store.images.put(done.image)
+                known = {"user": user, "source": arguments.ours, "from": arguments.theirs, "base": arguments.base}
+                if place.project is not None:
+                    store.projects.add(place.project)
+                store.tags.move(names, done.image.digest, MERGE, known)
+                for name in names:
+                    tell_of_left_behind(store, ":".join(name), environment)
     if arguments.format == "json":
         print_json(plain, environment.stdout)
     elif result.conflicts:
@@ -119,8 +135,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     elif arguments.dry_run:
         output.write_lines(["no conflicts"])
     else:
-        output.write_lines([f"merged: {visible(tag)} is {done.image.digest[:12]}"])
-    return 1 if result.conflicts else 0
+        digest = done.image.digest[:12]
+        good, bad = f"merged: {visible(tag)} is {digest}", f"image {digest} is not tagged: it fails"
+        output.write_lines([bad if checks.failures else good, *verification_lines(checks, output)])
+    return 1 if result.conflicts or checks.failures else 0
 
 
 def _default_tag(text: str) -> str:
