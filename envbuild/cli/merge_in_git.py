@@ -21,7 +21,7 @@ from envbuild.rebase.git_merge import RecipeMerge, merge_recipe
 from envbuild.rebase.rebuild import SAME, TIMES, WAITING, Rebuild, note, rebuild_of, run_rebuild
 from envbuild.store.store import Store
 from envbuild.store.tags import MERGE
-from envbuild.ui.reports.git_merge import rebuild_line_list, rebuild_plain, recipe_merge_lines, recipe_merge_plain
+from envbuild.ui.reports.git_merge import rebuild_of_recipe_lines, rebuild_plain, recipe_merge_lines, recipe_merge_plain
 from envbuild.ui.stream import Output
 
 TYPE_CHECKING = False
@@ -140,7 +140,7 @@ def rebuild(arguments: argparse.Namespace, environment: Environment) -> int:
                 raise NoMergedImage(path)
             with display_of("auto", environment) as display:
                 done = run_rebuild(store, os.path.relpath(path), before.merged, request, display)
-            output.write_lines(rebuild_line_list(os.path.relpath(path), done))
+            output.write_lines(rebuild_of_recipe_lines(os.path.relpath(path), done))
             status = max(status, 0 if done.state in (SAME, TIMES) else 1)
     return status
 
@@ -159,5 +159,5 @@ def show_rebuilds(arguments: argparse.Namespace, environment: Environment) -> in
     else:
         output = Output(environment.stdout, environment.colour(environment.stdout))
         for path, each in rebuilds:
-            output.write_lines(rebuild_line_list(path, each))
+            output.write_lines(rebuild_of_recipe_lines(path, each))
     return 0 if all(each.state in (SAME, TIMES) for _, each in rebuilds) else 1

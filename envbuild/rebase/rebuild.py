@@ -16,6 +16,7 @@ from envbuild.build.events import Emit
 from envbuild.build.request import BuildRequest
 from envbuild.digest import sha256_of
 from envbuild.errors import EnvbuildError, Interrupted
+from envbuild.history.status import Status
 from envbuild.images.find import facts_of
 from envbuild.linux.nofollow import read_plain
 from envbuild.lockfile.lock import path_of
@@ -67,6 +68,15 @@ def rebuild_of(store: Store, recipe: str) -> Rebuild | None:
     if known.state == RUNNING and not store.work.is_held(_lock_name(real)):
         return known.replace(state=LOST)
     return known
+
+
+def rebuild_in_question(store: Store, recipe: Status) -> Rebuild | None:
+    """Return what is known of the rebuild of a recipe as far as it matters now: of what the recipe gives, or while
+    nothing is known of that."""
+    rebuild = rebuild_of(store, recipe.path)
+    if rebuild is None or (recipe.in_store and rebuild.rebuilt != recipe.image and rebuild.state != RUNNING):
+        return None
+    return rebuild
 
 
 def note(store: Store, rebuild: Rebuild) -> None:

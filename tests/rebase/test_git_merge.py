@@ -73,7 +73,12 @@ def test_the_images_are_merged_at_once_and_the_real_build_follows(apart, git):
     assert done["rebuilt"] == f"sha256:{image_in(apart.folder / 'web.env.lock')}" == apart.show("web")["digest"]
     assert recipe["image"].removeprefix("sha256:") not in (apart.folder / "web.env.lock").read_text()
     assert apart.build(options=("--locked",)).ran == []
+    assert "    the real build gives the same, but for times" in apart.command("status").out
     git.commit("merged")
+    apart.build("run true")
+    assert "the real build" not in apart.command("status").out
+    git("checkout", "--quiet", "web.env", "web.env.lock")
+    assert apart.build().code == 0
     assert apart.command("status", "--exit-code").code == 0
     assert "merge of git:" in apart.command("log", "web:merged").out
 

@@ -59,7 +59,7 @@ def recipe_merge_lines(recipe: RecipeMerge, rebuild: Rebuild | None, output: Out
     for name in recipe.unmerged:
         yield f"    {visible(name)} has conflicts: resolve them, and run envbuild merge again for the real build"
     if rebuild is not None and recipe.is_good and not recipe.unmerged:
-        yield from (f"    {line}" for line in _rebuild_lines(rebuild))
+        yield from (f"    {line}" for line in rebuild_lines(rebuild))
 
 
 def verification_lines(verification: Verification, output: Output) -> Iterator[str]:
@@ -84,12 +84,13 @@ def _how(verdict: Verdict) -> str:
     return f"exit code {verdict.status}" if verdict.status else "it found something"
 
 
-def rebuild_line_list(path: str, rebuild: Rebuild) -> list[str]:
+def rebuild_of_recipe_lines(path: str, rebuild: Rebuild) -> list[str]:
     """Return the lines for the rebuild of a recipe."""
-    return [f"{visible(path)}: {rebuild.merged[:12]} was merged", *(f"    {line}" for line in _rebuild_lines(rebuild))]
+    return [f"{visible(path)}: {rebuild.merged[:12]} was merged", *(f"    {line}" for line in rebuild_lines(rebuild))]
 
 
-def _rebuild_lines(rebuild: Rebuild) -> Iterator[str]:
+def rebuild_lines(rebuild: Rebuild) -> Iterator[str]:
+    """Return the lines for a rebuild, without its recipe."""
     built = f", {rebuild.rebuilt[:12]}" if rebuild.rebuilt and rebuild.state != SAME else ""
     yield f"{_STATES[rebuild.state]}{built}"
     yield from (f"    {visible(line)}" for line in rebuild.lines)
