@@ -191,6 +191,7 @@ EnvbuildError  exit 2
     BadEnvelope(source, reason)  trust.envelope
     BadGoSum(path, line, reason)  packages.go_sum
     BadMavenLock(path, line, reason, hint)  packages.maven_lock
+    BadObservation  trace.observed
     BadPom(name, reason)  packages.maven_pom
     BadProjectLock(path, line, reason, hint)  packages.node_locks.indented_text
     BadProxy(address)  build.step_network.machine
@@ -227,7 +228,7 @@ EnvbuildError  exit 2
     NotBuilt(path)  compose.images
     NotConnected(program, reason)  instances.network.private
     NotInLayers(path, reason)  oci.layer_tar
-    NotReproducible(findings)  build.sandbox_actions
+    NotReproducible(findings)  build.execution
     NotRunning(name)  instances.control_client
     NotSignedBy(reference, keys, count)  cli.signature_check
     NotToBeHad(package, reasons, locked, renewal)  packages.errors
@@ -235,7 +236,7 @@ EnvbuildError  exit 2
     OtherMachines(ours, theirs)  merge.facts
     OtherModule(name, reason)  packages.go_sum
     OwnersLost(base, locked)  build.base_owners
-    PathTooLong  build.sandbox_actions
+    PathTooLong  build.execution
     PinnedImageGone(reference, digest)  build.registry_images
     PortTaken(port, error)  instances.network.ports
     ProxyFailed(error)  build.step_network.step_proxy
