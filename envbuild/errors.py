@@ -50,6 +50,7 @@ EnvbuildError  exit 2
     BadReference(reference, reason)  registry.reference
     BadRegistriesFile(path, reason)  registry.mirrors
     BadRegistryBase(place, reason)  build.registry_images
+    BadResolved(path, reason)  merge.conflict_files
     BadSource(source)  packages.apt_servers
     BadTemplate(path, line, reason)  build.template
     BadTree(reason)  git.tracked_files
@@ -58,6 +59,7 @@ EnvbuildError  exit 2
     Blocked(reference, path)  registry.mirrors
     BranchTag(name)  images.reference
     ChosenTwice(name)  merge.choices
+    ConflictsNotWritten(path, reason)  merge.conflict_files
     ContextError  build.context_ignore
       AbsoluteSource(source, named_by, folder)  build.context
       ContextOutside(folder, project)  build.context
@@ -169,6 +171,7 @@ EnvbuildError  exit 2
     SameThere(path)  history.file_diff
     ServiceErrors(diagnostics)  compose.file.reader
     ShownWhileRunning(name, mount)  instances.copy
+    StillMarked(path)  merge.conflict_files
     StoreInUse  store.database
     StoreTooNew(path, format)  store.database
     TooManyRequirementFiles(statement)  packages.pip

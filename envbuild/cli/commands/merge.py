@@ -12,14 +12,15 @@ from envbuild.errors import UsageError
 from envbuild.images.names import to_set
 from envbuild.images.reference import parse_tag
 from envbuild.merge.choices import Choices
+from envbuild.merge.conflict_files import read_resolved, write_conflicts
 from envbuild.merge.merge import merge_images
 from envbuild.merge.merged_image import finish_merge
 from envbuild.rebase.verification import TestsOf, Verification, verify
 from envbuild.store.store import Store
 from envbuild.store.tags import MERGE
+from envbuild.ui.humanize import count
 from envbuild.ui.reports.git_merge import verification_lines, verification_plain
-from envbuild.ui.reports.merge import conflict_lines, merge_plain
-from envbuild.ui.sanitize import visible
+from envbuild.ui.reports.merge import conflict_lines, merge_plain, merged_lines
 from envbuild.ui.stream import Output
 
 TYPE_CHECKING = False
@@ -74,6 +75,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="give accounts of THEIRS free numbers where OURS has given them to others",
     )
+    parser.add_argument(
+        "--write",
+        metavar="DIR",
+        help="write what conflicts into a new directory: each side, and the texts to be edited",
+    )
+    parser.add_argument(
+        "--resolved", metavar="DIR", help="take the files in DIR/merged, which --write made, as they are edited"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only show what would conflict")
     parser.add_argument("--no-verify", action="store_true", help="tag the image without running tests and audits")
     parser.add_argument("--wait", action="store_true", help="in git: wait for the real build of the merged recipes")
@@ -101,11 +110,15 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         base, ours, theirs = (find_image(store, text) for text in (arguments.base, arguments.ours, arguments.theirs))
         tag = arguments.tag or _default_tag(arguments.ours) or _default_tag(arguments.theirs) or MERGED
         place, names = to_set(store, tag, ".")
-        choices = Choices(tuple(arguments.our_names), tuple(arguments.their_names), arguments.renumber)
+        contents = read_resolved(arguments.resolved) if arguments.resolved else ()
+        choices = Choices(tuple(arguments.our_names), tuple(arguments.their_names), arguments.renumber, contents)
         enter_for(store)
         result = merge_images(store, base, ours, theirs, choices, keep=not arguments.dry_run)
         plain = merge_plain(result)
         checks = Verification()
+        if result.conflicts and arguments.write:
+            written = write_conflicts(store, arguments.write, result.conflicts)
+            environment.warn([f"{count(written, 'conflict')} written to {arguments.write}"], "note")
         if not result.conflicts and not arguments.dry_run:
             done = finish_merge(store, result, names[0][0].rpartition("/")[2], base, ours, theirs)
             if not arguments.no_verify:
@@ -135,9 +148,10 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     elif arguments.dry_run:
         output.write_lines(["no conflicts"])
     else:
-        digest = done.image.digest[:12]
-        good, bad = f"merged: {visible(tag)} is {digest}", f"image {digest} is not tagged: it fails"
-        output.write_lines([bad if checks.failures else good, *verification_lines(checks, output)])
+        side = {ours.digest: "OURS", theirs.digest: "THEIRS"}.get(done.image.digest, "")
+        bad = [f"image {done.image.digest[:12]} is not tagged: it fails"]
+        lines = bad if checks.failures else list(merged_lines(plain, side))
+        output.write_lines([*lines, *verification_lines(checks, output)])
     return 1 if result.conflicts or checks.failures else 0
 
 
