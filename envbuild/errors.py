@@ -56,6 +56,7 @@ EnvbuildError  exit 2
     BlobTooLarge(size, limit)  git.blobs
     Blocked(reference, path)  registry.mirrors
     BranchTag(name)  images.reference
+    ChosenTwice(name)  merge.choices
     ContextError  build.context_ignore
       AbsoluteSource(source, named_by, folder)  build.context
       ContextOutside(folder, project)  build.context
@@ -110,6 +111,7 @@ EnvbuildError  exit 2
     NoSources(reference)  build.verify
     NoStepThere(wanted, lines)  build.rerun_lines
     NoSuchAccount(kind, name)  images.accounts
+    NoSuchConflict(name, names)  merge.choices
     NoSuchEntry(full, which, reason)  store.tags
     NoSuchFile(path)  history.operand
     NoSuchImage(reference, near, any_image, elsewhere, recipe)  images.find
@@ -142,6 +144,7 @@ EnvbuildError  exit 2
     NotOnThisBranch(name, branch, others)  images.names
     NotOpened(shown, reason)  instances.copy
     NotOurs(path, error)  git.install
+    NothingDiffers(good, bad)  bisect.bisect
     NothingEarlier(full)  history.rollback
     NothingFailed(recipe)  cli.commands.shell
     NothingInCommon(old, new)  git.repository
@@ -184,7 +187,9 @@ EnvbuildError  exit 2
     BadPom(name, reason)  packages.maven_pom
     BadProjectLock(path, line, reason, hint)  packages.node_locks.indented_text
     BadProxy(address)  build.step_network.machine
+    BadReads(reason)  trace.reads
     BadSubmodule(url, path, reason)  git.submodules
+    BadSucceeds(label, how)  bisect.bisect
     Between(name)  instances.rootfs
     CannotJoin(name, reason)  instances.network.named
     CannotMakeNetwork(reason)  instances.network.named
@@ -193,6 +198,7 @@ EnvbuildError  exit 2
     ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
+    GoodFails(label, how)  bisect.bisect
     ImageDamaged(reason)  instances.foreground
     ImageLost(instance)  drift.instance_tree
     ImageOfInstanceGone(instance, reference)  drift.instance_operand
@@ -219,6 +225,7 @@ EnvbuildError  exit 2
     NotSignedBy(reference, keys, count)  cli.signature_check
     NotToBeHad(package, reasons, locked, renewal)  packages.errors
     OtherArchive(name, version, reason)  packages.node_locks.yarn_archive
+    OtherMachines(ours, theirs)  merge.facts
     OtherModule(name, reason)  packages.go_sum
     OwnersLost(base, locked)  build.base_owners
     PathTooLong  build.sandbox_actions

@@ -9,7 +9,7 @@ from pathlib import Path
 def alive_with(text: str, below: int | None = None) -> list[int]:
     """The processes whose command line holds this text, which must be the test's own (see `mark`); or, where others
     can have it too, those of them that came from process `below`."""
-    found = []
+    pids = []
     for entry in os.listdir("/proc"):
         if entry.isdigit() and int(entry) != os.getpid():
             try:
@@ -17,18 +17,18 @@ def alive_with(text: str, below: int | None = None) -> list[int]:
             except OSError:
                 continue
             if text.encode() in line and (below is None or below in ancestors(int(entry))):
-                found.append(int(entry))
-    return found
+                pids.append(int(entry))
+    return pids
 
 
 def ancestors(pid: int) -> list[int]:
     """The process itself, its parent, and so on; what is left of them if they end meanwhile."""
-    found = []
+    pids = []
     while pid:
-        found.append(pid)
+        pids.append(pid)
         try:
             with open(f"/proc/{pid}/stat", "rb") as file:
                 pid = int(file.read().rpartition(b")")[2].split()[1])
         except OSError:
             break
-    return found
+    return pids

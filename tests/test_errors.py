@@ -40,10 +40,11 @@ def _lines(kind: type[EnvbuildError], indent: str) -> list[str]:
     exit_code = f"  exit {kind.exit_code}" if kind.exit_code != getattr(kind.__base__, "exit_code", None) else ""
     line = f"{indent}{kind.__name__}({', '.join(fields)}){exit_code}{room}".replace("()", "")
     below = sorted(
-        kind.__subclasses__(), key=lambda one: (one.__module__ != "envbuild.errors", one.__name__, one.__module__)
+        kind.__subclasses__(),
+        key=lambda subclass: (subclass.__module__ != "envbuild.errors", subclass.__name__, subclass.__module__),
     )
-    ours = [one for one in below if one.__module__.startswith("envbuild.")]
-    return [line, *(line for one in ours for line in _lines(one, indent + "  "))]
+    ours = [subclass for subclass in below if subclass.__module__.startswith("envbuild.")]
+    return [line, *(line for line_ours in ours for line in _lines(line_ours, indent + "  "))]
 
 
 def test_the_family_is_drawn_as_it_is():

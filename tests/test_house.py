@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(ROOT.glob("envbuild/**/*.py"))
+TESTS = sorted(ROOT.glob("tests/**/*.py"))
 PLACEHOLDERS = {"one", "found", "told"}
 """Names that say nothing where the domain has a noun: a package, a line, a path."""
 MAX_LINES = 400
@@ -37,7 +38,7 @@ def names_in(tree: ast.AST) -> set[tuple[int, str]]:
 def test_names_are_nouns_of_the_domain():
     placeholders = [
         f"{path.relative_to(ROOT)}:{line}: {name}"
-        for path in SOURCES
+        for path in (*SOURCES, *TESTS)
         for line, name in sorted(names_in(ast.parse(path.read_text())))
         if name in PLACEHOLDERS
     ]

@@ -2,7 +2,7 @@
 
 A command's module is imported when that command runs, so that none pays for another's imports. Such a module has
 `DESCRIPTION`, `EXAMPLES`, `configure(parser)` and `run(arguments, environment) -> exit code`; with `TAKES_COMMAND`,
-what follows `--`, or the word after the options, is in `arguments.command` (options.split_command).
+what follows `--`, or as many words as it says, is in `arguments.command` (options.split_command).
 """
 
 from __future__ import annotations
@@ -57,8 +57,10 @@ COMMANDS = {
     "log": ("log", "show the history of a tag: when it moved, by which build, what changed"),
     "rollback": ("rollback", "move a tag back to an earlier image"),
     "diff": ("diff", "show what differs between two environments"),
+    "merge": ("merge", "merge two environments that began as one"),
     "drift": ("drift", "show what was changed by hand in the instances of an image"),
     "commit": ("commit", "make an image of an instance, and write a recipe that gives the same"),
+    "bisect": ("bisect", "find what breaks an environment, with a test of yours"),
     "why": ("why", "explain a file of an image: statement, package, commit, since when"),
     "verify": ("verify", "rebuild an image and compare the result; with --key, check who signed it"),
     "git": ("git", "diff, merge and check locks in git"),
@@ -108,7 +110,7 @@ def _dispatch(words: list[str], environment: Environment) -> int:
         own: list[str] = words[1:]
         command: list[str] = []
         if hasattr(module, "TAKES_COMMAND"):
-            own, command = options.split_command(module.configure, own)
+            own, command = options.split_command(module.configure, own, module.TAKES_COMMAND)
         arguments = options.read(module.configure, own)
         if arguments is None:
             try:

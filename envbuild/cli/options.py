@@ -94,11 +94,11 @@ def read(configure: Callable[..., None], words: Sequence[str]) -> Namespace | No
         return None
 
 
-def split_command(configure: Callable[..., None], words: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_command(configure: Callable[..., None], words: Sequence[str], own: int = 1) -> tuple[list[str], list[str]]:
     """Return a command line's own words, and those of the command that it is to run, with options of its own.
 
-    That begins after the first `--`, or with the second word that is neither an option nor the value of one: in
-    `run -p 80:80 web ls -l`, with `ls`.
+    That begins after the first `--`, or behind as many words as are its `own` that are neither options nor values of
+    any: in `run -p 80:80 web ls -l`, with `ls`.
     """
     declared = _Declarations()
     configure(declared)
@@ -120,7 +120,7 @@ def split_command(configure: Callable[..., None], words: Sequence[str]) -> tuple
             is_value = first == len(word) - 1
         else:
             plain += 1
-            if plain == 2:
+            if plain > own:
                 return list(words[:at]), list(words[at:])
     return list(words), []
 

@@ -21,6 +21,7 @@ from envbuild.store.reachability import Needed, Pins, Policy, needed
 from envbuild.store.step_cache import STAGES
 from envbuild.store.step_logs import output_object
 from envbuild.store.store import Store
+from envbuild.store.trials import Trials
 from envbuild.tree.entry import Digest
 
 EVERYTHING = Policy()
@@ -173,6 +174,7 @@ def _remove(store: Store, kept: Needed, pins: Callable[[], Pins], report: Report
         database.write("DELETE FROM memo WHERE kind = ?", (RETIMED,))
         for kind in ("size", STAGES, LATEST):
             database.write("DELETE FROM memo WHERE kind = ? AND key NOT IN (SELECT digest FROM trees)", (kind,))
+        Trials(store.memo).forget_unused()
         for identity in store.lost.identities() - kept.objects - kept.trees:
             database.write("DELETE FROM memo WHERE kind = ? AND key = ?", (LOST, identity))
         for (path,) in database.rows("SELECT path FROM locks"):

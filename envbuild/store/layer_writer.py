@@ -8,11 +8,10 @@ from envbuild.errors import MachineLacks, fields
 from envbuild.linux.attributes import apply_attributes
 from envbuild.store.objects import Objects
 from envbuild.store.occurrences import Mark, mark
-from envbuild.store.trees import StoredTrees
 from envbuild.store.upper import make_whiteout
 from envbuild.tree.diff import own
 from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
-from envbuild.tree.lookup import root_entry
+from envbuild.tree.lookup import Trees, root_entry
 
 
 @fields
@@ -31,7 +30,7 @@ class CannotMakeDevice(MachineLacks):
 class LayerWriter:
     """Writes layers with the objects of a store. `counts` are how often each file occurs in what lies below."""
 
-    def __init__(self, trees: StoredTrees, objects: Objects, counts: dict[Mark, int]) -> None:
+    def __init__(self, trees: Trees, objects: Objects, counts: dict[Mark, int]) -> None:
         self._trees = trees
         self._objects = objects
         self._counts = counts

@@ -146,6 +146,13 @@ class Memo:
         if not self._database.read_only:
             self._database.write("INSERT OR REPLACE INTO memo VALUES (?, ?, ?)", (kind, key, value))
 
+    def all(self, kind: str) -> list[tuple[str, bytes]]:
+        """Return all keys of a kind with their values."""
+        return [
+            (key, bytes(value))
+            for key, value in self._database.rows("SELECT key, value FROM memo WHERE kind = ?", (kind,))
+        ]
+
     def remove(self, kind: str, key: str) -> None:
         """Forget one."""
         if not self._database.read_only:

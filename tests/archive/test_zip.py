@@ -111,7 +111,7 @@ def test_limits_on_members_and_bytes(unpack):
 
 
 def test_what_is_harmless_is_unpacked_as_it_is(unpack):
-    found = unpack(
+    unpacked = unpack(
         zipped(
             (member("bin/tool", stat.S_IFREG, 0o4775), b"program"),
             (member("/abs", stat.S_IFREG, 0o600), b"from the root of the archive"),
@@ -122,12 +122,12 @@ def test_what_is_harmless_is_unpacked_as_it_is(unpack):
             ("caf\u00e9", b"utf-8"),
         )
     )
-    tool = found.entries[b"bin/tool"]
+    tool = unpacked.entries[b"bin/tool"]
     # Set-user-id bits and the right of others to write do not come along.
     assert (tool.mode, tool.uid, tool.gid, tool.mtime) == (0o755, 3, 4, 5)
-    assert found.text("bin/tool") == "program"
-    assert found.text("abs") == "from the root of the archive"
-    assert found.entries[b"link"].target == b"/etc/passwd"
-    assert found.text("back\\slash") == "a name like any other"
-    assert found.entries[b"dir"].kind == "d"
-    assert found.text("caf\u00e9") == "utf-8"
+    assert unpacked.text("bin/tool") == "program"
+    assert unpacked.text("abs") == "from the root of the archive"
+    assert unpacked.entries[b"link"].target == b"/etc/passwd"
+    assert unpacked.text("back\\slash") == "a name like any other"
+    assert unpacked.entries[b"dir"].kind == "d"
+    assert unpacked.text("caf\u00e9") == "utf-8"

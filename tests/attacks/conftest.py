@@ -15,6 +15,6 @@ __all__ = ["attacker", "git", "image"]
 
 @pytest.fixture
 def attacker() -> Iterator[Server]:
-    one = Server()
-    yield one
-    one.close()
+    server = Server()
+    yield server
+    server.close()

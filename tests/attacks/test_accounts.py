@@ -38,7 +38,7 @@ def opener(tmp_path, passwd: str, group: str):
 def test_lines_that_make_no_sense_are_passed_over(tmp_path):
     opened = opener(tmp_path, ODD, GROUPS)
     assert identity_of("good", opened).groups == (1000, 50)
-    assert [one.name for one in accounts(ODD)] == ["\0", "gecos", "good"]
+    assert [login.name for login in accounts(ODD)] == ["\0", "gecos", "good"]
     assert groups(GROUPS) == {"well": 50}
     for name in ("sup", "many", "none", "minus", "short", "eve", "\u00b2", "9" * 50, "4294967295"):
         with pytest.raises(SandboxFailure):

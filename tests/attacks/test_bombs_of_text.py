@@ -72,7 +72,7 @@ def test_a_large_lock_is_read(project: Project):
     stage = locks.LockedStage("1", "tar:busybox.tar", "3" * 64, "tar", 0, (install,))
     lock = locks.Lock("web.env", locks.Section(architecture(), (stage,)))
     (read,) = lock_file.parse(lock_file.dump(lock), "web.env.lock").stages[0].installs
-    assert read.packages == tuple(sorted(packages, key=lambda one: one.name))
+    assert read.packages == tuple(sorted(packages, key=lambda package: package.name))
 
 
 SERVICES = {

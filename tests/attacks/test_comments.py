@@ -40,7 +40,7 @@ SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 
 def is_seen(text: str) -> bool:
     """Whether a text has no character but spaces that can't be seen."""
-    return "".join(" " if category(one) == "Zs" else one for one in text).isprintable()
+    return "".join(" " if category(character) == "Zs" else character for character in text).isprintable()
 
 
 def outside(markdown: str) -> str:

@@ -36,10 +36,10 @@ def hands(project, attacker):
         "run mkdir -p /tmp /srv",
     )
     assert done.code == 0, done.err
-    one = Hands(project)
-    one.start()
-    yield one
-    one.end()
+    trial_hands = Hands(project)
+    trial_hands.start()
+    yield trial_hands
+    trial_hands.end()
 
 
 def plant(hands: Hands, name: str, version: str = "1.0") -> None:
@@ -98,7 +98,7 @@ def test_only_the_users_own_settings_say_where_packages_come_from(hands, attacke
     plant(hands, "alpha")
     done = hands.commit("--fetch")
     assert attacker.asked == OWN
-    assert [one["line"] for one in done["dropped"]] == ["pip(into=/opt/venv) alpha==1.0"]
+    assert [line["line"] for line in done["dropped"]] == ["pip(into=/opt/venv) alpha==1.0"]
 
 
 @pytest.mark.parametrize(("answer", "asked"), [(b"n\n", []), (b"\n", []), (b"y\n", OWN)])

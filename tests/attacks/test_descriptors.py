@@ -40,9 +40,9 @@ def ports(image):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found = [one["port"] for one in state(image)["ports"]]
-    assert wait_for(lambda: echoes(found[0]))
-    return found
+    published = [port["port"] for port in state(image)["ports"]]
+    assert wait_for(lambda: echoes(published[0]))
+    return published
 
 
 def echoes(port: int, seconds: float = 60) -> bool:
@@ -161,17 +161,17 @@ def test_what_stays_connected_is_refused_when_there_is_no_room_and_kill_works(im
         for _ in range(24)
     ]
     try:
-        assert wait_for(lambda: any(one.poll() is not None for one in waiting))
-        refused = next(one for one in waiting if one.poll() is not None)
+        assert wait_for(lambda: any(process.poll() is not None for process in waiting))
+        refused = next(process for process in waiting if process.poll() is not None)
         assert b"are connected to it already" in refused.stderr.read()
         done = image.command("kill", "one", timeout=300)
         assert done.code == 0, done.err
         assert wait_for(lambda: state(image)["state"] == "exited")
     finally:
-        for one in waiting:
-            one.kill()
-            one.wait()
-            one.stderr.close()
+        for process in waiting:
+            process.kill()
+            process.wait()
+            process.stderr.close()
 
 
 def test_kill_needs_no_answer_of_the_supervisor(image):

@@ -216,14 +216,14 @@ class TestReach:
         attacker.serve("/odd", b"x", Content_Encoding="br")
         attacker.serve("/cut", gzip.compress(b"x" * 1000)[:-9], Content_Encoding="gzip")
         connections = Connections(Transport())
-        with connections.open(f"{attacker.url}/bomb", {}) as found, pytest.raises(TooLarge):
-            found.page(1_000_000)
+        with connections.open(f"{attacker.url}/bomb", {}) as response, pytest.raises(TooLarge):
+            response.page(1_000_000)
         for path in ("odd", "cut"):
             with (
-                connections.open(f"{attacker.url}/{path}", {}) as found,
+                connections.open(f"{attacker.url}/{path}", {}) as response,
                 pytest.raises(Exception, match=r"packed|gzip"),
             ):
-                found.page()
+                response.page()
 
     @pytest.mark.parametrize(
         "text",

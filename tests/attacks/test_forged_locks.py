@@ -64,8 +64,13 @@ def status_of(project, name: str, store: str = "") -> dict:
 
 def test_a_tree_that_a_step_did_not_give_here_is_refused(two, git):
     forge(two, git, forgeries(two)["tree"])
-    one = status_of(two, "app.env")
-    assert (one["lock"], one["well"], one["proven"], one["in_store"]) == ("out of date", False, False, False)
+    status = status_of(two, "app.env")
+    assert (status["lock"], status["well"], status["proven"], status["in_store"]) == (
+        "out of date",
+        False,
+        False,
+        False,
+    )
     done = two.command("git", "check", "HEAD~1..HEAD")
     assert (done.code, "out of date" in done.out) == (1, True), done.out
     assert two.command("git", "pre-commit").code == 0  # nothing is staged
@@ -77,8 +82,8 @@ def test_results_of_another_recipe_are_no_word_about_this_one(two, git, form):
     """They are stale lines, which say something true of keys that nobody asks for."""
     mine = image_of(read(two, "app.env.lock")).digest
     forge(two, git, forgeries(two)[form])
-    one = status_of(two, "app.env")
-    assert (one["lock"], one["well"], one["image"]) == ("incomplete", False, f"sha256:{mine}")
+    status = status_of(two, "app.env")
+    assert (status["lock"], status["well"], status["image"]) == ("incomplete", False, f"sha256:{mine}")
     done = two.command("git", "check", "HEAD~1..HEAD")
     assert (done.code, "does not have all results" in done.out) == (0, True), done.out
     assert two.command("build", "app.env", "--locked").code == 0
@@ -114,8 +119,10 @@ def test_and_its_image_is_not_taken_for_the_recipes(two, git, form):
 
 
 def test_an_honest_one_is_as_ever(two, git):
-    (one,) = [one for one in json.loads(two.command("status", "--format", "json").out) if one["recipe"] == "app.env"]
-    assert (one["lock"], one["well"], one["proven"]) == ("up to date", True, True)
+    (status,) = [
+        recipe for recipe in json.loads(two.command("status", "--format", "json").out) if recipe["recipe"] == "app.env"
+    ]
+    assert (status["lock"], status["well"], status["proven"]) == ("up to date", True, True)
     assert two.command("run", "git:HEAD:app.env").out == "app\n"
     # Another text that gives the same image: the older one's image is still known.
     two.write("app.env", "# a remark", "from tar:busybox.tar", "run echo app > /who", "start /bin/cat /who")
@@ -183,10 +190,12 @@ class TestWhatALockPins:
         lock, evil = read(two, "next.env.lock"), read(two, "evil.env.lock")
         forged = lock.own.replace(stages=(lock.stages[0].replace(digest=image_of(evil).tree),))
         (two.folder / "next.env.lock").write_text(lock_file.dump(lock.replace(own=forged)))
-        (one,) = [
-            one for one in json.loads(two.command("status", "--format", "json").out) if one["recipe"] == "next.env"
+        (status,) = [
+            recipe
+            for recipe in json.loads(two.command("status", "--format", "json").out)
+            if recipe["recipe"] == "next.env"
         ]
-        assert not one["proven"]
+        assert not status["proven"]
         done = two.command("build", "next.env")
         assert (done.code, "is not what the lock has" in done.err) == (0, True), done.err
         assert two.command("cat", "next", "/who").code != 0

@@ -176,7 +176,7 @@ def test_the_hook_of_git_commit_reads_the_index_that_it_is_given(trap, git):
     oid = git("-c", "filter.x.clean=cat", "hash-object", "-w", "--no-filters", "src/app.txt").strip()
     # As git looks at the other files again, too, where the clock has ticked since they were written.
     mild = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "filter.y.process=", "filter.y.required=false")
-    words = ["git", *(word for one in mild for word in ("-c", one)), "update-index", "--cacheinfo"]
+    words = ["git", *(word for setting in mild for word in ("-c", setting)), "update-index", "--cacheinfo"]
     subprocess.run([*words, f"100644,{oid},src/app.txt"], cwd=trap.project.folder, env=git_environment, check=True)
     trap.traces.unlink(missing_ok=True)
     as_it_was = trap.project.command("git", "pre-commit")

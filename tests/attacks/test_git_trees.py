@@ -52,14 +52,14 @@ def crafted(tmp_path: Path) -> Crafted:
 
 
 def written(crafted: Crafted, commit: str) -> dict[str, str]:
-    found = {}
+    content = {}
     with checked_out(Repository(str(crafted.folder)), commit) as folder:
         for where, folders, files in os.walk(folder):
-            for name in (*files, *(one for one in folders if os.path.islink(f"{where}/{one}"))):
+            for name in (*files, *(entry for entry in folders if os.path.islink(f"{where}/{entry}"))):
                 path = f"{where}/{name}"
                 shown = os.path.relpath(path, folder)
-                found[shown] = os.readlink(path) if os.path.islink(path) else Path(path).read_text()
-    return found
+                content[shown] = os.readlink(path) if os.path.islink(path) else Path(path).read_text()
+    return content
 
 
 def test_files_programs_links_and_folders_are_as_they_were_committed(crafted, tmp_path):

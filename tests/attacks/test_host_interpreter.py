@@ -34,8 +34,8 @@ def trap(project, tmp_path):
     done = project.build(f"copy loader -> {LOADER}", "copy trap -> /trap", 'start ["/trap"]')
     assert done.code == 0, done.err
     yield project
-    for one in json.loads(project.command("ps", "--all", "--format", "json").out):
-        project.command("rm", "--force", one["id"])
+    for instance in json.loads(project.command("ps", "--all", "--format", "json").out):
+        project.command("rm", "--force", instance["id"])
 
 
 def test_the_trap_works_where_nothing_is_between(trap):
@@ -140,8 +140,10 @@ class TestRootIsNobodyOutside:
     def test_its_files_are_roots_in_the_store(self, image):
         done = image.build("run echo a > /a; chown 33:44 /a; mkdir /d; mknod /p p; chmod 4755 /a", "run cat /a > /b")
         assert done.code == 0, done.err
-        found = {name: (one["uid"], one["gid"], one["mode"]) for name, one in image.ls().items() if name in "abdp"}
-        assert (found["a"], found["b"][:2], found["d"][:2]) == ((33, 44, "4755"), (0, 0), (0, 0))
+        entries = {
+            name: (entry["uid"], entry["gid"], entry["mode"]) for name, entry in image.ls().items() if name in "abdp"
+        }
+        assert (entries["a"], entries["b"][:2], entries["d"][:2]) == ((33, 44, "4755"), (0, 0), (0, 0))
 
     def test_modes_of_the_hosts_devices_stay(self, image):
         before = {name: os.stat(f"/dev/{name}").st_mode for name in ("null", "zero", "random", "tty")}

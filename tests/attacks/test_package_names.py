@@ -35,8 +35,16 @@ def fake_python(project: Project, script: str = "cp /answers/* /run/envbuild/out
 def answer(project: Project, content: bytes, url: str, *, direct: bool = False, **changed: object) -> None:
     """What the fake Python says that the resolution came to."""
     sha256 = hashlib.sha256(content).hexdigest()
-    one = {"name": "alpha", "version": "1.0", "url": url, "sha256": sha256, "direct": direct, "build": False, **changed}
-    project.write("answers/found.json", json.dumps({"found": [one], "pip": ["/usr/lib/pip"]}))
+    package = {
+        "name": "alpha",
+        "version": "1.0",
+        "url": url,
+        "sha256": sha256,
+        "direct": direct,
+        "build": False,
+        **changed,
+    }
+    project.write("answers/found.json", json.dumps({"found": [package], "pip": ["/usr/lib/pip"]}))
 
 
 @pytest.fixture
@@ -210,8 +218,12 @@ cp /answers/package-lock.json .
 def test_npm_packages_lie_below_node_modules(project, path):
     for name, text in (("node", NODE), ("npm", NPM)):
         project.write(f"fake/{name}", text).chmod(0o755)
-    one = {"version": "1.0.0", "integrity": "sha512-" + "A" * 86 + "==", "resolved": "https://r.test/x/-/x-1.0.0.tgz"}
-    project.write("answers/package-lock.json", json.dumps({"packages": {"": {}, path: one}}))
+    package = {
+        "version": "1.0.0",
+        "integrity": "sha512-" + "A" * 86 + "==",
+        "resolved": "https://r.test/x/-/x-1.0.0.tgz",
+    }
+    project.write("answers/package-lock.json", json.dumps({"packages": {"": {}, path: package}}))
     done = project.build("copy fake/ -> /bin/", "copy answers/ -> /answers/", "npm(into=/srv) x")
     assert done.code == 1, done.out
     assert "is not the name of a Node package" in done.out

@@ -223,13 +223,13 @@ def test_descriptors_of_process_1_are_what_they_should_be_or_are_closed(tmp_path
         theirs.shutdown(1)
         assert said(ours, session, terminal=lambda master: pytest.fail("no terminal")).status == 5
         assert descriptors() == before
-    assert [one.status for one in taken] == [3]
+    assert [taken_part.status for taken_part in taken] == [3]
 
 
 def test_no_more_sockets_are_taken_than_were_asked_for():
     session = Session()
     given = []
-    session.sockets = lambda protocol, count, found: given.extend(found)
+    session.sockets = lambda protocol, count, sockets: given.extend(sockets)
     with process_1() as (ours, theirs), socket(AF_INET, SOCK_STREAM) as good, socket(AF_UNIX, SOCK_STREAM) as other:
         session.begin(ours, IdMap(SINGLE, 1))
         session.ask_sockets("tcp", 2)
@@ -238,8 +238,8 @@ def test_no_more_sockets_are_taken_than_were_asked_for():
         theirs.shutdown(1)
         said(ours, session)
     assert len(given) == 2
-    for one in given:
-        os.close(one)
+    for descriptor in given:
+        os.close(descriptor)
 
 
 def test_words_that_come_again_are_heard_once():
@@ -358,9 +358,9 @@ def test_a_sandbox_that_answers_nonsense_is_a_failure_and_no_bug():
 
 def test_an_author_does_not_say_when_he_wrote():
     said = f"{'0' * 40} 1 1 1\nauthor Ada\u2028author-time x\nauthor-time 1700000000\nsummary a\x85author Eve\n"
-    found = author_of(said.encode())
-    assert found is not None
-    assert (found.name, found.time) == ("Ada\u2028author-time x", 1700000000)
+    author = author_of(said.encode())
+    assert author is not None
+    assert (author.name, author.time) == ("Ada\u2028author-time x", 1700000000)
 
 
 @pytest.mark.parametrize("name", ["../outside", "/outside", "link/outside", "a/../../outside"])

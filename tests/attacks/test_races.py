@@ -33,12 +33,12 @@ def image(project):
 
 def at_once(*work) -> None:
     """Runs functions in processes of their own; all have to succeed."""
-    processes = [FORK.Process(target=one) for one in work]
-    for one in processes:
-        one.start()
-    for one in processes:
-        one.join(120)
-    assert [one.exitcode for one in processes] == [0] * len(processes)
+    processes = [FORK.Process(target=task) for task in work]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * len(processes)
 
 
 def fill(folder: str) -> None:
@@ -114,9 +114,9 @@ class TestRemoval:
         end = time.monotonic() + 2
 
         def look() -> None:
-            one = instances.find("one")
+            record = instances.find("one")
             while time.monotonic() < end:
-                instances.is_supervised(one)
+                instances.is_supervised(record)
 
         def start() -> None:
             while time.monotonic() < end:
@@ -173,7 +173,7 @@ class TestNumbers:
         plain = json.loads(path.read_text())
         assert plain["begun"] == start_time(plain["pid"])
         listed = json.loads(image.command("stats", "--format", "json").out)
-        assert [one["name"] for one in listed] == ["one"]
+        assert [entry["name"] for entry in listed] == ["one"]
         path.write_text(json.dumps({**plain, "begun": plain["begun"] - 1}))
         assert json.loads(image.command("stats", "--format", "json").out) == []
 

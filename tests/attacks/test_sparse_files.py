@@ -41,7 +41,7 @@ def write_to(path: Path, project: Project, *words: str) -> None:
 def test_a_hard_linked_sparse_file_of_a_step_stays_sparse(project: Project):
     done = project.build("run truncate -s 120000000 /a && ln /a /b && ln /a /c")
     assert done.code == 0, done.out
-    assert {name: one["size"] for name, one in project.ls().items() if name in "abc"} == dict.fromkeys("abc", LARGE)
+    assert {name: entry["size"] for name, entry in project.ls().items() if name in "abc"} == dict.fromkeys("abc", LARGE)
     assert used(project.store) < 50_000_000
     # Each name is a file of its own, also where the next step looks.
     done = project.build(
@@ -195,5 +195,5 @@ def test_parts_give_every_byte(tmp_path: Path):
         with open(path, "rb") as opened:
             joined = b"".join(piece for piece, _ in parts(opened.fileno(), 20_000_000))
             assert joined == path.read_bytes()
-            found = sum(length for _, length in data_of(opened.fileno(), 20_000_000))
-            assert found + size_of_holes(opened.fileno(), 20_000_000) == 20_000_000
+            data = sum(length for _, length in data_of(opened.fileno(), 20_000_000))
+            assert data + size_of_holes(opened.fileno(), 20_000_000) == 20_000_000

@@ -30,7 +30,7 @@ def test_json_documents_are_printable_and_mean_the_same(text):
 
 @given(st.text(st.characters(exclude_categories=())))
 def test_visible_text_is_one_printable_line(text):
-    assert "".join(" " if category(one) == "Zs" else one for one in visible(text)).isprintable()
+    assert "".join(" " if category(character) == "Zs" else character for character in visible(text)).isprintable()
     assert visible(visible(text)) == visible(text)
 
 

@@ -236,13 +236,13 @@ def test_blocks_that_are_not_all_read_are_passed_over(tmp_path):
 def test_a_large_archive_tells_how_far_it_is(tmp_path):
     size = 24 << 20
     (tmp_path / "a.tar").write_bytes(file(b"a", b"\0" * size) + END)
-    told = []
-    base = prepare_tar(str(tmp_path / "a.tar"), report=lambda done, total: told.append((done, total)))
-    half = len(told)
+    progress = []
+    base = prepare_tar(str(tmp_path / "a.tar"), report=lambda done, total: progress.append((done, total)))
+    half = len(progress)
     base.write(Memory())
     whole = (tmp_path / "a.tar").stat().st_size
     assert half
-    assert len(told) > half
-    assert {total for _, total in told} == {whole}
-    assert [done for done, _ in told] == sorted(done for done, _ in told)
-    assert told[half - 1][0] <= whole / 2 < told[-1][0] <= whole
+    assert len(progress) > half
+    assert {total for _, total in progress} == {whole}
+    assert [done for done, _ in progress] == sorted(done for done, _ in progress)
+    assert progress[half - 1][0] <= whole / 2 < progress[-1][0] <= whole

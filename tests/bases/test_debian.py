@@ -220,8 +220,8 @@ def test_the_repository_says_which_packages_were_asked_for(tmp_path):
     paths = {package.hash: path for package, path in made.values()}
     write_repository(str(folder), "bookworm", packages, paths, 1_700_000_000)
     index = (folder / "Packages").read_bytes()
-    found = {fields["package"]: fields for fields in stanzas(index.decode())}
-    assert {name: fields["priority"] for name, fields in found.items()} == {"asked": "required", "pulled": "optional"}
+    by_name = {fields["package"]: fields for fields in stanzas(index.decode())}
+    assert {name: fields["priority"] for name, fields in by_name.items()} == {"asked": "required", "pulled": "optional"}
     release = (folder / "Release").read_text()
     assert "Codename: bookworm\n" in release
     assert "Date: Tue, 14 Nov 2023 22:13:20 UTC\n" in release
@@ -247,8 +247,12 @@ def test_an_ordinary_user_makes_the_same_tree(bookworm):
 
     from envbuild.linux.subids import subordinate_range, why_not_range
 
-    users = [one for one in pwd.getpwall() if one.pw_uid >= 1000 and subordinate_range("/etc/subuid", one.pw_uid)]
-    user = next((one for one in users if not why_not_range(one.pw_uid)), None)
+    users = [
+        account
+        for account in pwd.getpwall()
+        if account.pw_uid >= 1000 and subordinate_range("/etc/subuid", account.pw_uid)
+    ]
+    user = next((account for account in users if not why_not_range(account.pw_uid)), None)
     if user is None:
         pytest.skip("no user has a range in /etc/subuid")
     work = f"/tmp/envbuild-test-{os.getpid()}"

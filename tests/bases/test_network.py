@@ -14,7 +14,7 @@ DEBIAN = AptSource("http://mirror.test/debian", "bookworm", ("main",), KEY)
 
 
 def test_sources_in_one_line_each():
-    found = parse_lines(
+    sources = parse_lines(
         "# deb http://off.test/debian bookworm main\n"
         "deb http://a.test/debian bookworm main contrib # the mirror\n"
         "deb-src http://a.test/debian bookworm main\n"
@@ -22,7 +22,7 @@ def test_sources_in_one_line_each():
         "deb [ trusted=yes ] http://c.test ./\n"
         "deb broken\n"
     )
-    assert found == [
+    assert sources == [
         AptSource("http://a.test/debian", "bookworm", ("main", "contrib"), ()),
         AptSource(
             "http://b.test/debian", "bookworm-updates", ("main",), (("arch", "amd64"), ("Signed-By", "/k.gpg /l.gpg"))
@@ -57,11 +57,11 @@ Components: main
 
 
 def test_sources_in_stanzas():
-    found = parse_deb822(STANZAS)
-    assert [(one.uri, one.suite) for one in found] == [
+    sources = parse_deb822(STANZAS)
+    assert [(source.uri, source.suite) for source in sources] == [
         (f"http://{host}.test/debian", suite) for host in "ab" for suite in ("bookworm", "bookworm-updates")
     ]
-    assert parse_deb822(to_deb822(found)) == found, "a key in the text comes through as it is"
+    assert parse_deb822(to_deb822(sources)) == sources, "a key in the text comes through as it is"
 
 
 def test_all_files_of_apt_are_read_but_not_those_that_it_ignores(tmp_path):
@@ -72,15 +72,19 @@ def test_all_files_of_apt_are_read_but_not_those_that_it_ignores(tmp_path):
     (folder / "two.list").write_text(line.format("two"))
     (folder / "three.sources").write_text(to_deb822([DEBIAN]))
     (folder / "four.list.disabled").write_text(line.format("four"))
-    assert [one.uri.split("/")[2] for one in machine_sources(str(tmp_path))] == ["one.test", "mirror.test", "two.test"]
+    assert [source.uri.split("/")[2] for source in machine_sources(str(tmp_path))] == [
+        "one.test",
+        "mirror.test",
+        "two.test",
+    ]
 
 
 def test_a_suite_is_served_by_itself_its_updates_and_its_security():
     updates, security = DEBIAN.replace(suite="bookworm-updates"), DEBIAN.replace(suite="bookworm-security")
     other = DEBIAN.replace(suite="trixie")
     backports = DEBIAN.replace(suite="bookworm-backports")
-    found = sources_for("bookworm", [DEBIAN, DEBIAN, updates, security, other, backports])
-    assert found == [DEBIAN, updates, security]
+    sources = sources_for("bookworm", [DEBIAN, DEBIAN, updates, security, other, backports])
+    assert sources == [DEBIAN, updates, security]
 
 
 @pytest.mark.parametrize(
@@ -107,8 +111,8 @@ def test_another_suite_is_asked_of_the_same_mirror():
 @pytest.fixture
 def settings(tmp_path):
     def settings(suite="bookworm", tree=("/usr/bin/apt-get",), **variables):
-        found = settings_for(suite, lambda path: path in tree, variables, str(tmp_path))
-        return dict(found.files), dict(found.binds), dict(found.environment)
+        chosen = settings_for(suite, lambda path: path in tree, variables, str(tmp_path))
+        return dict(chosen.files), dict(chosen.binds), dict(chosen.environment)
 
     settings.home = tmp_path
     return settings

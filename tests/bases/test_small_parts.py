@@ -51,9 +51,9 @@ def test_what_scripts_ask_for():
         "if ! getent group x; then addgroup --system ssl-cert; fi\n"
         "echo postgres is not made here\nuseradd -r svc 2>/dev/null || true\n"
     )
-    found = asked_for([script], ["#Type Name\nu polkitd - 'polkit' -\ng render -\nm alice video\n"])
-    assert {"messagebus", "ssl-cert", "svc", "polkitd", "render"} <= found
-    assert not {"unrelated", "commented", "postgres", "alice", "nonexistent"} & found
+    names = asked_for([script], ["#Type Name\nu polkitd - 'polkit' -\ng render -\nm alice video\n"])
+    assert {"messagebus", "ssl-cert", "svc", "polkitd", "render"} <= names
+    assert not {"unrelated", "commented", "postgres", "alice", "nonexistent"} & names
 
 
 UNIX = parse_profile(

@@ -18,8 +18,8 @@ def copied(project: Project, source: str = ".") -> set[str]:
     with Store.open(str(project.store)) as store:
         context = Context(str(project.folder), str(project.folder), store)
         paths: set[str] = set()
-        for found in context.select(source, Choice(), 0):
-            pending = [(found, "")]
+        for file in context.select(source, Choice(), 0):
+            pending = [(file, "")]
             while pending:
                 item, where = pending.pop()
                 for child in item.children:

@@ -73,4 +73,4 @@ def test_a_right_that_only_a_group_gives_is_seen(tmp_path):
     mine = os.stat_result((*status[:4], status.st_uid, *status[5:]))
     others = os.stat_result((*status[:4], status.st_uid + 1, *status[5:]))
     for_all = os.stat_result((status.st_mode | 0o006, *others[1:]))
-    assert [devices._is_by_group(str(path), one) for one in (mine, others, for_all)] == [False, True, False]
+    assert [devices._is_by_group(str(path), metadata) for metadata in (mine, others, for_all)] == [False, True, False]

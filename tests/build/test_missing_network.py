@@ -65,5 +65,5 @@ def test_other_failures_have_other_reasons(project, line):
     ],
 )
 def test_the_words_of_debians_own_programs(debian, line, better):
-    found = hints(debian.build(*PYTHON, line))
-    assert found == [f"hint: this step had no network: `run(network)`, or better: `{better}`"]
+    hint = hints(debian.build(*PYTHON, line))
+    assert hint == [f"hint: this step had no network: `run(network)`, or better: `{better}`"]

@@ -12,12 +12,12 @@ KEY = b"-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END KEY-----\n
 
 
 def printed(secrets: list[bytes], *writes: bytes) -> bytes:
-    found: list[bytes] = []
-    redactor = Redactor(secrets, found.append)
-    for one in writes:
-        redactor.write(one)
+    written: list[bytes] = []
+    redactor = Redactor(secrets, written.append)
+    for write in writes:
+        redactor.write(write)
     redactor.close()
-    return b"".join(found)
+    return b"".join(written)
 
 
 def test_each_line_of_a_secret_is_masked_however_it_is_printed():
@@ -46,12 +46,12 @@ def test_what_is_said_twice_is_masked_twice():
 
 
 def test_a_secret_that_repeats_itself_takes_no_memory():
-    found: list[bytes] = []
-    redactor = Redactor([b"aaaa"], found.append)
+    written: list[bytes] = []
+    redactor = Redactor([b"aaaa"], written.append)
     for _ in range(1000):
         redactor.write(b"a" * 100)
     redactor.close()
-    assert b"".join(found) == MASK
+    assert b"".join(written) == MASK
 
 
 def test_ends_of_lines_and_short_words_are_not_masked():

@@ -133,8 +133,8 @@ def behind(request):
         return made[-1]
 
     yield make
-    for one in made:
-        one.proxy.close()
+    for server in made:
+        server.proxy.close()
 
 
 @pytest.fixture
@@ -146,8 +146,8 @@ def raw():
         return made[-1]
 
     yield make
-    for one in made:
-        one.close()
+    for server in made:
+        server.close()
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +268,7 @@ class TestWhatPasses:
         assert client.record.refused == ()
         heads = [answer for answer in client.record.answers if answer.address.endswith("/info/refs?...")]
         content = (tmp_path / "one" / ".git" / "info" / "refs").read_bytes()
-        assert [(one.status, one.sha256) for one in heads] == [(200, hashlib.sha256(content).hexdigest())]
+        assert [(head.status, head.sha256) for head in heads] == [(200, hashlib.sha256(content).hexdigest())]
 
     def test_a_hundred_megabytes_at_the_cost_of_a_loopback(self, behind):
         """In processor time, against the same over one socket."""

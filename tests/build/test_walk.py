@@ -81,8 +81,8 @@ def met(graph: Graph, cache: Results, progress: Progress | None = None) -> list[
     """What a walk meets: kinds, and the texts of steps or the names of stages."""
     progress = progress or Progress(graph)
     shown = []
-    for one in walk(graph.stages, progress, cache, NoAnswers(), Trees(progress)):
-        match one:
+    for event in walk(graph.stages, progress, cache, NoAnswers(), Trees(progress)):
+        match event:
             case StepFound(result=result):
                 text = result.step.text
             case StepMissing(pending=pending):
@@ -91,7 +91,7 @@ def met(graph: Graph, cache: Results, progress: Progress | None = None) -> list[
                 text = step.text
             case BaseFound(stage=stage) | BaseMissing(stage=stage) | StageEnded(stage=stage):
                 text = stage.name
-        shown.append((type(one).__name__, text))
+        shown.append((type(event).__name__, text))
     return shown
 
 

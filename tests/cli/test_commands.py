@@ -49,8 +49,10 @@ def test_images_and_show_have_the_documented_json(web):
     # `show` measures each step beside that: a list of images takes no time for it.
     for kind in ("stages", "steps"):
         sizes = ("files", "size", "removed", "freed")
-        assert all(set(sizes) < one.keys() for one in shown[kind])
-        assert image[kind] == [{name: value for name, value in one.items() if name not in sizes} for one in shown[kind]]
+        assert all(set(sizes) < entry.keys() for entry in shown[kind])
+        assert image[kind] == [
+            {name: value for name, value in entry.items() if name not in sizes} for entry in shown[kind]
+        ]
     assert {**image, "stages": shown["stages"], "steps": shown["steps"]} == shown
     assert shown["name"] == "web"
     assert shown["tags"] == ["web:latest"]
@@ -97,9 +99,9 @@ def test_fsck_finds_damage_and_repair_makes_the_steps_run_again(web):
                     file.write(b"J")
                 damaged += 1
     assert damaged
-    found = web.command("fsck", "--format", "json")
-    assert found.code == 1
-    assert {problem["kind"] for problem in json.loads(found.out)["problems"]} >= {"object"}
+    checked = web.command("fsck", "--format", "json")
+    assert checked.code == 1
+    assert {problem["kind"] for problem in json.loads(checked.out)["problems"]} >= {"object"}
     assert web.command("fsck", "--repair").code == 0
     assert web.command("fsck").code in (0, 1)
     done = web.build()
@@ -110,13 +112,13 @@ def test_fsck_finds_damage_and_repair_makes_the_steps_run_again(web):
 
 def test_doctor_finds_out_by_trying(project):
     done = project.command("doctor", "--format", "json")
-    findings = {one["name"]: one for one in json.loads(done.out)["findings"]}
+    findings = {finding["name"]: finding for finding in json.loads(done.out)["findings"]}
     assert findings["overlayfs"]["ok"], findings
     assert findings["sandbox"]["ok"], findings
     assert findings["networks of instances"]["ok"], findings
     assert {"outgoing network", "limits"} <= set(findings)
-    for one in findings.values():
-        assert one["ok"] or one["mend"], one
+    for finding in findings.values():
+        assert finding["ok"] or finding["mend"], finding
 
 
 def test_a_machine_without_user_namespaces_gets_exit_code_3_and_a_way_out(project):

@@ -73,9 +73,9 @@ def offered(project, shell: str, program: str, lines: list[str]) -> list[list[st
         timeout=60,
         check=False,
     )
-    found = done.stdout.splitlines()
-    assert len(found) == len(lines), done.stdout + done.stderr
-    return [sorted(line.split()) for line in found]
+    words = done.stdout.splitlines()
+    assert len(words) == len(lines), done.stdout + done.stderr
+    return [sorted(line.split()) for line in words]
 
 
 EXPECTED = {

@@ -34,9 +34,9 @@ def test_what_is_read_is_what_argparse_reads(name, capsys):
     @settings(database=None, deadline=None, max_examples=150)
     @given(st.lists(st.sampled_from(WORDS), max_size=5))
     def check(words):
-        found = options.read(module.configure, words)
-        if found is not None:
-            assert vars(found) == by_argparse(module, words)
+        values = options.read(module.configure, words)
+        if values is not None:
+            assert vars(values) == by_argparse(module, words)
 
     check()
 
@@ -53,6 +53,6 @@ def test_what_is_read_is_what_argparse_reads(name, capsys):
     ],
 )
 def test_usual_command_lines_need_no_argparse(module, words):
-    found = options.read(module.configure, words)
-    assert found is not None
-    assert vars(found) == by_argparse(module, words)
+    values = options.read(module.configure, words)
+    assert values is not None
+    assert vars(values) == by_argparse(module, words)

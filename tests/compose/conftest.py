@@ -25,8 +25,8 @@ def service(load):
 
     def read(*lines, before="", **more):
         text = "services:\n  web:\n    image: web\n" + "".join(f"    {line}\n" for line in lines) + before
-        found = load(text, **more).service("web")
-        assert found is not None
-        return found
+        web = load(text, **more).service("web")
+        assert web is not None
+        return web
 
     return read

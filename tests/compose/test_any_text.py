@@ -45,9 +45,9 @@ def test_a_good_file_with_slips_of_the_hand(tmp_path_factory, at, cut, put):
 VALUES = some.recursive(
     some.sampled_from(("", "~", "a", "1", "$A", "${A:?x}", "/a", "a:b", "0x1", "CMD", '"\\ud800"', '"\\0"', "1s", "*")),
     lambda inner: (
-        some.lists(inner, max_size=3).map(lambda found: "[" + ", ".join(found) + "]")
+        some.lists(inner, max_size=3).map(lambda items: "[" + ", ".join(items) + "]")
         | some.dictionaries(some.sampled_from((*KEYS, "target", "type", "a")), inner, max_size=3).map(
-            lambda found: "{" + ", ".join(f"{key}: {value}" for key, value in found.items()) + "}"
+            lambda pairs: "{" + ", ".join(f"{key}: {value}" for key, value in pairs.items()) + "}"
         )
     ),
     max_leaves=6,

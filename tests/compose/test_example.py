@@ -17,7 +17,7 @@ EXAMPLE = Path(__file__).parents[2] / "recipes" / "group"
 def test_it_is_read_without_a_remark():
     group = load_group(str(EXAMPLE / "services.yaml"), {}, "/home/ada")
     assert (group.name, group.notes) == ("visits", ())
-    assert [(one.name, one.network, one.aliases) for one in group.services] == [
+    assert [(service.name, service.network, service.aliases) for service in group.services] == [
         ("db", "visits", ("db",)),
         ("web", "visits", ("web",)),
     ]

@@ -22,24 +22,24 @@ def shop(project):
         project.build("env GREETING=hello", f'start ["sh", "-c", "{TRAP}; echo up; {RUNS}"]', name="base.env").code == 0
     )
     yield project
-    for one in json.loads(project.command("ps", "--all", "--format", "json").out):
-        project.command("rm", "--force", one["id"])
+    for instance in json.loads(project.command("ps", "--all", "--format", "json").out):
+        project.command("rm", "--force", instance["id"])
 
 
 def write(project, *services: str, more: str = "") -> None:
-    project.write("services.yaml", "name: shop", "services:", *(f"  {one}" for one in services), more)
+    project.write("services.yaml", "name: shop", "services:", *(f"  {service}" for service in services), more)
 
 
 def listed(project) -> dict[str, dict]:
-    found = json.loads(project.command("ps", "--all", "--format", "json").out)
-    return {one["name"]: one for one in found}
+    instances = json.loads(project.command("ps", "--all", "--format", "json").out)
+    return {instance["name"]: instance for instance in instances}
 
 
 def standing(project) -> dict[str, str]:
-    return {name: one["state"] for name, one in listed(project).items()}
+    return {name: instance["state"] for name, instance in listed(project).items()}
 
 
-def told(done) -> list[tuple[str, str]]:
+def of_members(done) -> list[tuple[str, str]]:
     """(service, what became of it) of each line."""
     text = done if isinstance(done, str) else done.err
     return [tuple(line.split()[:2]) for line in text.splitlines() if line[:1].isalpha()]
@@ -66,15 +66,15 @@ def test_a_service_waits_until_what_it_needs_is_healthy_and_down_ends_all_in_the
     text = ""
     for line in up.stdout:
         text += line.decode()
-        if ("side", "started") in told(text):
+        if ("side", "started") in of_members(text):
             (shop.folder / "gate" / "open").touch()
     assert up.wait() == 0, text
-    lines = told(text)
+    lines = of_members(text)
     assert lines.index(("side", "started")) < lines.index(("db", "healthy")) < lines.index(("web", "starting"))
     assert standing(shop) == {"shop-db": "running", "shop-web": "running", "shop-side": "running"}
     down = shop.command("down")
     assert down.code == 0, down.err
-    lines = told(down)
+    lines = of_members(down)
     assert lines.index(("web", "stopped")) < lines.index(("db", "stopping"))
     assert standing(shop) == {}
     again = shop.command("down")
@@ -86,12 +86,17 @@ def test_up_again_leaves_alone_what_is_as_the_file_says_and_makes_anew_what_chan
     assert shop.command("up").code == 0
     first = listed(shop)
     again = shop.command("up")
-    assert sorted(told(again)) == [("db", "healthy"), ("db", "unchanged"), ("side", "unchanged"), ("web", "unchanged")]
+    assert sorted(of_members(again)) == [
+        ("db", "healthy"),
+        ("db", "unchanged"),
+        ("side", "unchanged"),
+        ("web", "unchanged"),
+    ]
     assert listed(shop).keys() == first.keys()
-    assert {one["id"] for one in listed(shop).values()} == {one["id"] for one in first.values()}
+    assert {instance["id"] for instance in listed(shop).values()} == {instance["id"] for instance in first.values()}
     write(shop, *SHOP[:2], "side: {image: base, environment: {NEW: 1}}")
     changed = shop.command("up")
-    assert ("side", "recreating") in told(changed)
+    assert ("side", "recreating") in of_members(changed)
     second = listed(shop)
     assert [name for name in first if first[name]["id"] != second[name]["id"]] == ["shop-side"]
     assert shop.command("exec", "shop-side", "--", "sh", "-c", "echo $NEW $GREETING").out == "1 hello\n"
@@ -105,7 +110,7 @@ def test_what_is_over_is_started_again_with_its_files(shop):
     shop.command("exec", "shop-web", "--", "touch", "/mine")
     shop.command("stop", "shop-web")
     up = shop.command("up")
-    assert told(up) == [("web", "starting"), ("web", "started")]
+    assert of_members(up) == [("web", "starting"), ("web", "started")]
     assert shop.command("exec", "shop-web", "--", "ls", "/mine").code == 0
 
 
@@ -200,7 +205,7 @@ def test_volumes_outlive_the_group_unless_they_are_to_go(shop):
     shop.command("up")
     assert wait_for(lambda: shop.command("logs", "shop-web").out == "x\nx\nx\n")
     down = shop.command("down", "--volumes")
-    assert ("shop_data", "removed") in told(down)
+    assert ("shop_data", "removed") in of_members(down)
     assert os.listdir(shop.store / "volumes") == []
 
 
@@ -227,7 +232,7 @@ def test_an_external_volume_has_to_be_there_and_stays(shop):
     write(shop, "web: {image: base, volumes: [data:/data]}", more="volumes: {data: {name: theirs}}")
     assert shop.command("up").code == 0
     write(shop, "web: {image: base, volumes: [data:/data]}", more=more)
-    assert told(shop.command("up")) == [("web", "unchanged")]
+    assert of_members(shop.command("up")) == [("web", "unchanged")]
     assert shop.command("down", "--volumes").code == 0
     assert os.listdir(shop.store / "volumes") == ["theirs"]
 
@@ -255,11 +260,11 @@ def test_recipes_are_built_when_they_have_to_be(shop):
     assert shop.command("exec", "shop-web", "--", "sh", "-c", "echo $COLOUR").out == "blue\n"
     assert shop.command("exec", "shop-other", "--", "sh", "-c", "echo $COLOUR").out == "red\n"
     assert (shop.folder / "app.env.lock").exists()
-    assert told(shop.command("up")) == [("web", "unchanged"), ("other", "unchanged")]
+    assert of_members(shop.command("up")) == [("web", "unchanged"), ("other", "unchanged")]
     shop.write("app.env", 'param colour = "red"', "from image:base", "env COLOUR=${colour} MORE=1")
     changed = shop.command("up", "web")
-    assert ("web", "building") in told(changed)
-    assert ("web", "recreating") in told(changed)
+    assert ("web", "building") in of_members(changed)
+    assert ("web", "recreating") in of_members(changed)
     shop.write("app.env", "from image:base", "run exit 3")
     before = standing(shop)
     broken = shop.command("up")
@@ -298,9 +303,9 @@ def test_what_the_keys_come_to(shop):
     )
     up = shop.command("up")
     assert up.code == 0, up.err
-    found = lambda: shop.command("logs", "front").out  # noqa: E731
-    assert wait_for(lambda: "fixed" in found()), found()
-    assert found() == "www 50 /etc 1 2\nhello\nfixed\n"
+    logged = lambda: shop.command("logs", "front").out  # noqa: E731
+    assert wait_for(lambda: "fixed" in logged()), logged()
+    assert logged() == "www 50 /etc 1 2\nhello\nfixed\n"
     assert shop.command("exec", "-u", "root", "front", "--", "touch", "/scratch/x").code == 0
 
 
@@ -339,7 +344,7 @@ def test_a_group_whose_file_is_gone_goes_by_its_name(shop):
     unknown = shop.command("down", "shp")
     assert (unknown.code, "did you mean 'shop'?" in unknown.err) == (0, True)
     down = shop.command("down", "shop")
-    assert told(down).index(("web", "stopped")) < told(down).index(("db", "stopping"))
+    assert of_members(down).index(("web", "stopped")) < of_members(down).index(("db", "stopping"))
     assert standing(shop) == {}
 
 
@@ -383,7 +388,7 @@ def test_a_clone_of_a_service_is_no_part_of_the_group(shop):
     write(shop, "web: {image: base}")
     assert shop.command("up").code == 0
     assert shop.command("clone", "shop-web").code == 0
-    assert told(shop.command("up")) == [("web", "unchanged")]
+    assert of_members(shop.command("up")) == [("web", "unchanged")]
     assert shop.command("down").code == 0
     assert standing(shop) == {"shop-web-2": "running"}
 
@@ -392,7 +397,7 @@ def test_two_groups_from_one_file(shop):
     write(shop, "web: {image: base}")
     assert shop.command("up", "--name", "one").code == 0
     assert shop.command("up", "-p", "two").code == 0
-    assert [one["group"] for one in listed(shop).values()] == ["two", "one"]
+    assert [instance["group"] for instance in listed(shop).values()] == ["two", "one"]
     assert len(shop.command("ps", "--group", "one").out.splitlines()) == 2
     assert shop.command("down", "-p", "one").code == 0
     assert standing(shop) == {"two-web": "running"}

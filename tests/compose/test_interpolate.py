@@ -31,9 +31,9 @@ def test_a_text_with_variables(text, expected):
 
 
 def test_what_is_not_set_is_told_and_empty():
-    told = []
-    assert interpolate("a${NOT}b$ALSO${NOT:-c}", SET, told.append) == "abc"
-    assert told == ["NOT", "ALSO"]
+    messages = []
+    assert interpolate("a${NOT}b$ALSO${NOT:-c}", SET, messages.append) == "abc"
+    assert messages == ["NOT", "ALSO"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def plain(record):
         if name in ("span", "origin"):
             changed[name] = NOWHERE
         elif isinstance(value, tuple):
-            changed[name] = tuple(plain(one) if hasattr(one, "__match_args__") else one for one in value)
+            changed[name] = tuple(plain(item) if hasattr(item, "__match_args__") else item for item in value)
     return record.replace(**changed)
 
 
@@ -65,9 +65,9 @@ volumes: {data: }
         network="shop",
         aliases=("web",),
     )
-    assert [(one.name, one.external) for one in group.volumes] == [("shop_data", False)]
-    assert [one.name for one in group.networks] == ["shop"]
-    assert [(one.severity, one.message) for one in group.notes] == [("note", "'version' has no meaning any more")]
+    assert [(volume.name, volume.external) for volume in group.volumes] == [("shop_data", False)]
+    assert [network.name for network in group.networks] == ["shop"]
+    assert [(note.severity, note.message) for note in group.notes] == [("note", "'version' has no meaning any more")]
 
 
 @pytest.mark.parametrize(
@@ -131,12 +131,12 @@ def test_one_key(service, line, field, value):
     ],
 )
 def test_ports(service, text, expected):
-    found = service("ports:", f"  - {text}").ports
-    assert [(one.host, one.number, one.inside, one.protocol) for one in found] == expected
+    ports = service("ports:", f"  - {text}").ports
+    assert [(port.host, port.number, port.inside, port.protocol) for port in ports] == expected
 
 
 def test_volumes(service, tmp_path):
-    found = service(
+    web = service(
         "volumes:",
         "  - ./a:/a",
         "  - ~/b:/b/:ro,z",
@@ -149,7 +149,7 @@ def test_volumes(service, tmp_path):
         "tmpfs: [/j, '/k:size=1k']",
         before="volumes: {data: {name: kept}, theirs: {external: true}}\n",
     )
-    assert [plain(one) for one in found.mounts] == [
+    assert [plain(mount) for mount in web.mounts] == [
         Mount("bind", f"{tmp_path}/shop/a", "/a", create=True),
         Mount("bind", "/home/ada/b", "/b", True, create=True),
         Mount("bind", "/c", "/c", create=True),
@@ -161,18 +161,18 @@ def test_volumes(service, tmp_path):
         Mount("tmpfs", "", "/j"),
         Mount("tmpfs", "", "/k", size=1024),
     ]
-    assert found.anonymous == ("shop_web_e_f",)
+    assert web.anonymous == ("shop_web_e_f",)
 
 
 def test_secrets_and_configs_are_files_that_show(service, tmp_path):
-    found = service(
+    web = service(
         "secrets: [token, {source: token, target: other}]",
         "configs: [{source: site, target: /etc/site.conf}]",
         before="secrets: {token: {file: ./token}}\nconfigs: {site: {file: site.conf}}\n",
         token="t",
         site__conf="s",
     )
-    assert [(one.source, one.target, one.read_only) for one in found.mounts] == [
+    assert [(mount.source, mount.target, mount.read_only) for mount in web.mounts] == [
         (f"{tmp_path}/shop/token", "/run/secrets/token", True),
         (f"{tmp_path}/shop/token", "/run/secrets/other", True),
         (f"{tmp_path}/shop/site.conf", "/etc/site.conf", True),
@@ -180,13 +180,13 @@ def test_secrets_and_configs_are_files_that_show(service, tmp_path):
 
 
 def test_files_of_variables_give_way_to_environment(service):
-    found = service(
+    web = service(
         "env_file: [one.variables, {path: none.variables, required: false}, two.variables]",
         "environment: {C: file, HOME: }",
         one__variables="A=1\nB=1\n",
         two__variables="B=2\nC=2\nHOME=/other\n",
     )
-    assert found.environment == (("A", "1"), ("B", "2"), ("C", "file"), ("HOME", "/home/ada"))
+    assert web.environment == (("A", "1"), ("B", "2"), ("C", "file"), ("HOME", "/home/ada"))
 
 
 def test_variables_of_the_user_go_before_those_of_the_file_beside(load):
@@ -215,13 +215,13 @@ def test_networks_by_their_names(load):
         "  d: {image: x, networks: [named]}\n"
         "networks: {back: {driver: bridge, internal: true}, theirs: {external: true}, named: {name: n}, unused: }\n"
     )
-    assert [(one.network, one.aliases) for one in group.services] == [
+    assert [(service.network, service.aliases) for service in group.services] == [
         ("shop", ("a",)),
         ("shop_back", ("b",)),
         ("theirs", ("c", "sea")),
         ("n", ("d",)),
     ]
-    assert [(one.name, one.external) for one in group.networks] == [
+    assert [(network.name, network.external) for network in group.networks] == [
         ("shop_back", False),
         ("theirs", True),
         ("n", False),
@@ -238,7 +238,7 @@ def test_a_network_is_never_called_as_another_kind_of_network(load):
 def test_ports_with_the_network_of_the_host_mean_nothing(load):
     group = load("services:\n  a: {image: x, network_mode: host, ports: [80]}\n")
     assert group.service("a").ports == ()
-    assert [(one.severity, one.column) for one in group.notes] == [("warning", 37)]
+    assert [(note.severity, note.column) for note in group.notes] == [("warning", 37)]
 
 
 def test_the_name_of_a_group(load):

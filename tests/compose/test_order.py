@@ -18,7 +18,7 @@ services:
 
 
 def names(*words, **more):
-    return [one.name for one in chosen(*words, **more)]
+    return [service.name for service in chosen(*words, **more)]
 
 
 def test_each_starts_after_those_that_it_needs(load):
@@ -62,4 +62,4 @@ def test_which_file_is_meant(tmp_path):
 
 
 def test_names_of_folders_as_names_of_groups():
-    assert [name_of_folder(f"/x/{one}") for one in ("My Shop", "_x.y-Z", "ü")] == ["myshop", "xy-z", "group"]
+    assert [name_of_folder(f"/x/{name}") for name in ("My Shop", "_x.y-Z", "ü")] == ["myshop", "xy-z", "group"]

@@ -19,8 +19,8 @@ def test_keys_and_clusters_are_found_by_what_a_discard_takes():
         b"etc": {b"ssl": {b"private": {SNAKEOIL: b"key"}}, b"ssh": {b"ssh_host_rsa_key": b"k", b"ssh_config": b""}},
         b"var": {b"lib": {b"postgresql": {b"15": {b"main": {b"PG_VERSION": b"15", b"global": {b"pg_control": b"1"}}}}}},
     }
-    found = [f"/etc/ssl/private/{SNAKEOIL.decode()}", "/var/lib/postgresql/15/main", "/etc/ssh/ssh_host_rsa_key"]
-    assert paths({}, after) == found
+    drawn = [f"/etc/ssl/private/{SNAKEOIL.decode()}", "/var/lib/postgresql/15/main", "/etc/ssh/ssh_host_rsa_key"]
+    assert paths({}, after) == drawn
     assert paths(after, after) == []
 
 

@@ -63,11 +63,11 @@ its groups, of which there is none then (user_namespaces(7), setgroups)."""
 
 def recipes() -> dict[str, str]:
     """Return the recipes' texts by name."""
-    found = {}
+    written = {}
     for name, body in _BODIES.items():
         own = any(line.startswith(("from ", "param ")) for line in body[:1])
-        found[name] = "\n".join((*(() if own else (BUSYBOX,)), *body)) + "\n"
-    return found
+        written[name] = "\n".join((*(() if own else (BUSYBOX,)), *body)) + "\n"
+    return written
 
 
 def write_checkout(folder: Path, busybox: Path) -> None:

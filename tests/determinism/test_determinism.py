@@ -148,10 +148,10 @@ def test_file_system(world, expected, kind, tmp_path):
 
 @nightly
 def test_python(world, expected):
-    found = _pythons()
-    if not found:
+    pythons = _pythons()
+    if not pythons:
         pytest.skip("there is no other Python here")
-    for number, python in enumerate(found):
+    for number, python in enumerate(pythons):
         world.python = python
         world.store, world.checkout = world.folder / f"store{number}", world.folder / f"checkout{number}"
         assert world.build() == expected, python
@@ -192,15 +192,15 @@ def test_user_with_a_single_id(open_world, expected):
 def _pythons() -> list[str]:
     """Return other Pythons of this machine that envbuild can run on."""
     places = ["/usr/bin/python3.[0-9]*", "/usr/local/bin/python3.[0-9]*", "/root/.pyenv/versions/3.*/bin/python3"]
-    found: dict[str, str] = {}
+    pythons: dict[str, str] = {}
     for path in itertools.chain.from_iterable(map(glob.glob, places)):
         script = "import sys, sqlite3, ctypes, _ctypes; print('%d.%d' % sys.version_info[:2])"
         done = subprocess.run([path, "-c", script], capture_output=True, text=True, check=False)
         version = done.stdout.strip()
         if done.returncode == 0 and tuple(map(int, version.split("."))) >= (3, 11):
-            found.setdefault(version, path)
-    found.pop(".".join(map(str, sys.version_info[:2])), None)
-    return list(found.values())
+            pythons.setdefault(version, path)
+    pythons.pop(".".join(map(str, sys.version_info[:2])), None)
+    return list(pythons.values())
 
 
 def _user_with_range() -> str:

@@ -49,7 +49,7 @@ class Command:
 
 def blocks_of(page: Path) -> list[Block]:
     """Return a page's blocks."""
-    found = []
+    blocks = []
     begun: tuple[int, str] | None = None
     lines: list[str] = []
     for number, line in enumerate(page.read_text().splitlines(), 1):
@@ -59,29 +59,29 @@ def blocks_of(page: Path) -> list[Block]:
             begun, lines = (number + 1, line[3:]), []
         else:
             language, *words = begun[1].split() or [""]
-            found.append(Block(page, begun[0], language, frozenset(words), "\n".join(lines) + "\n"))
+            blocks.append(Block(page, begun[0], language, frozenset(words), "\n".join(lines) + "\n"))
             begun = None
-    return found
+    return blocks
 
 
 def indented_blocks(page: Path) -> list[int]:
     """Return the lines at which blocks begin that say nothing of themselves: indented by four, after an empty line."""
-    lines = re.sub(r"^```.*?^```$", lambda found: "\n" * found[0].count("\n"), page.read_text(), flags=re.M | re.S)
-    return [lines.count("\n", 0, found.start()) + 3 for found in re.finditer(r"\n\n {4}(?=\S)", lines)]
+    lines = re.sub(r"^```.*?^```$", lambda fenced: "\n" * fenced[0].count("\n"), page.read_text(), flags=re.M | re.S)
+    return [lines.count("\n", 0, gap.start()) + 3 for gap in re.finditer(r"\n\n {4}(?=\S)", lines)]
 
 
 def commands_of(block: Block) -> list[Command]:
     """Return the commands of a `console` block."""
-    found: list[Command] = []
+    commands: list[Command] = []
     for line in block.text.splitlines():
         if line.startswith("$ "):
             code = re.search(r"  # exit code (\d+)$", line)
-            found.append(Command(line[2:], int(code[1]) if code else 0, ""))
+            commands.append(Command(line[2:], int(code[1]) if code else 0, ""))
         else:
-            assert found, f"{block.place} begins with a command: $ COMMAND"
-            last = found[-1]
-            found[-1] = Command(last.text, last.code, f"{last.printed}{line}\n")
-    return found
+            assert commands, f"{block.place} begins with a command: $ COMMAND"
+            last = commands[-1]
+            commands[-1] = Command(last.text, last.code, f"{last.printed}{line}\n")
+    return commands
 
 
 def is_printed(expected: str, printed: str) -> bool:
@@ -94,8 +94,8 @@ def is_printed(expected: str, printed: str) -> bool:
 
 def in_text(page: Path) -> list[tuple[int, str]]:
     """Return the commands of envbuild in a page's text and tables, each with its line."""
-    text = re.sub(r"^```.*?^```$", lambda found: "\n" * found[0].count("\n"), page.read_text(), flags=re.M | re.S)
+    text = re.sub(r"^```.*?^```$", lambda fenced: "\n" * fenced[0].count("\n"), page.read_text(), flags=re.M | re.S)
     return [
-        (text.count("\n", 0, found.start()) + 1, " ".join(found[1].split()))
-        for found in re.finditer(r"`(envbuild [^`]+)`", text)
+        (text.count("\n", 0, quoted.start()) + 1, " ".join(quoted[1].split()))
+        for quoted in re.finditer(r"`(envbuild [^`]+)`", text)
     ]

@@ -46,8 +46,8 @@ RUN = ("console", "sh")
 
 def runs(page: Path, *, nightly: bool) -> bool:
     """Tell whether commands of a page are run."""
-    found = [block for block in blocks_of(page) if block.language in RUN and "ci" not in block.words]
-    return any(("nightly" in block.words) == nightly for block in found)
+    run = [block for block in blocks_of(page) if block.language in RUN and "ci" not in block.words]
+    return any(("nightly" in block.words) == nightly for block in run)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def reader(tmp_path: Path, busybox: Path) -> Iterator[Project]:
     try:
         yield project
     finally:
-        instances = [one["id"] for one in json.loads(project.command("ps", "-a", "--format", "json").out)]
+        instances = [instance["id"] for instance in json.loads(project.command("ps", "-a", "--format", "json").out)]
         if instances:
             project.command("rm", "--force", *instances)
 
@@ -166,13 +166,13 @@ def is_understood(text: str) -> bool:
 
 def flags_of(parser: argparse.ArgumentParser) -> set[str]:
     """Return the options of a command, and of its parts."""
-    found: set[str] = set()
+    options: set[str] = set()
     for action in parser._actions:
-        found.update(action.option_strings)
+        options.update(action.option_strings)
         if isinstance(action, argparse._SubParsersAction):
             for part in action.choices.values():
-                found |= flags_of(part)
-    return found
+                options |= flags_of(part)
+    return options
 
 
 def test_options_that_are_documented_exist():
@@ -198,7 +198,7 @@ def test_examples_of_help_are_right(capsys):
                 _, name, *words = shlex.split(text)
                 module = import_module(f"envbuild.cli.commands.{COMMANDS[name][0]}")
                 if hasattr(module, "TAKES_COMMAND"):
-                    words, _ = split_command(module.configure, words)
+                    words, _ = split_command(module.configure, words, module.TAKES_COMMAND)
                 try:
                     parse(name, module, words)
                 except SystemExit:

@@ -66,12 +66,12 @@ CHECKS: dict[Row, Check] = {}
 
 def row_with(line: str, beside: str = "") -> Callable[[Check], Check]:
     """Make a function the check of the one row whose recipe has this line (and whose Dockerfile is `beside`)."""
-    found = [row for row in ROWS if line in row.recipe.splitlines() and beside in ("", row.dockerfile)]
-    assert len(found) == 1, (line, found)
+    matching = [row for row in ROWS if line in row.recipe.splitlines() and beside in ("", row.dockerfile)]
+    assert len(matching) == 1, (line, matching)
 
     def keep(check: Check) -> Check:
-        assert found[0] not in CHECKS, found
-        CHECKS[found[0]] = check
+        assert matching[0] not in CHECKS, matching
+        CHECKS[matching[0]] = check
         return check
 
     return keep
@@ -155,9 +155,9 @@ def test_each_instruction_leads_to_its_form():
     assert set(words) == {word.upper() for word in STATEMENTS if word != "test"}, "the page has all of them"
     with pytest.raises(RecipeErrors) as refused:
         load_recipe("Dockerfile", {}, arch="amd64", read=lambda _: instructions.encode())
-    told = [(error.message, error.hint) for error in refused.value.diagnostics]
-    assert [message for message, _ in told] == [f"unknown statement '{word}'" for word in words]
-    assert [message for message, hint in told if not hint.startswith("a recipe says: ")] == []
+    refusals = [(error.message, error.hint) for error in refused.value.diagnostics]
+    assert [message for message, _ in refusals] == [f"unknown statement '{word}'" for word in words]
+    assert [message for message, hint in refusals if not hint.startswith("a recipe says: ")] == []
 
 
 def test_each_row_is_checked():
@@ -214,9 +214,9 @@ def _(project: Project) -> None:
 
 @row_with("copy . -> /srv/app/", "COPY . .")
 def _(project: Project) -> None:
-    found = set(project.ls("/srv/app"))
-    assert found.isdisjoint({".git", "node_modules", "private.key", "web.env.lock"})
-    assert found >= {"package.json", ".dockerignore", "app"}
+    copied = set(project.ls("/srv/app"))
+    assert copied.isdisjoint({".git", "node_modules", "private.key", "web.env.lock"})
+    assert copied >= {"package.json", ".dockerignore", "app"}
 
 
 @row_with("copy app/ -> /srv/app/", "COPY app /srv/app/")

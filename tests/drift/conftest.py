@@ -30,7 +30,7 @@ class Hands:
         """What differs, by path."""
         done = self.project.command("diff", *words, "--files", "--format", "json")
         assert done.code in (0, 1), done.err
-        return {one["path"]: one for one in json.loads(done.out)["files"]}
+        return {file["path"]: file for file in json.loads(done.out)["files"]}
 
     def commit(self, *words: str, **variables: str) -> dict:
         done = self.project.command("commit", "one", *words, "--format", "json", **variables)
@@ -64,8 +64,8 @@ class Hands:
         return done
 
     def end(self) -> None:
-        for one in json.loads(self.project.command("ps", "--all", "--format", "json").out):
-            self.project.command("rm", "--force", one["id"])
+        for instance in json.loads(self.project.command("ps", "--all", "--format", "json").out):
+            self.project.command("rm", "--force", instance["id"])
 
 
 @pytest.fixture
@@ -77,6 +77,6 @@ def hands(project: Project) -> Iterator[Hands]:
         "volume /data",
     )
     assert made.code == 0, made.err
-    one = Hands(project)
-    yield one
-    one.end()
+    drift_hands = Hands(project)
+    yield drift_hands
+    drift_hands.end()

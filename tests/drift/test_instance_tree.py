@@ -15,8 +15,10 @@ def test_each_kind_of_change_shows(hands):
         "echo new > /new; echo longer > /srv/app/a; rm /srv/app/b; rm -r /srv/app/old; ln -sfn b /srv/app/link;"
         "mkfifo /pipe; chmod 4755 /file; mkdir /etc/again; rm -r /var/log; mkdir /var/log"
     )
-    found = hands.diff("one")
-    assert {path: (one["verb"], one["kind"]) for path, one in found.items() if one["what"] != ["time"]} == {
+    changes = hands.diff("one")
+    assert {
+        path: (change["verb"], change["kind"]) for path, change in changes.items() if change["what"] != ["time"]
+    } == {
         "/etc/again": ("added", "directory"),
         "/file": ("changed", "file"),
         "/new": ("added", "file"),
@@ -26,28 +28,28 @@ def test_each_kind_of_change_shows(hands):
         "/srv/app/link": ("changed", "link"),
         "/srv/app/old": ("removed", "directory"),
     }
-    assert "mode" in found["/file"]["what"]
+    assert "mode" in changes["/file"]["what"]
 
 
 def test_a_folder_that_was_made_anew_hides_what_it_held(hands):
     hands.start()
     hands.change("rm -r /srv/app; mkdir /srv/app; echo c > /srv/app/c")
-    found = hands.diff("one")
-    assert {path for path, one in found.items() if one["verb"] == "removed"} == {
+    changes = hands.diff("one")
+    assert {path for path, change in changes.items() if change["verb"] == "removed"} == {
         *("/srv/app/a", "/srv/app/b", "/srv/app/link", "/srv/app/old")
     }
-    assert found["/srv/app/c"]["verb"] == "added"
+    assert changes["/srv/app/c"]["verb"] == "added"
 
 
 def test_owners_are_those_of_the_instance(hands):
     hands.start()
     hands.change("touch /mine; chown 1234:50 /mine; chown -h 7:7 /srv/app/link")
-    found = hands.diff("one")
+    changes = hands.diff("one")
     single = "ids: one" in hands.project.command("doctor").out
     if single:
         pytest.skip("with a single id owners are answered and not kept")
-    assert (found["/mine"]["new"]["uid"], found["/mine"]["new"]["gid"]) == (1234, 50)
-    assert found["/srv/app/link"]["new"]["uid"] == 7
+    assert (changes["/mine"]["new"]["uid"], changes["/mine"]["new"]["gid"]) == (1234, 50)
+    assert changes["/srv/app/link"]["new"]["uid"] == 7
 
 
 def test_what_is_mounted_and_sockets_are_no_part_of_it(hands, monkeypatch):
@@ -60,8 +62,8 @@ def test_what_is_mounted_and_sockets_are_no_part_of_it(hands, monkeypatch):
     os.unlink("s")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("s")
-        found = hands.diff("one")
-    assert {path for path, one in found.items() if one["what"] != ["time"]} == {"/srv/in"}
+        changes = hands.diff("one")
+    assert {path for path, change in changes.items() if change["what"] != ["time"]} == {"/srv/in"}
 
 
 def test_a_file_that_it_goes_on_writing_is_not_the_stores(hands):
@@ -91,8 +93,8 @@ def test_two_instances_and_an_image_against_one(hands):
     assert hands.project.command("diff", "one", "two").code == 0
     hands.change("echo 1 > /left", "one")
     hands.change("echo 2 > /right", "two")
-    found = hands.diff("one", "two")
-    assert (found["/left"]["verb"], found["/right"]["verb"]) == ("removed", "added")
+    changes = hands.diff("one", "two")
+    assert (changes["/left"]["verb"], changes["/right"]["verb"]) == ("removed", "added")
     assert hands.project.command("diff", "one", "two").code == 1
     assert "/right" in hands.diff("web", "two")
 

@@ -177,9 +177,9 @@ def sleeps(project, mark: str, together: int, *options: str) -> list[str]:
     out = build.communicate(timeout=300)[0].decode()
     assert build.returncode == 0, out
     events = [json.loads(line) for line in out.splitlines()]
-    started = {one["step"] for one in events if one["event"] == "step-started" and "sleep" in one["text"]}
-    of_steps = [one for one in events if one["event"] in ("step-started", "step-finished")]
-    return [one["event"] for one in of_steps if one["step"] in started]
+    started = {event["step"] for event in events if event["event"] == "step-started" and "sleep" in event["text"]}
+    of_steps = [event for event in events if event["event"] in ("step-started", "step-finished")]
+    return [event["event"] for event in of_steps if event["step"] in started]
 
 
 def test_a_stage_that_nothing_uses_is_not_built(project):
@@ -256,7 +256,7 @@ def test_a_step_that_only_removes_says_how_much(project):
         "run rm -r /e; mkdir /e; echo 12 > /e/y",
         "run true",
     )
-    removed = [(one["removed"], one["freed"]) for one in done.events if one["event"] == "step-finished"]
+    removed = [(event["removed"], event["freed"]) for event in done.events if event["event"] == "step-finished"]
     assert removed[-4:] == [(0, 0), (20, 100), (1, 2), (0, 0)]
 
 

@@ -216,8 +216,8 @@ class TestKinds:
             here = os.getcwd()
             os.chdir(path.parent)
             try:
-                with socket.socket(socket.AF_UNIX) as one:
-                    one.bind("odd")
+                with socket.socket(socket.AF_UNIX) as listener:
+                    listener.bind("odd")
             finally:
                 os.chdir(here)
         else:

@@ -48,7 +48,7 @@ def page(path: str) -> Callable[[int], str]:
     return ask
 
 
-def told(port: int, *lines: bytes) -> str:
+def answer_to(port: int, *lines: bytes) -> str:
     """Send lines, and return what is answered until the end."""
     with socket.create_connection(("127.0.0.1", port), timeout=30) as server:
         server.sendall(b"".join(line + b"\r\n" for line in lines))
@@ -57,11 +57,11 @@ def told(port: int, *lines: bytes) -> str:
 
 
 def ask_memcached(port: int) -> str:
-    return told(port, b"set name 0 0 3", b"ada", b"get name", b"quit")
+    return answer_to(port, b"set name 0 0 3", b"ada", b"get name", b"quit")
 
 
 def ask_redis(port: int) -> str:
-    return told(port, b"SET name ada", b"GET name", b"QUIT")
+    return answer_to(port, b"SET name ada", b"GET name", b"QUIT")
 
 
 def ask_postgres(port: int) -> str:
@@ -169,13 +169,18 @@ def build(project: Project, *options: str) -> None:
 
 
 def only(project: Project, name: str) -> dict:
-    (found,) = [one for one in json.loads(project.command("ps", "-a", "--format", "json").out) if one["name"] == name]
-    return found
+    (instance,) = [
+        entry for entry in json.loads(project.command("ps", "-a", "--format", "json").out) if entry["name"] == name
+    ]
+    return instance
 
 
 @pytest.mark.parametrize(
     "service",
-    [pytest.param(one, id=one.name, marks=() if one.name in DAILY else pytest.mark.nightly) for one in SERVICES],
+    [
+        pytest.param(entry, id=entry.name, marks=() if entry.name in DAILY else pytest.mark.nightly)
+        for entry in SERVICES
+    ],
 )
 def test_a_service_is_built_and_answers_over_its_port(service, of_recipe):
     project = of_recipe(service.name)
@@ -190,7 +195,7 @@ def test_a_service_is_built_and_answers_over_its_port(service, of_recipe):
         return state["health"] == "healthy"
 
     assert wait_for(healthy, LONG), (only(project, "one"), project.command("logs", "one").out)
-    (port,) = [one["port"] for one in only(project, "one")["ports"]]
+    (port,) = [published["port"] for published in only(project, "one")["ports"]]
     assert service.answer in service.ask(port)
     stopped = project.command("stop", "-t", "60", "one")
     assert stopped.code == 0, stopped.err
@@ -230,15 +235,15 @@ def test_a_devcontainer_compiles_what_is_in_the_directory(of_recipe):
     assert project.command("run", "--", "bash", "-c", "whoami; touch /etc/x").out == "dev\n"
     serve = ("python3", "-m", "http.server", "8000", "--directory", "/etc")
     assert project.command("run", "-d", "--name", "one", "-p", "8000", "--", *serve).code == 0
-    (port,) = [one["port"] for one in only(project, "one")["ports"]]
-    found: list[str] = []
+    (port,) = [published["port"] for published in only(project, "one")["ports"]]
+    pages: list[str] = []
 
     def answers() -> bool:
         try:
-            found.append(page("/os-release")(port))
+            pages.append(page("/os-release")(port))
         except OSError:  # nobody listens inside yet
             return False
         return True
 
     assert wait_for(answers, LONG)
-    assert "bookworm" in found[0]
+    assert "bookworm" in pages[0]

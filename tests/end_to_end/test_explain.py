@@ -46,11 +46,11 @@ def test_a_first_build_says_that_nothing_ran_before(project):
 
 def test_a_changed_command_is_named_with_what_it_was(built):
     changed = [line.replace("echo one", "echo two") for line in RECIPE]
-    found = explained(built, *changed)
-    assert found["run echo two > /etc/os-release"] == [
+    changed_reasons = explained(built, *changed)
+    assert changed_reasons["run echo two > /etc/os-release"] == [
         "command changed: echo one > /etc/os-release -> echo two > /etc/os-release"
     ]
-    assert found["copy app/ -> /app/"] == ["parent tree: /etc/os-release changed"]
+    assert changed_reasons["copy app/ -> /app/"] == ["parent tree: /etc/os-release changed"]
 
 
 def test_what_only_follows_a_changed_step_says_which(built):
@@ -90,8 +90,8 @@ def test_copied_files_that_changed_came_or_went_are_named(built):
     built.write("app/x.py", "changed")
     built.write("app/z.py", "new")
     (built.folder / "app/y.py").unlink()
-    found = explained(built)
-    assert found["copy app/ -> /app/"] == [
+    changed = explained(built)
+    assert changed["copy app/ -> /app/"] == [
         "copied file app/x.py changed",
         "copied file app/y.py is gone",
         "copied file app/z.py is new",
@@ -100,8 +100,8 @@ def test_copied_files_that_changed_came_or_went_are_named(built):
 
 def test_parameters_and_variables_are_named(built):
     lines = [*RECIPE[:4], "env LEVEL=3", *RECIPE[4:]]
-    found = explained(built, *lines, options=("--set", "mode=b"))
-    assert found["run echo $mode > /m"] == ["environment variable LEVEL is new: 3", "parameter mode changed: a -> b"]
+    changed = explained(built, *lines, options=("--set", "mode=b"))
+    assert changed["run echo $mode > /m"] == ["environment variable LEVEL is new: 3", "parameter mode changed: a -> b"]
 
 
 def test_options_are_named(built):
@@ -115,9 +115,9 @@ def test_options_are_named(built):
 def test_many_changed_paths_are_counted(built):
     for number in range(9):
         built.write(f"app/n{number}", str(number))
-    found = explained(built)["copy app/ -> /app/"]
-    assert found[0] == "copied file app/n0 is new"
-    assert found[-1] == "copied folder app/: and 4 more"
+    changed = explained(built)["copy app/ -> /app/"]
+    assert changed[0] == "copied file app/n0 is new"
+    assert changed[-1] == "copied folder app/: and 4 more"
 
 
 def test_a_result_that_gc_removed_is_told_apart_from_a_change(built):

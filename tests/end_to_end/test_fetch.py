@@ -95,10 +95,10 @@ def test_another_file_than_the_lock_says_stops_the_build(project, server, tmp_pa
         assert text in done.err
     done = project.command("update", "web.env")
     assert (done.code, project.cat("/x")) == (0, "two"), done.err
-    one, two = (sha256(content).hexdigest()[:12] for content in (b"one", b"two"))
+    first, two = (sha256(content).hexdigest()[:12] for content in (b"one", b"two"))
     assert done.out.splitlines()[0] == f"web: fetch {server.url}/x {two}: same address, other content"
     assert done.out.splitlines()[2].split(maxsplit=6) == [
-        *("web", "1", "fetch", f"{server.url}/x", one, two, "same address, other content")
+        *("web", "1", "fetch", f"{server.url}/x", first, two, "same address, other content")
     ]
 
 
@@ -119,8 +119,8 @@ def test_an_update_says_which_fetched_files_changed_and_where_they_came_from(pro
         why = f"same address, other content; redirected to {server.url}/new/x"
         assert f"{server.url}/x {sha256(b'two').hexdigest()[:12]}: {why}" in done.out
         rows = [line.split()[2:6] for line in done.out.splitlines()[2:]]
-        one, two, gone = (sha256(content).hexdigest()[:12] for content in (b"one", b"two", b"y"))
-        assert rows == [["fetch", f"{server.url}/x", one, two], ["fetch", f"{server.url}/y", gone, "-"]]
+        first, two, gone = (sha256(content).hexdigest()[:12] for content in (b"one", b"two", b"y"))
+        assert rows == [["fetch", f"{server.url}/x", first, two], ["fetch", f"{server.url}/y", gone, "-"]]
     assert project.command("update", "web.env").out == "nothing moved\n"
 
 

@@ -76,8 +76,8 @@ def test_a_step_that_gives_another_tree_than_the_lock_says_is_refused_with_the_p
     assert done.code == 1
     assert "- gave tree" in done.err
     assert "/b: content" in done.err
-    told = project.build()
-    assert (told.code, "gave another tree than the lock has for it" in told.out) == (0, True)
+    again = project.build()
+    assert (again.code, "gave another tree than the lock has for it" in again.out) == (0, True)
 
 
 def test_two_results_for_one_key_are_refused_and_mended_by_a_build(project):
@@ -88,8 +88,8 @@ def test_two_results_for_one_key_are_refused_and_mended_by_a_build(project):
     path.write_text(f"{lock}{line[:-64]}{'0' * 64}\n")
     assert "the lock has two results for it" in project.command("status").out
     assert project.build(options=("--locked",)).code == 1
-    told = project.build()
-    assert (told.code, "one of the two trees that the lock has" in told.out) == (0, True)
+    again = project.build()
+    assert (again.code, "one of the two trees that the lock has" in again.out) == (0, True)
     assert path.read_text() == lock
 
 

@@ -89,8 +89,8 @@ def test_copy_chooses_what_it_takes_and_where_it_lies(project):
     assert project.command("build", "web.env", "--stage", "first", "--tag", "first").code == 0
 
     def listed(path: str) -> set[str]:
-        found = json.loads(project.command("ls", "--recursive", "first", path, "--format", "json").out)
-        return {entry["name"] for entry in found}
+        listed = json.loads(project.command("ls", "--recursive", "first", path, "--format", "json").out)
+        return {entry["name"] for entry in listed}
 
     assert listed("/py") == {"a.py", "pkg", "pkg/b.py"}
     assert listed("/top") == {"a.py"}

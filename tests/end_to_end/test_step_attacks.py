@@ -121,12 +121,17 @@ def test_what_a_step_leaves_in_tmp_run_and_dev_shm_is_not_kept(project):
 
 def test_several_jobs_at_once_do_not_see_each_other(project):
     """Two stages run side by side: neither sees the other's processes, files or sockets."""
-    one = "run sleep 9999 & nc -l -p 4444 & sleep 0.8; echo mine > /f"
+    leaving = "run sleep 9999 & nc -l -p 4444 & sleep 0.8; echo mine > /f"
     two = (
         "run sleep 0.3; ps | grep 9999 | grep -v grep || true; ls /f || true; nc -w 1 127.0.0.1 4444 </dev/null || true"
     )
     done = project.build(
-        "from tar:busybox.tar as one", one, "from tar:busybox.tar", two, "copy(from=one) /f -> /f", options=("-j", "2")
+        "from tar:busybox.tar as one",
+        leaving,
+        "from tar:busybox.tar",
+        two,
+        "copy(from=one) /f -> /f",
+        options=("-j", "2"),
     )
     assert done.code == 0, done.err
     assert "9999" not in done.printed

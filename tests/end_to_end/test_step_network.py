@@ -69,7 +69,10 @@ def test_what_a_step_fetched_is_on_record_and_a_build_that_asks_more_says_so(pro
     assert "another answer" in shown
     assert f"this build also fetched  GET http://{server.place}/more" in " ".join(shown.split("   "))
     report = json.loads(project.command("diff", "web@{1}", "web", "--format", "json").out)
-    assert [(one["kind"], one["verb"]) for one in report["network"]] == [("answer", "changed"), ("answer", "added")]
+    assert [(request["kind"], request["verb"]) for request in report["network"]] == [
+        ("answer", "changed"),
+        ("answer", "added"),
+    ]
     for form in ("markdown", "html"):
         assert "this build also fetched" in project.command("diff", "web@{1}", "web", "--format", form).out
 
@@ -184,15 +187,15 @@ def test_the_lock_alone_tells_a_colleague_what_a_build_asked_and_binds_nobody_to
     assert (comment.code, comment.out.count("with network=host the step reaches all that this machine does")) == (0, 1)
     assert "`web.env:4: with network=host" in comment.out
     assert "| this build also had the whole network | `network=host` |" in comment.out
-    (found,) = json.loads(project.command("git", "check", "HEAD~1..HEAD", "--format", "json", **theirs).out)
-    assert [(one["kind"], one["verb"]) for one in found["report"]["network"]] == [
+    (check,) = json.loads(project.command("git", "check", "HEAD~1..HEAD", "--format", "json", **theirs).out)
+    assert [(request["kind"], request["verb"]) for request in check["report"]["network"]] == [
         ("mode", "added"),
         ("answer", "added"),
     ]
-    assert len(found["notes"]) == 1
+    assert len(check["notes"]) == 1
     said = project.command("show", "web.env.lock", **theirs).out
     assert f"  asked {server.place}\n" in said
-    assert [one["mode"] for one in project.show("web.env.lock")["network"]].count("machine") == 1
+    assert [request["mode"] for request in project.show("web.env.lock")["network"]].count("machine") == 1
     project.command("git", "install", **theirs)
     assert "! this build also had the whole network network=host\n" in git("diff", "HEAD~1", "--", "web.env.lock")
 
@@ -205,9 +208,9 @@ def test_the_lock_alone_tells_a_colleague_what_a_build_asked_and_binds_nobody_to
     assert lock.read_text() == text
     # A line that somebody took out is told, and comes back.
     lock.write_text("".join(line for line in text.splitlines(True) if " asked " not in line))
-    told = [one["message"] for one in project.build(options=("--locked",), **theirs).of("notice")]
-    assert len(told) == 2
-    assert all(f"also asked {server.place}, which " in message for message in told)
+    notices = [notice["message"] for notice in project.build(options=("--locked",), **theirs).of("notice")]
+    assert len(notices) == 2
+    assert all(f"also asked {server.place}, which " in message for message in notices)
     assert project.build(**theirs).code == 0
     assert lock.read_text() == text
 

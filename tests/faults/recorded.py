@@ -94,7 +94,7 @@ class Recorder:
         return status.st_ino
 
     def listing(self, folder: str) -> list[tuple[str, object]]:
-        found: list[tuple[str, object]] = []
+        entries: list[tuple[str, object]] = []
         for where, folders, files in os.walk(folder):
             for name in (*folders, *files, *([""] if where == folder else [])):
                 path = os.path.join(where, name) if name else where
@@ -105,12 +105,16 @@ class Recorder:
                 elif stat.S_ISLNK(status.st_mode):
                     what = ("link", os.readlink(path), status.st_mtime_ns)
                 elif stat.S_ISDIR(status.st_mode):
-                    marks = {one: os.getxattr(path, one) for one in os.listxattr(path) if one.startswith("user.")}
+                    marks = {
+                        attribute: os.getxattr(path, attribute)
+                        for attribute in os.listxattr(path)
+                        if attribute.startswith("user.")
+                    }
                     what = ("folder", stat.S_IMODE(status.st_mode), status.st_mtime_ns, marks)
                 else:
                     what = ("whiteout",)
-                found.append((os.path.relpath(path, folder), what))
-        return found
+                entries.append((os.path.relpath(path, folder), what))
+        return entries
 
     # What is called in place of the real ones
 

@@ -23,8 +23,8 @@ def objects(project) -> list:
 
 
 def holding(project, content: bytes):
-    (found,) = [path for path in objects(project) if path.read_bytes() == content]
-    return found
+    (object_path,) = [path for path in objects(project) if path.read_bytes() == content]
+    return object_path
 
 
 def flip(path, *, keep_time=True):
@@ -101,8 +101,8 @@ def test_a_damaged_object_of_the_base_makes_the_base_again(built):
 
 
 def layer_holding(built, name: str):
-    (found,) = [path for path in (built.store / "layers").iterdir() if (path / name).exists()]
-    return found
+    (layer,) = [path for path in (built.store / "layers").iterdir() if (path / name).exists()]
+    return layer
 
 
 def other_file(path):
@@ -215,10 +215,10 @@ class TestDatabase:
         for name in ("store.db-wal", "store.db-shm"):
             (built.store / name).unlink(missing_ok=True)
         (built.store / "store.db").write_bytes(content)
-        told = built.command("images")
-        assert told.code == 1, told.err
-        assert "the store is damaged" in told.err
-        assert "envbuild fsck --repair" in told.err
+        listing = built.command("images")
+        assert listing.code == 1, listing.err
+        assert "the store is damaged" in listing.err
+        assert "envbuild fsck --repair" in listing.err
         assert built.command("fsck", "--repair").code == 0
         again = built.build()
         assert (again.code, again.image) == (0, built.first), again.err

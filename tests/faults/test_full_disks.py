@@ -76,9 +76,9 @@ def check_after(project, done, what: str) -> None:
 def test_an_error_at_a_write_loses_nothing(prepared, tmp_path, name, every):
     """Each call that writes fails in turn (nightly). Daily, of those that the same lines make the first, and of the
     other errors, which differ in their words, each fourth of these."""
-    told = tmp_path / "sites"
-    assert faulty(prepared, name, 0, FAULTY_SITES=str(told)).returncode == 0
-    sites = told.read_text().splitlines()
+    listing = tmp_path / "sites"
+    assert faulty(prepared, name, 0, FAULTY_SITES=str(listing)).returncode == 0
+    sites = listing.read_text().splitlines()
     assert len(sites) > 50
     numbers = [number for number, site in enumerate(sites, 1) if every or site not in sites[: number - 1]]
     if name != "ENOSPC" and not every:

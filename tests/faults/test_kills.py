@@ -40,7 +40,7 @@ def mounts() -> str:
 
 
 def children(pid: int) -> list[int]:
-    found = []
+    pids = []
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
@@ -49,8 +49,8 @@ def children(pid: int) -> list[int]:
             except OSError:
                 continue
             if int(fields[1]) == pid:
-                found.append(int(entry))
-    return found
+                pids.append(int(entry))
+    return pids
 
 
 @pytest.fixture

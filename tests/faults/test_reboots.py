@@ -44,11 +44,11 @@ def envbuild(project, boot: str, *words: str, kill_at: str = ""):
 
 def files_of(store: Path) -> set[str]:
     """Every file and folder in which trees are kept, relative to the store."""
-    found = set()
+    names = set()
     for name in ("objects", "layers"):
         for where, folders, files in os.walk(store / name):
-            found.update(os.path.relpath(os.path.join(where, one), store) for one in (*folders, *files))
-    return found
+            names.update(os.path.relpath(os.path.join(where, inner), store) for inner in (*folders, *files))
+    return names
 
 
 def lose(path: Path, randomness: random.Random) -> None:

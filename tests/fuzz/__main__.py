@@ -51,28 +51,28 @@ def _fuzz(target: Target, seconds: float, seed: int | None) -> int:
     # Most inputs are small, as those are quick; some are as large as they may be.
     mutations = [Mutations(random, target.tokens, most) for most in (*[SMALL] * 15, MAX_BYTES)]
     reached, corpus = Reached(), list(target.seeds())
-    found: dict[str, bytes] = {}
+    findings: dict[str, bytes] = {}
     count, began = 0, time.monotonic()
     pending = list(corpus)
     while time.monotonic() - began < seconds:
         data = pending.pop() if pending else random.choice(mutations).of(corpus)
         count += 1
         finding, new = reached.by(partial(attempt, target, data))
-        if finding is not None and finding.where not in found:
+        if finding is not None and finding.where not in findings:
             finding = attempt(target, data)  # following lines takes its time: is it too slow without, too?
-        if finding is not None and finding.where not in found:
-            found[finding.where] = data = _shortened(target, data, finding)
+        if finding is not None and finding.where not in findings:
+            findings[finding.where] = data = _shortened(target, data, finding)
             _keep(target, data, finding)
         elif new and finding is None:
             corpus.append(data)
     took = time.monotonic() - began
-    result = f"{len(found)} findings: {', '.join(found)}" if found else "no finding"
+    result = f"{len(findings)} findings: {', '.join(findings)}" if findings else "no finding"
     print(
         f"{target.name}: {took:.0f} s, {count:,} inputs, {len(reached.known):,} pairs of lines, "
         f"{len(corpus)} inputs kept, seed {seed}: {result}",
         flush=True,
     )
-    return bool(found)
+    return bool(findings)
 
 
 def _shortened(target: Target, data: bytes, finding: Finding) -> bytes:

@@ -157,12 +157,12 @@ class Mutations:
     def _line(self, data: bytearray) -> None:
         """Doubles, removes or swaps whole lines."""
         lines = bytes(data).split(b"\n")
-        one, other = self._random.randrange(len(lines)), self._random.randrange(len(lines))
+        source, other = self._random.randrange(len(lines)), self._random.randrange(len(lines))
         match self._random.randrange(3):
             case 0:
-                lines.insert(other, lines[one])
+                lines.insert(other, lines[source])
             case 1:
-                del lines[one]
+                del lines[source]
             case _:
-                lines[one], lines[other] = lines[other], lines[one]
+                lines[source], lines[other] = lines[other], lines[source]
         data[:] = b"\n".join(lines)

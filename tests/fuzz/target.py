@@ -79,7 +79,7 @@ def attempt(target: Target, data: bytes) -> Finding | None:
 def _place(error: BaseException) -> str:
     """The kind of the error and the last line of envbuild that it came through."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [one for one in frames if "/envbuild/" in one.filename] or frames
+    own = [frame for frame in frames if "/envbuild/" in frame.filename] or frames
     if isinstance(error, TooSlow):
         return f"TooSlow in {own[-1].name}"  # which line of a loop it was is chance
     return f"{type(error).__name__} at {os.path.basename(own[-1].filename)}:{own[-1].lineno}"

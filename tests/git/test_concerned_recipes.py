@@ -55,15 +55,15 @@ def refused(git) -> list[str]:
 
 def checked(project, revisions: str = "HEAD~1..HEAD") -> dict[str, str]:
     done = project.command("git", "check", revisions, "--format", "json")
-    found = json.loads(done.out)
-    assert done.code == any(one["outdated"] for one in found), done.err
-    return {one["recipe"]: one["state"] for one in found}
+    states = json.loads(done.out)
+    assert done.code == any(recipe["outdated"] for recipe in states), done.err
+    return {recipe["recipe"]: recipe["state"] for recipe in states}
 
 
 def status(project, folder: str = ".") -> dict[str, str]:
     inner = type(project)(project.folder / folder, project.store)
     done = inner.command("status", "--format", "json")
-    return {one["recipe"]: one["lock"] for one in json.loads(done.out)}
+    return {recipe["recipe"]: recipe["lock"] for recipe in json.loads(done.out)}
 
 
 @pytest.mark.parametrize(

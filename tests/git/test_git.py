@@ -98,12 +98,12 @@ class TestWhy:
         project.build("copy root/ -> /", "run echo 1 > /etc/conf", "run echo 2 >> /etc/conf", "run true")
         commit = git.commit("First")
         project.build("copy root/ -> /", "run echo 1 > /etc/conf", "run echo 2 >> /etc/conf", "run echo > /other")
-        found = json.loads(project.command("why", "web", "/etc/conf", "--format", "json").out)
-        assert [(one["verb"], one["line"]) for one in found["touches"]] == [("made", 3), ("changed", 4)]
-        assert found["package"] is None
-        assert (found["author"]["name"], found["author"]["commit"]) == ("Ada", commit)
-        assert found["author"]["summary"] == "First"
-        assert found["since"]["back"] == 1
+        reason = json.loads(project.command("why", "web", "/etc/conf", "--format", "json").out)
+        assert [(touch["verb"], touch["line"]) for touch in reason["touches"]] == [("made", 3), ("changed", 4)]
+        assert reason["package"] is None
+        assert (reason["author"]["name"], reason["author"]["commit"]) == ("Ada", commit)
+        assert reason["author"]["summary"] == "First"
+        assert reason["since"]["back"] == 1
         tool = json.loads(project.command("why", "web", "/usr/bin/tool", "--format", "json").out)
         assert tool["package"] == {"kind": "dpkg", "name": "tool", "version": "1.2-3"}
         base = project.command("why", "web", "/bin/sh").out
@@ -116,9 +116,9 @@ class TestWhy:
         packages.file("srv/node_modules/@s/pad/package.json", '{"name": "@s/pad", "version": "1.3.0"}')
         project.build("from tar:busybox.tar as one", "copy root/ -> /", "from one", "run echo > /later")
         module = f"/{packages.SITE}/alpha/__init__.py"
-        found = json.loads(project.command("why", "web", module, "--format", "json").out)
-        assert found["package"] == {"kind": "python", "name": "alpha", "version": "1.0"}
-        assert [one["stage"] for one in found["touches"]] == ["one"]
+        reason = json.loads(project.command("why", "web", module, "--format", "json").out)
+        assert reason["package"] == {"kind": "python", "name": "alpha", "version": "1.0"}
+        assert [touch["stage"] for touch in reason["touches"]] == ["one"]
         node = json.loads(
             project.command("why", "web", "/srv/node_modules/@s/pad/package.json", "--format", "json").out
         )
@@ -330,10 +330,10 @@ def lock(packages: dict[str, str], image: str, extra: tuple[LockedInstall, ...] 
 
 class TestMerge:
     def merged(self, base, ours, theirs) -> dict[str, str]:
-        found = merge(base, ours, theirs)
-        assert not found.conflicts
-        again = parse(dump(found), "merged")
-        return {one.name: one.version for one in again.stages[0].installs[0].packages}
+        merged = merge(base, ours, theirs)
+        assert not merged.conflicts
+        again = parse(dump(merged), "merged")
+        return {package.name: package.version for package in again.stages[0].installs[0].packages}
 
     def test_what_either_side_changed_is_taken(self):
         base = lock({"a": "1", "b": "1", "c": "1"}, "0")
@@ -347,9 +347,9 @@ class TestMerge:
         assert merge(base, ours, ours).lock == ours
 
     def test_a_package_that_both_moved_apart_is_a_conflict_with_both_lines(self):
-        found = merge(lock({"a": "1"}, "0"), lock({"a": "2"}, "1"), lock({"a": "3"}, "2"))
-        text = dump(found)
-        assert len(found.conflicts) == 1
+        merged = merge(lock({"a": "1"}, "0"), lock({"a": "2"}, "1"), lock({"a": "3"}, "2"))
+        text = dump(merged)
+        assert len(merged.conflicts) == 1
         assert text.count("<<<<<<< ours") == text.count(">>>>>>> theirs") == 1
         with pytest.raises(BadLock, match="conflict markers"):
             parse(text, "merged")
@@ -358,17 +358,17 @@ class TestMerge:
         pip = LockedInstall("pip", ("flask",), "3" * 64)
         base, ours = lock({"a": "1"}, "0"), lock({"a": "2"}, "1")
         theirs = lock({"a": "1"}, "2", (pip,))
-        assert [one.manager for one in merge(base, ours, theirs).lock.stages[0].installs] == ["apt", "pip"]
+        assert [install.manager for install in merge(base, ours, theirs).lock.stages[0].installs] == ["apt", "pip"]
 
     def test_what_statements_want_is_merged_word_by_word(self):
         base = lock({"a": "1", "b": "1"}, "0")
-        found = merge(base, lock({"a": "1", "c": "1"}, "1"), lock({"a": "1", "b": "1", "d": "1"}, "2"))
-        assert found.lock.stages[0].installs[0].wants == ("a", "c", "d")
+        merged = merge(base, lock({"a": "1", "c": "1"}, "1"), lock({"a": "1", "b": "1", "d": "1"}, "2"))
+        assert merged.lock.stages[0].installs[0].wants == ("a", "c", "d")
 
     def test_results_that_either_added_are_kept_and_those_that_either_removed_are_not(self):
-        found = merge(lock({"a": "1"}, "0"), lock({"a": "2"}, "1"), lock({"a": "1"}, "2")).lock
-        assert found.results.steps == {"1" * 64: ("1" * 64,), "2" * 64: ("2" * 64,)}
-        assert (found.image, len(found.results.images)) == ("", 2)
+        merged = merge(lock({"a": "1"}, "0"), lock({"a": "2"}, "1"), lock({"a": "1"}, "2")).lock
+        assert merged.results.steps == {"1" * 64: ("1" * 64,), "2" * 64: ("2" * 64,)}
+        assert (merged.image, len(merged.results.images)) == ("", 2)
 
     def test_locks_without_a_common_beginning_merge_too(self):
         assert self.merged(None, lock({"a": "1"}, "1"), lock({"b": "1"}, "2")) == {"a": "1", "b": "1"}

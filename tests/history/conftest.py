@@ -51,9 +51,9 @@ class Git:
 
 @pytest.fixture
 def git(project: Project) -> Git:
-    one = Git(project)
-    one("init", "--quiet", "--initial-branch=main")
-    return one
+    repository = Git(project)
+    repository("init", "--quiet", "--initial-branch=main")
+    return repository
 
 
 class Packages:

@@ -51,9 +51,9 @@ def test_the_summary_names_exactly_what_was_done(upgraded):
 
 
 def test_what_an_upgrade_explains_is_folded_and_the_rest_stands_out(upgraded):
-    found = report(upgraded, "web@{1}", "web", "--files")
-    assert [one["path"] for one in found["unexplained"]] == ["/etc/server.conf"]
-    by_package = {one["path"]: one["package"] for one in found["files"]}
+    difference = report(upgraded, "web@{1}", "web", "--files")
+    assert [file["path"] for file in difference["unexplained"]] == ["/etc/server.conf"]
+    by_package = {file["path"]: file["package"] for file in difference["files"]}
     site = "/opt/venv/lib/python3.11/site-packages"
     assert by_package["/usr/lib/libthing.so"] == "libthing1:amd64"
     assert by_package[f"{site}/alpha/new.py"] == "alpha"
@@ -73,8 +73,8 @@ def test_a_file_of_an_upgraded_package_that_was_changed_by_hand_too_stands_out(p
     packages.python("alpha", "1.1", {"alpha/__init__.py": "V = 2\n"})
     packages.file(f"{packages.SITE}/alpha/__init__.py", "V = 2; import trojan\n")
     project.build()
-    found = report(project, "web@{1}", "web")
-    assert [one["path"] for one in found["unexplained"]] == [
+    difference = report(project, "web@{1}", "web")
+    assert [file["path"] for file in difference["unexplained"]] == [
         "/etc/server.conf",
         "/opt/venv/lib/python3.11/site-packages/alpha/__init__.py",
         "/usr/bin/server",
@@ -90,13 +90,13 @@ def test_packages_that_came_and_went(project, packages):
     packages.file("srv/node_modules/left-pad/package.json", '{"name": "left-pad", "version": "1.3.0"}')
     packages.file("srv/node_modules/left-pad/index.js", "x")
     project.build()
-    found = report(project, "web@{1}", "web")
-    assert {(one["kind"], one["name"], one["verb"]) for one in found["packages"]} == {
+    difference = report(project, "web@{1}", "web")
+    assert {(package["kind"], package["name"], package["verb"]) for package in difference["packages"]} == {
         ("dpkg", "one:amd64", "removed"),
         ("dpkg", "two:amd64", "added"),
         ("node", "left-pad", "added"),
     }
-    assert found["unexplained"] == []
+    assert difference["unexplained"] == []
 
 
 def test_links_of_packages_are_theirs(project, packages):
@@ -109,7 +109,7 @@ def test_links_of_packages_are_theirs(project, packages):
     (packages.folder / "usr/bin/tool").symlink_to("/etc/alternatives/tool")
     (packages.folder / "usr/bin/mine").symlink_to("/opt/elsewhere")
     project.build()
-    assert [one["path"] for one in report(project, "web")["unexplained"]] == ["/usr/bin/mine"]
+    assert [file["path"] for file in report(project, "web")["unexplained"]] == ["/usr/bin/mine"]
 
 
 def test_a_link_that_was_turned_elsewhere_stands_out(project, packages):
@@ -121,15 +121,15 @@ def test_a_link_that_was_turned_elsewhere_stands_out(project, packages):
     (packages.folder / "etc/localtime").unlink()
     (packages.folder / "etc/localtime").symlink_to("/usr/share/zoneinfo/Berlin")
     project.build()
-    assert [one["path"] for one in report(project, "web")["unexplained"]] == ["/etc/localtime"]
+    assert [file["path"] for file in report(project, "web")["unexplained"]] == ["/etc/localtime"]
 
 
 def test_facts_and_the_exit_code(project):
     project.build("env A=1", "run echo 1 > /a")
     project.build("env A=2", "env B=1", "user root", "run echo 1 > /a")
-    found = report(project, "web")
-    assert {"name": "env.A", "old": "1", "new": "2"} in found["facts"]
-    assert {"name": "env.B", "old": None, "new": "1"} in found["facts"]
+    difference = report(project, "web")
+    assert {"name": "env.A", "old": "1", "new": "2"} in difference["facts"]
+    assert {"name": "env.B", "old": None, "new": "1"} in difference["facts"]
     assert project.command("diff", "web", "web").code == 0
     assert "the same image" in project.command("diff", "web", "web").out
     missing = project.command("diff", "web", "none")
@@ -153,7 +153,7 @@ def test_files_say_in_what_they_differ(project):
     owners = [line for line in lines if "/d/c" in line]
     assert owners in (["M /d/c  owner 0:0 -> 5:50"], [])  # with a single id nobody else can own it
     # The folder came only with what is in it, and went so.
-    assert "/d/gone" not in {one["path"] for one in report(project, "web")["unexplained"]}
+    assert "/d/gone" not in {file["path"] for file in report(project, "web")["unexplained"]}
 
 
 def test_text_is_a_diff_of_all_or_of_one_path(project):
@@ -202,7 +202,7 @@ def test_recipes_and_locks_are_sides_too(project, tmp_path):
     project.build("run echo 1 > /a")
     shutil.copy(project.folder / "web.env.lock", project.folder / "old.env.lock")
     project.build("run echo 2 > /a")
-    assert [one["path"] for one in report(project, "old.env.lock", "web.env")["unexplained"]] == ["/a"]
+    assert [file["path"] for file in report(project, "old.env.lock", "web.env")["unexplained"]] == ["/a"]
     # In another store only the locks are known.
     elsewhere = project.command("diff", "old.env.lock", "web.env.lock", ENVBUILD_STORE=str(tmp_path / "other"))
     assert elsewhere.code == 1
@@ -249,7 +249,7 @@ def test_the_pager_is_the_users_and_only_on_a_terminal(project, tmp_path):
     assert "/a" in project.command("diff", "web", ENVBUILD_PAGER=pager).out
     assert not mark.exists()
     words = ["script", "-qec", "python3 -c 'import sys' ; envbuild diff web; envbuild log web", "/dev/null"]
-    words[2] = " ; ".join(f"{__import__('sys').executable} -m envbuild {one} web" for one in ("diff", "log"))
+    words[2] = " ; ".join(f"{__import__('sys').executable} -m envbuild {command} web" for command in ("diff", "log"))
     subprocess.run(
         words, cwd=project.folder, env={**project.environment, "ENVBUILD_PAGER": f"cat >> {mark}", "TERM": "xterm"},
         stdin=subprocess.DEVNULL, capture_output=True, check=True,

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.namespaces
 
 def images(project) -> set[str]:
     listed = json.loads(project.command("images", "--all", "--format", "json").out)
-    return {one["digest"].removeprefix("sha256:") for one in listed}
+    return {image["digest"].removeprefix("sha256:") for image in listed}
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_beyond_it_the_cache_goes_that_was_not_used_for_the_longest_time(five):
     keys = [
         [step["key"] for stage in json.loads(detail)["stages"] for step in stage["steps"]]
         for (detail,) in (
-            database.execute("SELECT detail FROM images WHERE digest = ?", (one,)).fetchone() for one in made
+            database.execute("SELECT detail FROM images WHERE digest = ?", (digest,)).fetchone() for digest in made
         )
     ]
     for number, (first, second) in enumerate(keys):

@@ -38,8 +38,8 @@ def link(target: str) -> Entry:
 
 
 def notice_of(path: str, before: Entry | None, after: Entry | None, **origins: object) -> Notice | None:
-    def same(one: Entry, other: Entry) -> bool:
-        return (one.uid, one.gid) == (other.uid, other.gid)
+    def same(entry: Entry, other: Entry) -> bool:
+        return (entry.uid, entry.gid) == (other.uid, other.gid)
 
     known = Origins(**{"moved": {}, "same": {}, "edited": frozenset(), "known": True, "same_owner": same, **origins})
     return next(iter(notices_of([Change(path.encode(), before, after)], [], known, FOLDERS)), None)
@@ -94,7 +94,7 @@ def test_files_of_packages_are_shown_if_they_are_not_what_the_package_brought():
 
 
 def test_what_matters_comes_first():
-    def same(one: Entry, other: Entry) -> bool:
+    def same(entry: Entry, other: Entry) -> bool:
         return True
 
     rest = [
@@ -107,8 +107,8 @@ def test_what_matters_comes_first():
         Change(b"usr/bin/openssl", file("x", 0o755), OTHER),
     ]
     explained = [(Change(b"usr/bin/sudo", None, file("x", 0o4755)), "sudo")]
-    found = notices_of(rest, explained, Origins({}, {}, frozenset(), False, same), FOLDERS)
-    assert [notice.change.path.decode() for notice in found] == [
+    notices = notices_of(rest, explained, Origins({}, {}, frozenset(), False, same), FOLDERS)
+    assert [notice.change.path.decode() for notice in notices] == [
         *("usr/bin/less", "usr/bin/sudo", "usr/bin/openssl"),
         *("etc/ld.so.preload", "etc/old", "etc/new", "srv/open", "srv/mode"),
     ]
@@ -255,8 +255,8 @@ def test_links_and_records_that_no_upgrade_makes_are_shown(project, packages):
     (packages.folder / "usr/local/bin").mkdir(parents=True)
     (packages.folder / "usr/local/bin/ls").symlink_to("/usr/bin/dash")
     project.build(COPY)
-    found = {notice.change.path.decode(): notice.kind for notice in compared(project).notices}
-    assert found == {
+    kinds = {notice.change.path.decode(): notice.kind for notice in compared(project).notices}
+    assert kinds == {
         "usr/bin/sh": "program",
         "usr/local/bin/ls": "program",
         "etc/ssl/certs/ca-certificates.crt": "configuration",
@@ -280,8 +280,8 @@ def test_packages_asked_for_come_before_those_pulled_in(project, packages):
         for name in ("aaa", "nginx", "zzz"):
             packages.debian(name, version, {f"usr/share/{name}": version})
         project.build(COPY)
-    found = json.loads(project.command("diff", "web", "--format", "json").out)
-    assert [package["asked"] for package in found["packages"]] == [False] * 3
+    difference = json.loads(project.command("diff", "web", "--format", "json").out)
+    assert [package["asked"] for package in difference["packages"]] == [False] * 3
     assert "packages: 3 upgraded" in project.command("diff", "web").out
 
 

@@ -42,13 +42,13 @@ def written(project: Project, name: str, folder: Path) -> Path:
 
 def contents(folder: Path) -> dict[str, tuple[object, ...]]:
     """The files and links of a folder, with the right to execute, which is all that git keeps of a mode."""
-    found = {}
+    content = {}
     for path in folder.rglob("*"):
         if path.is_symlink():
-            found[str(path.relative_to(folder))] = ("link", os.readlink(path))
+            content[str(path.relative_to(folder))] = ("link", os.readlink(path))
         elif path.is_file() and path.suffix not in (".orig", ".rej"):
-            found[str(path.relative_to(folder))] = (path.read_bytes(), bool(path.stat().st_mode & 0o100))
-    return found
+            content[str(path.relative_to(folder))] = (path.read_bytes(), bool(path.stat().st_mode & 0o100))
+    return content
 
 
 def patch_of(project: Project, *words: str) -> bytes:

@@ -109,9 +109,9 @@ class TestClones:
             built = left.build("run echo new > /a")
             (instance,) = json.loads(outside.command("ps", "--format", "json").out)
             assert instance["moved_on"] == instance["reference"], built.err
-            assert [one["instance"] for one in json.loads(left.command("drift", "web", "--format", "json").out)] == [
-                "one"
-            ]
+            assert [
+                drifted["instance"] for drifted in json.loads(left.command("drift", "web", "--format", "json").out)
+            ] == ["one"]
             assert json.loads(right.command("drift", "web", "--format", "json").out) == []
             done = right.command("commit", "one", "--no-recipe")
             assert done.code == 0, done.err
@@ -179,7 +179,7 @@ class TestBranches:
         log = json.loads(project.command("log", "web", "--format", "json").out)
         assert [entry["name"] for entry in log] == ["project/web:branch/main"]
         status = json.loads(project.command("status", "--format", "json").out)
-        assert [(one["tag"], one["well"]) for one in status] == [("web:branch/main", True)]
+        assert [(state["tag"], state["well"]) for state in status] == [("web:branch/main", True)]
         # What somebody chose a name for is the same on all branches.
         project.command("tag", "web", "kept")
         git("checkout", "--quiet", "fix")
@@ -301,8 +301,8 @@ class TestRepositories:
             thief = tmp_path / f"thief-{len(list(tmp_path.iterdir()))}"
             thief.mkdir()
             (thief / ".git").write_text(text)
-            found = WorkingTree.of(str(thief))
-            assert found is None or found.project == str(thief), text
+            working = WorkingTree.of(str(thief))
+            assert working is None or working.project == str(thief), text
 
     def test_odd_entries_are_survived(self, tmp_path):
         for make in (
@@ -314,8 +314,8 @@ class TestRepositories:
             folder = tmp_path / str(len(list(tmp_path.iterdir())))
             folder.mkdir()
             make(folder / ".git")
-            found = WorkingTree.of(str(folder))
-            assert found is None or (found.project, found.branch) == (str(folder), None)
+            working = WorkingTree.of(str(folder))
+            assert working is None or (working.project, working.branch) == (str(folder), None)
         for head in (b"", b"\xff", b"ref: refs/heads/.invalid\n", b"ref: refs/tags/x", b"x" * 100_000):
             (tmp_path / "3/.git/HEAD").write_bytes(head)
             assert WorkingTree.of(str(tmp_path / "3")).branch is None
@@ -379,8 +379,8 @@ class TestFormat4:
         return database
 
     def names(self, database: sqlite3.Connection) -> dict[str, str]:
-        found = database.execute("SELECT name, tag, image FROM tags").fetchall()
-        return {f"{self.plain(name)}:{tag}": image for name, tag, image in found}
+        rows = database.execute("SELECT name, tag, image FROM tags").fetchall()
+        return {f"{self.plain(name)}:{tag}": image for name, tag, image in rows}
 
     def plain(self, name: str) -> str:
         identity, inner = split_project(name)
@@ -443,12 +443,12 @@ class TestFormat4:
             database.execute("PRAGMA user_version = 4")
         database.close()
         assert (project.cat("/a"), tree.cat("/a"), project.cat("/a", "other")) == ("1\n", "2\n", "3\n")
-        (one,) = {
+        (named,) = {
             image["project"]["path"]
             for image in json.loads(tree.command("images", "--format", "json").out)
             if image["project"]
         }
-        assert one == str(project.folder)
+        assert named == str(project.folder)
         assert project.command("fsck").code == 0
 
 

@@ -56,8 +56,8 @@ def test_every_place_that_takes_an_image_takes_its_history(three):
 def test_the_log_tells_when_by_which_build_and_what_changed(three):
     project, images = three
     entries = json.loads(project.command("log", "web", "--format", "json").out)
-    assert [one["image"] for one in entries] == [f"sha256:{one}" for one in images[::-1]]
-    assert [one["back"] for one in entries] == [0, 1, 2]
+    assert [entry["image"] for entry in entries] == [f"sha256:{digest}" for digest in images[::-1]]
+    assert [entry["back"] for entry in entries] == [0, 1, 2]
     assert entries[0]["changed"] == "1 path: /a"
     assert entries[0]["recipe"] == "web.env"
     assert (entries[0]["action"], entries[0]["ran"], entries[0]["cached"]) == ("build", 1, 1)
@@ -82,7 +82,7 @@ def test_rollback_goes_back_one_each_time_and_is_an_entry_itself(three):
     assert image(project, "web") == images[0]
     nothing = project.command("rollback", "web")
     assert (nothing.code, "has no earlier image" in nothing.err) == (2, True)
-    actions = [one["action"] for one in json.loads(project.command("log", "web", "--format", "json").out)]
+    actions = [entry["action"] for entry in json.loads(project.command("log", "web", "--format", "json").out)]
     assert actions == ["rollback", "rollback", "build", "build", "build"]
     # A build of the recipe as it stands moves the name on.
     project.build()
@@ -139,7 +139,7 @@ def test_promotion_leaves_a_trace(three):
     project.command("tag", "web:qa", "web:prod")
     assert image(project, "web:prod") == images[2]
     (entry,) = json.loads(project.command("log", "web:prod", "--format", "json").out)
-    assert [one["name"] for one in entry["way"]] == ["web:latest", "web:dev", "web:qa"]
+    assert [stop["name"] for stop in entry["way"]] == ["web:latest", "web:dev", "web:qa"]
     assert entry["source"] == "web:qa"
     assert "web:qa" in project.command("log", "web:prod").out
 
@@ -149,7 +149,7 @@ def test_what_was_untagged_can_be_read_in_its_history(three):
     project.command("tag", "web", "web:old")
     project.command("untag", "web:old")
     entries = json.loads(project.command("log", "web:old", "--format", "json").out)
-    assert [(one["action"], one["image"]) for one in entries] == [("untag", None), ("tag", f"sha256:{images[2]}")]
+    assert [(entry["action"], entry["image"]) for entry in entries] == [("untag", None), ("tag", f"sha256:{images[2]}")]
     assert project.command("rollback", "web:old").code == 0
     assert image(project, "web:old") == images[2]
 
@@ -161,7 +161,7 @@ def test_an_image_that_gc_removed_is_told_and_its_history_stays(three):
     gone = project.command("show", "web@{2}")
     assert (gone.code, f"was {images[0][:12]}, which is no longer in the store" in gone.err) == (2, True)
     entries = json.loads(project.command("log", "web", "--format", "json").out)
-    assert [one["in_store"] for one in entries] == [True, True, False]
+    assert [entry["in_store"] for entry in entries] == [True, True, False]
     # What changed was written down before the image went.
     assert entries[1]["changed"] == "1 path: /a"
 

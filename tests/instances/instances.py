@@ -13,8 +13,8 @@ def with_image(project):
     """A project with an image; whatever runs in the end is ended."""
     assert project.build("run echo in the image > /file", "env GREETING=hello").code == 0
     yield project
-    for one in json.loads(project.command("ps", "--all", "--format", "json").out):
-        project.command("rm", "--force", one["id"])
+    for instance in json.loads(project.command("ps", "--all", "--format", "json").out):
+        project.command("rm", "--force", instance["id"])
 
 
 def run(project, *words: str, name: str = "one") -> None:
@@ -26,7 +26,7 @@ def run(project, *words: str, name: str = "one") -> None:
 def state(project, name: str = "one") -> dict:
     """What `ps` knows of it."""
     listed = json.loads(project.command("ps", "--all", "--format", "json").out)
-    return next(one for one in listed if one["name"] == name)
+    return next(entry for entry in listed if entry["name"] == name)
 
 
 def with_single_id(project, *words: str):

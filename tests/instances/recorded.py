@@ -32,7 +32,7 @@ def main() -> int:
 
 def _listing(instances: str) -> dict[str, tuple[str, str, int]]:
     """Kind, content and inode of all that is there, by path."""
-    found = {}
+    content = {}
     for where, folders, files in os.walk(instances):
         for name in (*folders, *files):
             path = os.path.join(where, name)
@@ -40,12 +40,12 @@ def _listing(instances: str) -> dict[str, tuple[str, str, int]]:
             try:
                 status = os.lstat(path)
                 if stat.S_ISDIR(status.st_mode):
-                    found[inner] = ("folder", "", 0)
+                    content[inner] = ("folder", "", 0)
                 elif stat.S_ISLNK(status.st_mode):
-                    found[inner] = ("link", os.readlink(path), 0)
+                    content[inner] = ("link", os.readlink(path), 0)
                 elif stat.S_ISREG(status.st_mode):
                     with open(path, errors="replace") as opened:
-                        found[inner] = ("file", opened.read(), status.st_ino)
+                        content[inner] = ("file", opened.read(), status.st_ino)
             except OSError:
                 pass  # it went away meanwhile
-    return found
+    return content

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 def instances_of(project) -> list[str]:
-    return sorted(one["name"] for one in json.loads(project.command("ps", "--format", "json").out))
+    return sorted(instance["name"] for instance in json.loads(project.command("ps", "--format", "json").out))
 
 
 def test_a_clone_has_the_files_and_goes_its_own_way(image):
@@ -27,7 +27,7 @@ def test_a_clone_has_the_files_and_goes_its_own_way(image):
     assert image.command("exec", "one", "--", "cat", "/d/x").out == "by hand\n"
     # Both differ from their image by what was done by hand.
     changed = json.loads(image.command("diff", "one-2", "--format", "json").out)["unexplained"]
-    assert {one["path"] for one in changed} == {"/d/x", "/file", "/log"}
+    assert {change["path"] for change in changed} == {"/d/x", "/file", "/log"}
 
 
 def test_a_clone_of_one_that_is_over_and_of_a_clone(image):

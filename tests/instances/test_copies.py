@@ -35,12 +35,12 @@ def cp(project, *words: str, stdin: bytes | None = None, code: int = 0):
 
 def inside(project, *paths: str) -> list[str]:
     """What these files have, read by a copy of each."""
-    found = []
+    probes = []
     for path in paths:
         cp(project, f"one:{path}", "./probe")
-        found.append((project.folder / "probe").read_text())
+        probes.append((project.folder / "probe").read_text())
         (project.folder / "probe").unlink()
-    return found
+    return probes
 
 
 class TestOut:

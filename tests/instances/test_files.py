@@ -28,9 +28,9 @@ class TestBinds:
         assert sh(image, "cat /data/file; echo theirs > /data/new", "-v", "./data:/data") == "mine\n"
         made = image.folder / "data" / "new"
         assert (made.read_text(), made.stat().st_uid) == ("theirs\n", os.getuid())
-        told = sh(image, "cat /data/file; echo no > /data/new; rm /data/file", "-v", "./data:/data:ro", code=1)
-        assert told.startswith("mine\n")
-        assert "Read-only file system" in told
+        printed = sh(image, "cat /data/file; echo no > /data/new; rm /data/file", "-v", "./data:/data:ro", code=1)
+        assert printed.startswith("mine\n")
+        assert "Read-only file system" in printed
         assert made.read_text() == "theirs\n"
 
     def test_a_single_file_also_where_the_image_has_none(self, image):
@@ -83,7 +83,9 @@ class TestVolumes:
         image.command("untag", "web")
         os.unlink(image.folder / "web.env.lock")
         assert image.command("gc").code == 0
-        assert [one["name"] for one in json.loads(image.command("volume", "ls", "--format", "json").out)] == ["data"]
+        assert [entry["name"] for entry in json.loads(image.command("volume", "ls", "--format", "json").out)] == [
+            "data"
+        ]
 
     def test_a_new_one_begins_as_what_the_image_has_there(self, image):
         lines = (
@@ -101,10 +103,10 @@ class TestVolumes:
     def test_many_that_make_one_at_a_time_get_the_same(self, image):
         codes = []
 
-        def one(number: int) -> None:
+        def touch(number: int) -> None:
             codes.append(image.command("run", "-v", "new:/bin2", "web", "--", "touch", f"/bin2/{number}").code)
 
-        threads = [threading.Thread(target=one, args=(number,)) for number in range(4)]
+        threads = [threading.Thread(target=touch, args=(number,)) for number in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -117,7 +119,9 @@ class TestVolumes:
     def test_one_that_is_used_is_not_removed(self, image):
         run(image, "-v", "data:/data", "web", "--", "sh", "-c", WAITING)
         shown = json.loads(image.command("volume", "show", "data", "--format", "json").out)
-        assert [(one["name"], one["target"], one["running"]) for one in shown["used_by"]] == [("one", "/data", True)]
+        assert [(user["name"], user["target"], user["running"]) for user in shown["used_by"]] == [
+            ("one", "/data", True)
+        ]
         for options in ((), ("--force",)):
             done = image.command("volume", "rm", *options, "data")
             assert (done.code, "data is used by one" in done.err) == (1, True)
@@ -144,7 +148,7 @@ class TestVolumes:
         assert "did you mean 'data'?" in image.command("volume", "show", "dta").err
         used = json.loads(image.command("du", "--format", "json").out)
         assert used["volumes"] >= 2_000_000
-        assert [one["name"] for one in used["each_volume"]] == ["data"]
+        assert [volume["name"] for volume in used["each_volume"]] == ["data"]
         assert image.command("fsck").code == 0
         assert image.command("volume", "rm", "data").code == 0
         assert os.listdir(image.store / "volumes") == []
@@ -179,9 +183,9 @@ class TestReadOnly:
         (image.folder / "data").mkdir()
         options = ("--read-only", "-v", "./data:/data", "-v", "vol:/vol", "--tmpfs", "/scratch")
         script = "for d in /data /vol /scratch /tmp /dev/shm; do touch $d/x && echo $d; done; touch /x /etc/x"
-        told = sh(image, script, *options, code=1)
-        assert told.splitlines()[:5] == ["/data", "/vol", "/scratch", "/tmp", "/dev/shm"]
-        assert told.count("Read-only file system") == 2
+        printed = sh(image, script, *options, code=1)
+        assert printed.splitlines()[:5] == ["/data", "/vol", "/scratch", "/tmp", "/dev/shm"]
+        assert printed.count("Read-only file system") == 2
         assert image.command("run", *options, "--keep", "--name", "one", "web", "--", "true").code == 0
         image.write("mine", "x")
         assert "can't be written (--read-only)" in image.command("cp", "mine", "one:/x").err
@@ -190,9 +194,9 @@ class TestReadOnly:
 class TestTmpfs:
     def test_it_is_as_large_as_it_was_asked_for_and_gone_in_the_end(self, image):
         script = "dd if=/dev/zero of=/t/big bs=100000 count=30; stat -c %a /t; rm /t/big; echo small > /t/x; cat /t/x"
-        told = sh(image, script, "--tmpfs", "/t:2m")
-        assert "No space left on device" in told
-        assert told.splitlines()[-2:] == ["1777", "small"]
+        printed = sh(image, script, "--tmpfs", "/t:2m")
+        assert "No space left on device" in printed
+        assert printed.splitlines()[-2:] == ["1777", "small"]
         assert image.command("run", "--tmpfs", "/t:much", "web", "--", "true").code == 2
 
     def test_each_start_finds_it_empty(self, image):
@@ -228,7 +232,7 @@ class TestHere:
             check=True,
         )
         assert done.stdout.split() == [str(folder), "0"]
-        assert {(folder / one).stat().st_uid for one in ("made", "made/y")} == {os.getuid()}
+        assert {(folder / name).stat().st_uid for name in ("made", "made/y")} == {os.getuid()}
 
     def test_with_a_single_id_too(self, image):
         done = with_single_id(image, "run", "--here", "web", "--", "sh", "-c", "cat busybox.tar | wc -c; echo y > made")

@@ -16,7 +16,7 @@ def left(project) -> list[str]:
     """What instances have left, names too."""
     folder = project.store / "instances"
     names = folder / ".names"
-    return [one for one in os.listdir(folder) if one != ".names"] + (os.listdir(names) if names.exists() else [])
+    return [entry for entry in os.listdir(folder) if entry != ".names"] + (os.listdir(names) if names.exists() else [])
 
 
 def ended(process) -> int:
@@ -52,7 +52,7 @@ def test_nothing_is_left_of_it_and_what_it_wrote(image):
 def test_what_a_killed_one_left_goes_with_the_next_command(image):
     process = image.start("run", "web", "--", "sh", "-c", f"touch /ready; {WAITING}")
     names = lambda: json.loads(image.command("ps", "--format", "json").out)  # noqa: E731
-    assert wait_for(lambda: [one["state"] for one in names()] == ["running"])
+    assert wait_for(lambda: [name["state"] for name in names()] == ["running"])
     process.send_signal(signal.SIGKILL)
     ended(process)
     assert len(left(image)) == 2

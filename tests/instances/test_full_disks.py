@@ -67,8 +67,8 @@ def test_a_service_that_prints_goes_on_while_the_disk_is_full(image):
         $ENVBUILD ps | grep one; $ENVBUILD stop --time 0 one; cat {image.folder.parent}/disk/instances/*/supervisor
         """,
     )
-    told = ["one", "it goes on", "the loss is told", "it is logged again"]
-    assert done.stdout.splitlines()[:4] == told, done.stdout + done.stderr
+    order = ["one", "it goes on", "the loss is told", "it is logged again"]
+    assert done.stdout.splitlines()[:4] == order, done.stdout + done.stderr
     assert "running for" in done.stdout
 
 

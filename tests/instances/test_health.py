@@ -128,6 +128,6 @@ def test_who_follows_a_log_misses_nothing_when_it_makes_room(tmp_path, monkeypat
 
     thread = threading.Thread(target=write)
     thread.start()
-    found = [line for _, _, line in logs.entries(path, follow=True, alive=lambda: not over.is_set())]
+    read = [line for _, _, line in logs.entries(path, follow=True, alive=lambda: not over.is_set())]
     thread.join()
-    assert found == [b"first", *(b"line %d" % number for number in range(150))]
+    assert read == [b"first", *(b"line %d" % number for number in range(150))]

@@ -20,8 +20,8 @@ def test_it_runs_on_and_ends_by_its_stop_signal(image):
     assert state(image)["state"] == "running"
     assert "one" in image.command("ps").out
     assert image.command("stop", "one").code == 0
-    found = state(image)
-    assert (found["state"], found["code"]) == ("exited", 3)
+    exited = state(image)
+    assert (exited["state"], exited["code"]) == ("exited", 3)
     assert image.command("logs", "one").out == "started\nbye\n"
     assert "one" not in image.command("ps").out
 
@@ -93,8 +93,8 @@ def test_what_it_wrote_is_there_when_it_is_started_again(image):
 def test_it_is_restarted_as_the_rule_says(image, rule, code, restarts):
     run(image, "--restart", rule, "web", "--", "sh", "-c", f"echo try; exit {code}")
     assert image.command("wait", "one").code == code
-    found = state(image)
-    assert (found["code"], found["restarts"]) == (code, restarts)
+    exited = state(image)
+    assert (exited["code"], exited["restarts"]) == (code, restarts)
     assert image.command("logs", "one").out == "try\n" * (restarts + 1)
 
 
@@ -107,9 +107,9 @@ def test_stop_ends_one_that_is_always_restarted(image):
 
 def supervisor_of(project, name: str = "one") -> int:
     """The process above process 1, or above the helper between, that holds the instance's lock."""
-    found = state(project, name)
-    lock = f"{project.store}/instances/{found['id']}/lock"
-    pid = found["pid"]
+    running = state(project, name)
+    lock = f"{project.store}/instances/{running['id']}/lock"
+    pid = running["pid"]
     while not _holds(pid, lock):
         with open(f"/proc/{pid}/status") as file:
             pid = next(int(line.split()[1]) for line in file if line.startswith("PPid:"))
@@ -118,7 +118,7 @@ def supervisor_of(project, name: str = "one") -> int:
 
 def _holds(pid: int, path: str) -> bool:
     try:
-        return any(os.readlink(f"/proc/{pid}/fd/{one}") == path for one in os.listdir(f"/proc/{pid}/fd"))
+        return any(os.readlink(f"/proc/{pid}/fd/{name}") == path for name in os.listdir(f"/proc/{pid}/fd"))
     except PermissionError:
         return False  # process 1, which nobody may look into
 
@@ -144,8 +144,8 @@ def test_what_was_lost_is_started_again_where_a_rule_says_so(image):
         os.kill(supervisor_of(image, name), signal.SIGKILL)
     assert wait_for(lambda: [state(image, name)["state"] for name in ("one", "two", "three")] == ["lost"] * 3)
     assert sorted(image.command("start", "--lost").out.split()) == ["one", "two"]
-    found = {name: state(image, name)["state"] for name in ("one", "two", "three", "four")}
-    assert found == {"one": "running", "two": "running", "three": "lost", "four": "exited"}
+    states = {name: state(image, name)["state"] for name in ("one", "two", "three", "four")}
+    assert states == {"one": "running", "two": "running", "three": "lost", "four": "exited"}
 
 
 def test_logs_keep_streams_and_times_and_follow(image):
@@ -194,7 +194,7 @@ def test_diff_shows_what_was_changed_by_hand(image):
     image.command("exec", "one", "--", "sh", "-c", "echo by hand > /etc/conf; rm /file")
     done = image.command("diff", "one", "--format", "json")
     assert done.code == 1
-    assert {(one["path"], one["verb"]) for one in json.loads(done.out)["unexplained"]} == {
+    assert {(change["path"], change["verb"]) for change in json.loads(done.out)["unexplained"]} == {
         ("/etc/conf", "added"),
         ("/file", "removed"),
     }
@@ -239,10 +239,10 @@ def test_a_checkout_is_made_behind_a_read_only_instance_and_used_by_the_next(ima
         return image.command("run", "--read-only", "web", "--", "sh", "-c", kind).out
 
     assert wait_for(lambda: shown().startswith("/ tmpfs\n"))
-    found = shown().splitlines()
-    assert found[1].startswith("/bin ")
-    assert "overlay" not in found[1]
-    assert found[2] == "in the image"
+    lines = shown().splitlines()
+    assert lines[1].startswith("/bin ")
+    assert "overlay" not in lines[1]
+    assert lines[2] == "in the image"
     fixed = image.command("run", "--fixed", "/bin", "web", "--", "sh", "-c", "echo y > /y && cat /y; rm /bin/sh")
     assert (fixed.out, "Read-only file system" in fixed.err) == ("y\n", True)
     assert image.command("fsck").code == 0

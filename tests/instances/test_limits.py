@@ -25,12 +25,12 @@ def groups() -> set[str]:
 @pytest.fixture
 def limited(image):
     """Groups can be made here, and none of this test is left in the end."""
-    if not any(os.access(f"/sys/fs/cgroup/{one}", os.W_OK) for one in ("memory", "pids", "cgroup.procs")):
+    if not any(os.access(f"/sys/fs/cgroup/{name}", os.W_OK) for name in ("memory", "pids", "cgroup.procs")):
         pytest.skip("no control groups of version 1, and none delegated")
     yield image
-    for one in json.loads(image.command("ps", "--all", "--format", "json").out):
-        image.command("rm", "--force", one["id"])
-        assert not [path for path in groups() if one["id"] in path]
+    for instance in json.loads(image.command("ps", "--all", "--format", "json").out):
+        image.command("rm", "--force", instance["id"])
+        assert not [path for path in groups() if instance["id"] in path]
 
 
 @pytest.mark.root
@@ -40,8 +40,8 @@ class TestReal:
         eat = "x=a; while :; do x=$x$x; done"
         done = limited.command("run", "--memory", "24m", "--keep", "--name", "one", "web", "--", "sh", "-c", eat)
         assert done.code == 137
-        found = state(limited)
-        assert (found["state"], found["error"]) == ("exited", "it was ended for using more memory than it may")
+        ended = state(limited)
+        assert (ended["state"], ended["error"]) == ("exited", "it was ended for using more memory than it may")
         assert "it was ended for using more memory" in done.err
         assert limited.command("run", "--memory", "24m", "web", "--", "true").code == 0
         # So little that not even a beginning can be made.
@@ -58,7 +58,7 @@ class TestReal:
 
     def test_a_share_of_a_processor_with_commands_beside_it(self, limited):
         run(limited, "--cpus", "0.2", "web", "--", "sh", "-c", f"{SPINNING} & {WAITING}")
-        (group,) = [one for one in groups() if state(limited)["id"] in one]
+        (group,) = [path for path in groups() if state(limited)["id"] in path]
         assert Path(group, "cpu.cfs_quota_us").read_text() == "20000\n"
         # The kernel counts the periods in which it had to hold it back.
         throttled = lambda: int(Path(group, "cpu.stat").read_text().split()[3])  # noqa: E731
@@ -81,19 +81,19 @@ class TestReal:
         run(limited, "--pids", "50", "web", "--", "sh", "-c", WAITING)
         identity = state(limited)["id"]
         for after in (("start", "one"), ("rm", "--force", "one")):
-            (group,) = [one for one in groups() if identity in one]
+            (group,) = [path for path in groups() if identity in path]
             kill_supervisor(limited.store / "instances" / identity)
             assert wait_for(lambda: state(limited)["state"] == "lost")
             assert os.path.isdir(group)
             assert limited.command(*after).code == 0
-        assert not [one for one in groups() if identity in one]
+        assert not [path for path in groups() if identity in path]
 
 
 def kill_supervisor(folder: Path) -> None:
     """Ends whoever holds an instance's lock, and nobody else."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            held = [os.readlink(f"/proc/{pid}/fd/{one}") for one in os.listdir(f"/proc/{pid}/fd")]
+            held = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
         except OSError:
             continue
         if str(folder / "lock") in held:
@@ -132,20 +132,20 @@ class TestVersion2:
 
     def test_the_own_group_is_found_and_version_2_preferred(self):
         own = "1:cpu,cpuacct:/there\n0::/user.slice/run-1.scope\n"
-        found = hierarchies(self.MOUNTS, own, lambda path: ["cpu", "memory"])
-        assert found == [
+        placed = hierarchies(self.MOUNTS, own, lambda path: ["cpu", "memory"])
+        assert placed == [
             Hierarchy(2, ("cpu", "memory"), "/sys/fs/cgroup/user.slice/run-1.scope"),
             Hierarchy(1, ("cpu",), "/sys/fs/cgroup/cpu/there"),
         ]
 
     def test_who_was_moved_into_the_group_beside_finds_the_delegated_one_again(self):
-        found = hierarchies(self.MOUNTS, f"0::/user.slice/run-1.scope/{SELF}\n", lambda path: ["cpu"])
-        assert found[0].path == "/sys/fs/cgroup/user.slice/run-1.scope"
+        placed = hierarchies(self.MOUNTS, f"0::/user.slice/run-1.scope/{SELF}\n", lambda path: ["cpu"])
+        assert placed[0].path == "/sys/fs/cgroup/user.slice/run-1.scope"
 
     def test_a_mount_of_a_part_of_the_hierarchy(self):
         mounts = "31 23 0:28 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
-        (found,) = hierarchies(mounts, "0::/docker/abc/inner\n", lambda path: [])
-        assert found.path == "/sys/fs/cgroup/inner"
+        (group,) = hierarchies(mounts, "0::/docker/abc/inner\n", lambda path: [])
+        assert group.path == "/sys/fs/cgroup/inner"
 
     def test_processes_move_out_before_controllers_are_given(self):
         files = files_of(Limits(memory=1 << 20))["memory"][2]

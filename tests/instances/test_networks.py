@@ -32,19 +32,19 @@ def reaches(image, name: str, other: str) -> str:
 def hosts(image, name: str) -> dict[str, str]:
     """The names that an instance knows, and their addresses."""
     lines = image.command("exec", name, "--", "cat", "/etc/hosts").out.splitlines()
-    return {one: words[0] for words in map(str.split, lines) for one in words[1:] if words[0].startswith("10.")}
+    return {word: words[0] for words in map(str.split, lines) for word in words[1:] if words[0].startswith("10.")}
 
 
 def supervisors(image, name: str) -> list[int]:
     """The processes that look after an instance, by the lock that they hold."""
-    lock, found = f"{image.store}/instances/{state(image, name)['id']}/lock", []
+    lock, pids = f"{image.store}/instances/{state(image, name)['id']}/lock", []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if any(os.readlink(f"/proc/{pid}/fd/{one}") == lock for one in os.listdir(f"/proc/{pid}/fd")):
-                found.append(int(pid))
+            if any(os.readlink(f"/proc/{pid}/fd/{descriptor}") == lock for descriptor in os.listdir(f"/proc/{pid}/fd")):
+                pids.append(int(pid))
         except OSError:
             pass
-    return found
+    return pids
 
 
 class TestNamed:
@@ -139,10 +139,10 @@ class TestNamed:
     def test_several_that_start_at_once_agree(self, image):
         names = [f"at-once-{number}" for number in range(4)]
         threads = [threading.Thread(target=serve, args=(image, name, "shop")) for name in names]
-        for one in threads:
-            one.start()
-        for one in threads:
-            one.join()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
         assert set(hosts(image, names[0])) == set(names)
         assert len({state(image, name)["address"] for name in names}) == 4
 
@@ -171,9 +171,9 @@ def _has_route() -> bool:
 
 def own_address() -> str:
     """This machine's address that its default route uses: nothing is sent to find it out (udp(7))."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.connect(("192.0.2.1", 9))
-        return one.getsockname()[0]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(("192.0.2.1", 9))
+        return client.getsockname()[0]
 
 
 @pytest.fixture(params=["pasta", "slirp4netns"])

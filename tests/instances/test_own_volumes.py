@@ -72,9 +72,9 @@ class TestInstances:
         assert [name.partition("-")[0] for name in volumes(table)] == ["named", "one"]
         before = volumes(table)
         assert table.command("run", "-d", "web", "--", "not-there").code != 0
-        for one in json.loads(table.command("ps", "--all", "--format", "json").out):
-            if one["name"] != "one":
-                table.command("rm", "--volumes", one["name"])
+        for instance in json.loads(table.command("ps", "--all", "--format", "json").out):
+            if instance["name"] != "one":
+                table.command("rm", "--volumes", instance["name"])
         assert volumes(table) == before
 
     def test_a_clone_has_copies_of_its_own_or_shares_them(self, table):

@@ -35,7 +35,7 @@ def server(image):
         shutil.copy(SERVER, image.folder / "server.py")
         words = (*options, *PYTHON, "-v", f"{image.folder}/server.py:/server.py:ro")
         run(image, *words, "web", "--", "/usr/bin/python3", "/server.py")
-        ports = [one["port"] for one in state(image)["ports"]]
+        ports = [port["port"] for port in state(image)["ports"]]
         assert wait_for(lambda: os.path.exists(image.store / "instances" / state(image)["id"] / "upper" / "ready"))
         return ports
 
@@ -74,7 +74,7 @@ def supervisor(image) -> int:
     lock = f"{image.store}/instances/{state(image)['id']}/lock"
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if any(os.readlink(f"/proc/{pid}/fd/{one}") == lock for one in os.listdir(f"/proc/{pid}/fd")):
+            if any(os.readlink(f"/proc/{pid}/fd/{name}") == lock for name in os.listdir(f"/proc/{pid}/fd")):
                 return int(pid)
         except OSError:
             pass
@@ -230,8 +230,8 @@ class TestService:
         port = state(image)["ports"][0]["port"]
         assert wait_for(lambda: said(port) == b"hello\n")
         assert wait_for(lambda: said(port) == b"hello\n")
-        found = state(image)
-        assert (found["restarts"] >= 1, found["ports"][0]["port"]) == (True, port)
+        restarted = state(image)
+        assert (restarted["restarts"] >= 1, restarted["ports"][0]["port"]) == (True, port)
 
     @pytest.mark.user
     def test_in_the_foreground_too(self, image):
@@ -261,8 +261,8 @@ def said(port: int) -> bytes:
 @contextmanager
 def listening():
     """A port that somebody has."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        yield one.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
 
 
 class TestDatagrams:
@@ -270,13 +270,13 @@ class TestDatagrams:
     def test_each_sender_gets_its_own_answers(self, server):
         (port,) = server("-p", "127.0.0.1:0:53/udp")
         senders = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(40)]
-        for number, one in enumerate(senders):
-            one.settimeout(60)
-            one.connect(("127.0.0.1", port))
-            one.send(f"from {number}".encode())
-        assert [one.recv(100) for one in senders] == [f"FROM {number}".encode() for number in range(40)]
-        for one in senders:
-            one.close()
+        for number, sender in enumerate(senders):
+            sender.settimeout(60)
+            sender.connect(("127.0.0.1", port))
+            sender.send(f"from {number}".encode())
+        assert [sender.recv(100) for sender in senders] == [f"FROM {number}".encode() for number in range(40)]
+        for sender in senders:
+            sender.close()
 
     def test_who_is_silent_or_one_too_many_is_forgotten(self, monkeypatch):
         """Without a sandbox: the sockets inside are plain ones here."""
@@ -336,7 +336,7 @@ class TestTaken:
 
     @pytest.mark.root
     def test_root_may_map_a_port_below_1024(self, image):
-        number = next(one for one in range(1023, 600, -1) if _is_free(one))
+        number = next(candidate for candidate in range(1023, 600, -1) if _is_free(candidate))
         run(image, "-p", f"127.0.0.1:{number}:80", "web", "--", "sh", "-c", answer_all("low", 80))
         assert wait_for(lambda: said(number) == b"low\n")
 
@@ -353,9 +353,9 @@ def _is_free(number: int) -> bool:
 def test_all_that_an_image_exposes(project, image):
     image.build("from tar:busybox.tar", "expose 80 53/udp", name="ports.env")
     run(image, "-P", "-p", "127.0.0.1:0:80", "ports", "--", "sh", "-c", WAITING)
-    found = [(one["host"], one["inside"], one["protocol"]) for one in state(image)["ports"]]
-    assert found == [("127.0.0.1", 80, "tcp"), ("0.0.0.0", 53, "udp")]
-    assert all(one["port"] > 0 for one in state(image)["ports"])
+    ports = [(port["host"], port["inside"], port["protocol"]) for port in state(image)["ports"]]
+    assert ports == [("127.0.0.1", 80, "tcp"), ("0.0.0.0", 53, "udp")]
+    assert all(port["port"] > 0 for port in state(image)["ports"])
 
 
 @pytest.mark.user

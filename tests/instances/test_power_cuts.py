@@ -26,9 +26,9 @@ def damage(content: str, randomness: random.Random) -> str:
 def leave(events: list, at: int, instances: Path, randomness: random.Random) -> None:
     """Makes the folder what a loss of power right after the event `at` may leave."""
     synced: dict[int, str] = {}
-    for kind, number, found in events[: at + 1]:
+    for kind, number, event in events[: at + 1]:
         if kind == "sync":
-            synced.update({inode: text for what, text, inode in found.values() if what == "file" and inode == number})
+            synced.update({inode: text for what, text, inode in event.values() if what == "file" and inode == number})
     shutil.rmtree(instances, ignore_errors=True)
     instances.mkdir(mode=0o700)
     for inner, (what, text, number) in sorted(events[at][2].items()):
@@ -50,8 +50,8 @@ def test_power_lost_at_any_moment_of_a_run(image, tmp_path, options):
     assert done.returncode == 0, done.stderr
     if "--rm" not in options and options:
         assert image.command("stop", "--time", "0", "one").code == 0
-    for one in json.loads(image.command("ps", "--all", "--format", "json").out):
-        assert image.command("rm", "--force", one["id"]).code == 0
+    for instance in json.loads(image.command("ps", "--all", "--format", "json").out):
+        assert image.command("rm", "--force", instance["id"]).code == 0
     events = [json.loads(line) for line in file.read_text().splitlines()]
     assert [kind for kind, _, _ in events].count("rename") > 2
     for at in range(len(events)):
@@ -59,7 +59,7 @@ def test_power_lost_at_any_moment_of_a_run(image, tmp_path, options):
         leave(events, at, image.store / "instances", random.Random(what))
         listed = image.command("ps", "--all", "--format", "json")
         assert listed.code == 0, f"{what}: {listed.err}"
-        standing = {one["name"]: one["state"] for one in json.loads(listed.out)}
+        standing = {entry["name"]: entry["state"] for entry in json.loads(listed.out)}
         # What is to stay counts with a whole record, or not at all.
         assert "damaged" not in standing.values(), f"{what}: {listed.out}"
         for words in (("gc",), ("ps", "--all"), ("run", "--name", "other", "web", "--", "true")):
@@ -95,7 +95,7 @@ def test_an_instance_with_a_damaged_record_is_listed_and_can_be_removed(image, c
     folder = broken(image, "one", content)
     (folder / "upper" / "data").write_text("mine")
     listed = json.loads(image.command("ps", "--format", "json").out)
-    assert [(one["name"], one["state"]) for one in listed] == [("one", "damaged")]
+    assert [(entry["name"], entry["state"]) for entry in listed] == [("one", "damaged")]
     assert "damaged: config.json" in image.command("ps").out
     for words in (("gc",), ("du",), ("run", "web", "--", "true"), ("build", "web.env"), ("volume", "ls"), ("stats",)):
         done = image.command(*words)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.user
 def stats(project, *words: str) -> dict[str, dict]:
     done = project.command("stats", "--format", "json", *words)
     assert done.code == 0, done.err
-    return {one["name"]: one for one in json.loads(done.out)}
+    return {state["name"]: state for state in json.loads(done.out)}
 
 
 @pytest.mark.namespaces
@@ -28,12 +28,12 @@ class TestCommand:
         run(image, "web", "--", "sh", "-c", f"{write}; while :; do :; done", name="busy")
         run(image, "web", "--", "sh", "-c", "sleep 600 & sleep 600", name="idle")
         assert wait_for(lambda: image.command("exec", "busy", "--", "test", "-e", "/own/ready").code == 0)
-        found = stats(image)
-        assert sorted(found) == ["busy", "idle"]
-        assert found["busy"]["written"] >= 5_000_000 > found["idle"]["written"]
-        assert found["idle"]["processes"] == 2 or wait_for(lambda: stats(image, "idle")["idle"]["processes"] == 2)
+        usage = stats(image)
+        assert sorted(usage) == ["busy", "idle"]
+        assert usage["busy"]["written"] >= 5_000_000 > usage["idle"]["written"]
+        assert usage["idle"]["processes"] == 2 or wait_for(lambda: stats(image, "idle")["idle"]["processes"] == 2)
         assert wait_for(lambda: (now := stats(image))["busy"]["cpu_percent"] > now["idle"]["cpu_percent"])
-        assert 0 < found["busy"]["memory"] < 100_000_000
+        assert 0 < usage["busy"]["memory"] < 100_000_000
         assert wait_for(lambda: stats(image, "busy")["busy"]["cpu_seconds"] > 0.5)
         table = image.command("stats", "--no-stream").out.splitlines()
         assert table[0].split() == ["NAME", "CPU", "MEMORY", "DISK", "WRITTEN", "NET", "IN", "/", "OUT", "PROCESSES"]
@@ -82,8 +82,11 @@ def test_names_of_processes_may_hold_anything():
 
 def test_families_are_all_descendants():
     processes = {pid: Process(pid, parent, 0, 0, 0) for pid, parent in ((1, 0), (2, 1), (3, 2), (4, 3), (5, 1))}
-    found = families(processes, [2, 5])
-    assert {ancestor: sorted(one.pid for one in family) for ancestor, family in found.items()} == {2: [3, 4], 5: []}
+    grouped = families(processes, [2, 5])
+    assert {ancestor: sorted(process.pid for process in family) for ancestor, family in grouped.items()} == {
+        2: [3, 4],
+        5: [],
+    }
 
 
 def test_a_share_is_what_was_used_between_two_moments():

@@ -76,8 +76,8 @@ def test_a_named_pipe_and_a_socket(image):
     ours, theirs = socket.socketpair()
     assert envbuild(image, "run", "-u", "app", "web", "--", "echo", "plain", stdout=theirs) == 0
     assert ours.recv(100) == b"plain\n"
-    for one in (ours, theirs):
-        one.close()
+    for end in (ours, theirs):
+        end.close()
     for descriptor in (reading, writing):
         os.close(descriptor)
 

@@ -20,8 +20,8 @@ def held(*paths: Path):
     try:
         yield descriptors
     finally:
-        for one in descriptors:
-            os.close(one)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 @pytest.fixture

@@ -22,16 +22,16 @@ READY = "from image:python"
 
 @pytest.fixture
 def git(debian):
-    one = Git(debian)
-    one("init", "--quiet", "--initial-branch=main")
-    return one
+    repository = Git(debian)
+    repository("init", "--quiet", "--initial-branch=main")
+    return repository
 
 
 @pytest.fixture
 def server():
-    one = Server()
-    yield one
-    one.close()
+    index = Server()
+    yield index
+    index.close()
 
 
 @pytest.fixture
@@ -54,7 +54,9 @@ def test_git_merges_two_branches_that_each_add_a_package(debian, apt):
         return debian.build(READY, apt, *(f"    {package}" for package in packages), options=options)
 
     def versions() -> dict[str, str]:
-        return {one["name"]: one["hash"] for one in installs_of(debian.folder / "web.env.lock")[0]["packages"]}
+        return {
+            package["name"]: package["hash"] for package in installs_of(debian.folder / "web.env.lock")[0]["packages"]
+        }
 
     git("init", "--quiet")
     assert build("own-file", "own-patch").code == 0

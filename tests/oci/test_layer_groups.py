@@ -47,12 +47,12 @@ UNITS = {"git": "git", "jq": "jq", "tree": "tree"}
 
 
 def units_of(paths: Sequence[bytes]) -> dict[bytes, str]:
-    found = {}
+    units = {}
     for path in paths:
         for word, unit in UNITS.items():
             if word in path.decode().split("/") and not path.startswith(b"srv"):
-                found[path] = unit
-    return found
+                units[path] = unit
+    return units
 
 
 def layers(packages: Files = PACKAGES, application: Files = APPLICATION, limit: int = 60) -> list[Layer]:
@@ -155,9 +155,9 @@ def test_no_more_layers_than_are_asked_for():
 
 def test_a_layer_for_each_step_that_changed_something():
     trees = MemoryTrees()
-    one, two, three = (tree_of(trees, files) for files in ({"a": "1"}, {"a": "2", "b": "1"}, {"b": "1"}))
-    steps = [Step("run x", one, two), Step("env A=1", two, two), Step("run rm a", two, three)]
-    made = by_steps(trees, Step("from base", "", one), steps, three)
+    first, two, three = (tree_of(trees, files) for files in ({"a": "1"}, {"a": "2", "b": "1"}, {"b": "1"}))
+    steps = [Step("run x", first, two), Step("env A=1", two, two), Step("run rm a", two, three)]
+    made = by_steps(trees, Step("from base", "", first), steps, three)
     assert [layer.title for layer in made] == ["from base", "run x", "run rm a"]
     assert made[2].members == ((b"a", None),)
 

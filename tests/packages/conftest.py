@@ -76,9 +76,9 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    one = Server()
-    yield one
-    one.close()
+    index = Server()
+    yield index
+    index.close()
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0
 
 
 def locked(project, step: int = 0) -> dict[str, dict]:
-    return {one["name"]: one for one in installs_of(project.folder / "web.env.lock")[step]["packages"]}
+    return {package["name"]: package for package in installs_of(project.folder / "web.env.lock")[step]["packages"]}
 
 
 def test_packages_are_locked_with_version_hash_and_place_and_installed_from_the_cache(debian):
@@ -29,15 +29,15 @@ def test_packages_are_locked_with_version_hash_and_place_and_installed_from_the_
     assert done.code == 0, done.err
     packages = locked(debian)
     assert {"zip", "unzip", "bzip2"} - packages.keys() == {"unzip"}, "recommended ones are left out"
-    one = packages["zip"]
-    assert one["hash"].startswith("sha256:")
-    assert len(one["hash"]) == 71
-    assert one["from"].endswith(".deb")
-    assert "://" not in one["from"]
+    archive = packages["zip"]
+    assert archive["hash"].startswith("sha256:")
+    assert len(archive["hash"]) == 71
+    assert archive["from"].endswith(".deb")
+    assert "://" not in archive["from"]
     assert packages["bzip2"]["version"].startswith("1.0.")
     listed = {package["name"]: package for package in debian_packages(debian)}
-    assert listed["zip"]["version"] == one["version"]
-    assert listed["zip"]["hash"] == one["hash"]
+    assert listed["zip"]["version"] == archive["version"]
+    assert listed["zip"]["hash"] == archive["hash"]
     # Installing again takes no network: lock and cache have it all.
     again = debian.build(options=("--no-cache", "--locked"), **NO_NETWORK)
     assert again.code == 0, again.err
@@ -197,13 +197,13 @@ def test_another_file_than_the_index_says_stops_the_build_and_leaves_nothing(deb
     (debian.folder / "greeting.asc").write_bytes(key)
     path = "/extra/pool/greeting_1.0_all.deb"
     server.files[path] = server.files[path][:-1] + b"!"
-    before = sorted(one.name for one in (debian.store / "packages").iterdir())
+    before = sorted(archive.name for archive in (debian.store / "packages").iterdir())
     done = debian.build(DEBIAN, f'apt(source="deb {server.address}/extra stable main", key=greeting.asc) greeting')
     assert done.code == 1
     (failed,) = done.of("step-failed")
     for text in ("greeting 1.0", "expected sha256:", "got      sha256:", "greeting_1.0_all.deb"):
         assert text in failed["message"]
-    assert sorted(one.name for one in (debian.store / "packages").iterdir()) == before
+    assert sorted(archive.name for archive in (debian.store / "packages").iterdir()) == before
 
 
 def test_a_download_that_breaks_off_is_taken_up_where_it_broke(debian, repository):
@@ -211,9 +211,9 @@ def test_a_download_that_breaks_off_is_taken_up_where_it_broke(debian, repositor
     (debian.folder / "greeting.asc").write_bytes(key)
     path = "/extra/pool/greeting_1.0_all.deb"
     server.broken.add(path)
-    for one in (debian.store / "packages").glob("*"):
-        if one.stat().st_size == len(server.files[path]):
-            one.unlink()
+    for archive in (debian.store / "packages").glob("*"):
+        if archive.stat().st_size == len(server.files[path]):
+            archive.unlink()
     done = debian.build(DEBIAN, f'apt(source="deb {server.address}/extra stable main", key=greeting.asc) greeting')
     assert done.code == 0, done.err
     ranges = [asked for where, asked in server.asked if where == path]

@@ -36,25 +36,25 @@ def read(lock: str) -> list[Package]:
 
 
 def test_the_crates_of_registries_are_those_of_the_lock_and_its_parts_are_none():
-    found = [Package("own@1.0.0", "1.0.0", f"sha256:{DIGEST}", "crates-io")]
-    assert read(f'{PINNED}[[package]]\nname = "app"\nversion = "0.1.0"\n') == found
+    packages = [Package("own@1.0.0", "1.0.0", f"sha256:{DIGEST}", "crates-io")]
+    assert read(f'{PINNED}[[package]]\nname = "app"\nversion = "0.1.0"\n') == packages
     first = PINNED.replace("version = 3\n", "").replace(f'checksum = "{DIGEST}"\n', "")
-    assert read(f'{first}[metadata]\n"checksum own 1.0.0 ({CRATES_INDEX})" = "{DIGEST}"\n') == found
+    assert read(f'{first}[metadata]\n"checksum own 1.0.0 ({CRATES_INDEX})" = "{DIGEST}"\n') == packages
     other = "sparse+https://crates.test/index/"
     assert read(PINNED.replace(CRATES_INDEX, other))[0].origin == other
     manager = CargoManager()
-    assert manager.trusts(ACTION, (("app/Cargo.lock", PINNED.encode()),), found)
+    assert manager.trusts(ACTION, (("app/Cargo.lock", PINNED.encode()),), packages)
     for changed in ({"hash": f"sha256:{'0' * 64}"}, {"name": "own@1.0.1"}, {"origin": other}):
-        assert not manager.trusts(ACTION, (("app/Cargo.lock", PINNED.encode()),), [found[0].replace(**changed)])
-    assert not manager.trusts(ACTION, (("app/Cargo.lock", b"x"),), found)
-    assert manager.check(found[0]) == found[0]
+        assert not manager.trusts(ACTION, (("app/Cargo.lock", PINNED.encode()),), [packages[0].replace(**changed)])
+    assert not manager.trusts(ACTION, (("app/Cargo.lock", b"x"),), packages)
+    assert manager.check(packages[0]) == packages[0]
     for changed in ({"name": "../own@1.0.0"}, {"name": "own@1.0.1"}, {"origin": "https://h.test"}, {"version": "-x"}):
         with pytest.raises(UnsafeName):
-            manager.check(found[0].replace(**changed))
+            manager.check(packages[0].replace(**changed))
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("version = 3", "version = 5", "app/Cargo.lock: it has the version 5, and known are 1 to 4"),
         (CRATES_INDEX, "git+https://h.test/own#1", "app/Cargo.lock:3: own comes from 'git+https://h.test/own#1'"),
@@ -66,11 +66,11 @@ def test_the_crates_of_registries_are_those_of_the_lock_and_its_parts_are_none()
         ('version = "1.0.0"', "version = 1", "one of its packages has no name and version"),
     ],
 )
-def test_a_lock_that_can_not_be_used_is_told_with_its_line(old, new, told):
+def test_a_lock_that_can_not_be_used_is_told_with_its_line(old, new, message):
     assert old in PINNED
     with pytest.raises(BadCargoLock) as caught:
         read(PINNED.replace(old, new, 1))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_names_of_a_hostile_lock_are_refused():
@@ -94,7 +94,7 @@ TOML = ("own-1.0.0/Cargo.toml", b"x", tarfile.REGTYPE)
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (packed(TOML, ("own-1.0.0/../x", b"", tarfile.REGTYPE)), "lies outside"),
         (packed(TOML, ("/etc/x", b"", tarfile.REGTYPE)), "lies outside"),
@@ -108,13 +108,13 @@ TOML = ("own-1.0.0/Cargo.toml", b"x", tarfile.REGTYPE)
     ],
     ids=["above", "absolute", "beside", "link", "hard link", "device", "no manifest", "no archive", "bomb"],
 )
-def test_an_archive_that_is_not_a_crates_is_not_unpacked(tmp_path, monkeypatch, content, told):
+def test_an_archive_that_is_not_a_crates_is_not_unpacked(tmp_path, monkeypatch, content, message):
     monkeypatch.setattr(cargo_tasks, "MAX_UNPACKED", 1 << 20)
-    if "4,096" in told:
+    if "4,096" in message:
         monkeypatch.setattr(cargo_tasks, "MAX_UNPACKED", 4096)
     path = tmp_path / "own.crate"
     path.write_bytes(content)
-    with pytest.raises(BadCrate, match=told):
+    with pytest.raises(BadCrate, match=message):
         cargo_tasks.install_task(ACTION, [(Package("own@1.0.0", "1.0.0", f"sha256:{DIGEST}", "crates-io"), str(path))])
 
 
@@ -129,14 +129,14 @@ def test_the_registry_is_that_of_cargos_settings(tmp_path, server):
     assert servers(tmp_path, f'{replaced}registry = "sparse+https://c.test/i/"').registry == "https://c.test/i/"
     named = '[source.crates-io]\nreplace-with = "a"\n[registries.a]\nindex = "sparse+https://c.test/i/"'
     assert servers(tmp_path, named).registry == "https://c.test/i/"
-    for settings, told in (
+    for settings, message in (
         ("", "nothing on this machine names a registry"),
         (f'{replaced}registry = "https://c.test/x.git"', "is a git repository"),
         (f'{replaced}replace-with = "a"', "nothing on this machine"),
         ("source = 1", "tables of tables"),
         ("[", "can't be read"),
     ):
-        with pytest.raises(NoCrateRegistry, match=told):
+        with pytest.raises(NoCrateRegistry, match=message):
             assert servers(tmp_path, settings).registry
     with pytest.raises(NoCrateRegistry):
         assert CargoServers(ManagerSettings((), "/nowhere", 1)).registry

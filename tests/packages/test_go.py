@@ -29,16 +29,16 @@ def read(text: str) -> dict[str, Sum]:
 
 
 def test_a_go_sum_names_modules_and_their_go_mod_files():
-    found = read(
+    modules = read(
         f"{OWN} v1.0.0 {ZERO}\n{OWN} v1.0.0/go.mod {ZERO}\n\ngopkg.in/yaml.v3 v3.0.0-2020-x+incompatible {ZERO}\n"
     )
-    assert [(name, said.place) for name, said in found.items()] == [
+    assert [(name, said.place) for name, said in modules.items()] == [
         ("example.test/Own@v1.0.0", "example.test/!own/@v/v1.0.0.zip"),
         ("example.test/Own@v1.0.0/go.mod", "example.test/!own/@v/v1.0.0.mod"),
         ("gopkg.in/yaml.v3@v3.0.0-2020-x+incompatible", "gopkg.in/yaml.v3/@v/v3.0.0-2020-x+incompatible.zip"),
     ]
-    packages = [Package(name, said.version, f"sha256:{'a' * 64}", "goproxy") for name, said in found.items()]
-    text = "".join(f"{said.module} {said.version}{'/go.mod' * said.is_mod} {ZERO}\n" for said in found.values())
+    packages = [Package(name, said.version, f"sha256:{'a' * 64}", "goproxy") for name, said in modules.items()]
+    text = "".join(f"{said.module} {said.version}{'/go.mod' * said.is_mod} {ZERO}\n" for said in modules.values())
     contents, manager = (("app/go.sum", text.encode()),), GoManager()
     assert manager.trusts(ACTION, contents, packages)
     assert not manager.trusts(ACTION, contents, packages[:2])
@@ -50,7 +50,7 @@ def test_a_go_sum_names_modules_and_their_go_mod_files():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (f"{OWN} v1.0.0\n", "app/go.sum:1: 'example.test/Own v1.0.0' is not a module, a version and a hash"),
         (f"\n{OWN} v1.0.0 h2:abc\n", "app/go.sum:2: 'h2:abc' is not a hash"),
@@ -59,10 +59,10 @@ def test_a_go_sum_names_modules_and_their_go_mod_files():
         ("\n" * 100_001, "more than 100,000 lines"),
     ],
 )
-def test_a_go_sum_that_can_not_be_used_is_told_with_its_line(text, told):
+def test_a_go_sum_that_can_not_be_used_is_told_with_its_line(text, message):
     with pytest.raises(BadGoSum) as caught:
         read(text)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ def test_what_a_proxy_has_is_held_against_go_sum(tmp_path, monkeypatch):
         for name, content in reversed(inside.items()):
             stream.writestr(name, content)
     whole.check(path.read_bytes())
-    for content, told in (
+    for content, message in (
         (archive(OWN, "v1.0.0", {**FILES, "own.go": b""}), "expected h1:"),
         (archive(OWN, "v1.0.1", FILES), "expected h1:"),
         (b"no zip", "can't be read"),
         (archive(OWN, "v1.0.0", {"a\nb": b""}), "a file that no module has"),
     ):
-        with pytest.raises(OtherModule, match=told):
+        with pytest.raises(OtherModule, match=message):
             whole.check(content)
     # As everybody's go.sum has it.
     own_mod = b"module github.com/pkg/errors\n"

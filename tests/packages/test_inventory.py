@@ -65,17 +65,17 @@ def image(project):
 
 def test_packages_are_read_from_the_tree(image):
     listed = json.loads(image.command("packages", "web", "--format", "json").out)
-    (broken,) = [one for one in listed if one["bad"]]
+    (broken,) = [entry for entry in listed if entry["bad"]]
     assert (broken["path"], broken["bad"]) == ("/srv/app/node_modules/broken/package.json", "it is not JSON")
-    found = {one["name"]: one for one in listed if not one["bad"]}
-    assert found.keys() == {"libthing1", "Alpha_Beta", "@scope/part", "odd"}
-    thing = found["libthing1"]
+    packages = {entry["name"]: entry for entry in listed if not entry["bad"]}
+    assert packages.keys() == {"libthing1", "Alpha_Beta", "@scope/part", "odd"}
+    thing = packages["libthing1"]
     assert (thing["kind"], thing["version"], thing["architecture"]) == ("dpkg", "2:1.0-3+b1", "amd64")
     assert thing["licences"] == ["GPL-2.0-or-later", "MIT", "my-own-terms"]
     assert thing["url"] == "pkg:deb/debian/libthing1@2%3A1.0-3%2Bb1?arch=amd64&distro=bookworm"
-    assert found["Alpha_Beta"]["url"] == "pkg:pypi/alpha-beta@1.2"
-    assert found["Alpha_Beta"]["licences"] == ["MIT"]
-    assert found["@scope/part"]["url"] == "pkg:npm/%40scope/part@3.0.0"
+    assert packages["Alpha_Beta"]["url"] == "pkg:pypi/alpha-beta@1.2"
+    assert packages["Alpha_Beta"]["licences"] == ["MIT"]
+    assert packages["@scope/part"]["url"] == "pkg:npm/%40scope/part@3.0.0"
     table = image.command("packages", "web", "--kind", "python").out.splitlines()
     assert len(table) == 2
     assert table[1].split() == ["python", "Alpha_Beta", "1.2", "/opt/venv/lib/python3.11/site-packages"]
@@ -105,9 +105,9 @@ def test_cyclonedx_is_valid_and_always_the_same(image):
     assert JsonStrictValidator(SchemaVersion.V1_5).validate_str(text) is None
     assert image.command("sbom", "web").out == text
     plain = json.loads(text)
-    parts = {one["name"]: one for one in plain["components"]}
+    parts = {component["name"]: component for component in plain["components"]}
     assert parts["libthing1"]["purl"].startswith("pkg:deb/debian/libthing1@")
-    names = [next(iter(one["license"].values())) for one in parts["libthing1"]["licenses"]]
+    names = [next(iter(license["license"].values())) for license in parts["libthing1"]["licenses"]]
     assert sorted(names) == ["GPL-2.0-or-later", "MIT", "my-own-terms"]
     assert plain["metadata"]["component"]["version"].startswith("sha256:")
 
@@ -118,10 +118,10 @@ def test_spdx_is_valid_and_always_the_same(image):
 
     path = image.folder / "web.spdx.json"
     assert image.command("sbom", "web", "--format", "spdx", "-o", str(path)).code == 0
-    assert [one.validation_message for one in validate_full_spdx_document(parse_file(str(path)))] == []
+    assert [message.validation_message for message in validate_full_spdx_document(parse_file(str(path)))] == []
     assert image.command("sbom", "web", "--format", "spdx").out == path.read_text()
     plain = json.loads(path.read_text())
-    (thing,) = [one for one in plain["packages"] if one["name"] == "libthing1"]
+    (thing,) = [package for package in plain["packages"] if package["name"] == "libthing1"]
     assert thing["licenseDeclared"] == "GPL-2.0-or-later AND MIT AND LicenseRef-my-own-terms"
     assert plain["hasExtractedLicensingInfos"][0]["licenseId"].startswith("LicenseRef-")
 

@@ -188,7 +188,7 @@ def test_a_tree_without_apt_is_refused_at_once():
         AptServers(MACHINE).resolve(FakeResolution(action("apt"), [TaskResult(100, UNMET)], {}))
 
 
-def found(*items: dict, pip: str = "/usr/lib/pip") -> bytes:
+def answer_of(*items: dict, pip: str = "/usr/lib/pip") -> bytes:
     return json.dumps({"found": list(items), "pip": [pip]}).encode()
 
 
@@ -206,7 +206,10 @@ def pip_servers(monkeypatch) -> PipServers:
 
 def test_a_tree_without_pip_gets_one_which_is_locked_if_it_has_to_build(monkeypatch):
     ends = [TaskResult(pip_tasks.NEEDS_PIP, ""), TaskResult(0, "")]
-    left = {"python": b"3.11", "found.json": found(SOURCE, pip="/run/envbuild/packages/pip-24.0-py3-none-any.whl/pip")}
+    left = {
+        "python": b"3.11",
+        "found.json": answer_of(SOURCE, pip="/run/envbuild/packages/pip-24.0-py3-none-any.whl/pip"),
+    }
     resolution = FakeResolution(action("pip"), ends, left)
     resolved = pip_servers(monkeypatch).resolve(resolution)
     assert [(package.name, address) for package, address in resolved] == [
@@ -220,7 +223,7 @@ def test_a_tree_without_pip_gets_one_which_is_locked_if_it_has_to_build(monkeypa
 def test_pip_is_asked_twice_where_some_versions_are_renewed(monkeypatch):
     pinned = (Package("beta", "1.0", HASH, "index/beta-1.0-py3-none-any.whl"),)
     resolution = FakeResolution(
-        action("pip"), [TaskResult(0, ""), TaskResult(0, "")], {"found.json": found(WHEEL)}, pinned
+        action("pip"), [TaskResult(0, ""), TaskResult(0, "")], {"found.json": answer_of(WHEEL)}, pinned
     )
     resolution.renewed = frozenset({"alpha"})
     ((package, _),) = pip_servers(monkeypatch).resolve(resolution)
@@ -230,7 +233,7 @@ def test_pip_is_asked_twice_where_some_versions_are_renewed(monkeypatch):
 
 
 def test_own_sources_are_all_that_a_prepared_tree_is_told(monkeypatch):
-    resolution = FakeResolution(action("pip"), [TaskResult(0, "")], {"found.json": found(WHEEL)}, own_sources=True)
+    resolution = FakeResolution(action("pip"), [TaskResult(0, "")], {"found.json": answer_of(WHEEL)}, own_sources=True)
     resolution.action = resolution.action.replace(environment=(("PIP_INDEX_URL", "https://evil.test"), ("LANG", "C")))
     pip_servers(monkeypatch).resolve(resolution)
     environment = dict(resolution.tasks[0].environment)
@@ -248,7 +251,9 @@ def test_npm_keeps_what_earlier_statements_installed_and_gives_up_the_lock_at_la
     ((package, address),) = NpmServers(MACHINE).resolve(resolution)
     assert (package.name, package.origin, address) == ("a", "a/-/a-1.0.0.tgz", "")
     held = [json.loads(text_of(task, f"{npm_tasks.FOLDER}/files/package-lock.json")) for task in resolution.tasks]
-    assert [sorted((name, one["version"]) for name, one in tree["dependencies"].items()) for tree in held] == [
+    assert [
+        sorted((name, dependency["version"]) for name, dependency in tree["dependencies"].items()) for tree in held
+    ] == [
         [("b", "2.0.0")],
         [],
     ]

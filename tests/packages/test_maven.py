@@ -100,7 +100,7 @@ def test_files_are_named_by_type_and_classifier_and_come_from_the_locks_reposito
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [
         ({"checksum": ""}, "app/lockfile.json:15: the lock has no checksum of org.example:own:jar:1.0"),
         ({"checksum": "abc"}, "'abc' is not a checksum of SHA-256"),
@@ -117,14 +117,14 @@ def test_files_are_named_by_type_and_classifier_and_come_from_the_locks_reposito
         ({"children": [{**NODE, "checksum": "0" * 64}]}, "org.example:own:jar:1.0 has two checksums"),
     ],
 )
-def test_a_lock_that_can_not_be_used_is_told_with_its_line(changed, told):
+def test_a_lock_that_can_not_be_used_is_told_with_its_line(changed, message):
     with pytest.raises(BadMavenLock) as caught:
         read({**NODE, **changed})
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (b"{", "it is not JSON"),
         (b"[" * 100_000, "it is nested too deeply"),
@@ -135,8 +135,8 @@ def test_a_lock_that_can_not_be_used_is_told_with_its_line(changed, told):
     ],
     ids=["no json", "deep", "other", "list", "version", "many"],
 )
-def test_a_text_that_is_no_lock_is_refused(text, told):
-    with pytest.raises(BadMavenLock, match=told):
+def test_a_text_that_is_no_lock_is_refused(text, message):
+    with pytest.raises(BadMavenLock, match=message):
         lock_of((("app/lockfile.json", text),))
 
 
@@ -346,7 +346,7 @@ LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         (f'<!DOCTYPE project [<!ENTITY l0 "ha">{LAUGHS}]><project>&l9;</project>', "declares a document type"),
         ('<!DOCTYPE project SYSTEM "file:///etc/passwd"><project/>', "declares a document type"),
@@ -361,11 +361,11 @@ LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
     ],
     ids=["laughs", "dtd", "entity", "deep", "wide", "large", "open", "empty", "zero", "html"],
 )
-def test_xml_that_is_no_pom_is_refused(monkeypatch, text, told):
+def test_xml_that_is_no_pom_is_refused(monkeypatch, text, message):
     monkeypatch.setattr(plain_xml, "MAX_ELEMENTS", 4000)
-    if told == "larger than":
+    if message == "larger than":
         monkeypatch.setattr(plain_xml, "MAX_BYTES", 50_000)
-    with pytest.raises((BadDocument, BadPom), match=told):
+    with pytest.raises((BadDocument, BadPom), match=message):
         pom_of(text.encode(), OWN.pom)
 
 
@@ -429,13 +429,13 @@ def test_other_repositories_are_asked_where_the_lock_names_them(tmp_path, monkey
     blocked = mirrors("external:http:*").replace("</url>", "</url><blocked>true</blocked>")
     with pytest.raises(NoMavenRepository, match="the mirror 'm0' blocks the repository 'team'"):
         settings(tmp_path, blocked).address_of("team", "http://h.test/repo")
-    for text, told in (
+    for text, message in (
         ("", "is not XML"),
         ("<settings/>", "has no mirror of central configured"),
         (mirrors("central").replace("https://m0.test/r/", "${env.MIRROR}"), "'\\$\\{env.MIRROR\\}' is not the address"),
         (mirrors("central").replace("https://m0.test/r/", "file:///x"), "'file:///x' is not the address"),
     ):
-        with pytest.raises(NoMavenRepository, match=told):
+        with pytest.raises(NoMavenRepository, match=message):
             settings(tmp_path, text).address_of("central", "")
     profile = (
         "<id>p</id><repositories><repository><id>central</id><url>https://p.test/</url></repository></repositories>"

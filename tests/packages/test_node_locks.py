@@ -48,37 +48,37 @@ def plain(value: object) -> object:
 
 @pytest.mark.parametrize("form", ["pnpm-6", "pnpm-9"])
 def test_pnpm_gives_each_package_a_folder_with_links_to_what_it_needs(form):
-    found = project("pnpm", (LOCKS / form / "pnpm-lock.yaml").read_text())
-    packages = found.packages(frozenset())
+    installed = project("pnpm", (LOCKS / form / "pnpm-lock.yaml").read_text())
+    packages = installed.packages(frozenset())
     assert [(package.name, package.version, package.origin) for package in packages] == [
         (".pnpm/is-number@6.0.0/node_modules/is-number", "6.0.0", "is-number/-/is-number-6.0.0.tgz"),
         (".pnpm/is-number@7.0.0/node_modules/is-number", "7.0.0", "is-number/-/is-number-7.0.0.tgz"),
         (".pnpm/is-odd@3.0.1/node_modules/is-odd", "3.0.1", "is-odd/-/is-odd-3.0.1.tgz"),
     ]
     assert packages[0].hash.startswith("sha512:5aed551de2")
-    assert found.links(packages) == [
+    assert installed.links(packages) == [
         (".pnpm/is-odd@3.0.1/node_modules/is-number", ".pnpm/is-number@6.0.0/node_modules/is-number"),
         ("is-number", ".pnpm/is-number@7.0.0/node_modules/is-number"),
         ("is-odd", ".pnpm/is-odd@3.0.1/node_modules/is-odd"),
     ]
-    assert found.in_order(packages)[-1] == ".pnpm/is-odd@3.0.1/node_modules/is-odd"
-    assert found.answers(packages)
+    assert installed.in_order(packages)[-1] == ".pnpm/is-odd@3.0.1/node_modules/is-odd"
+    assert installed.answers(packages)
     for changed in ({"version": "3.0.2"}, {"hash": f"sha512:{'0' * 128}"}, {"name": "is-odd"}, {"origin": "x/-/x.tgz"}):
-        assert not found.answers([*packages[:2], packages[2].replace(**changed)])
-    assert not found.answers(packages[:2])
+        assert not installed.answers([*packages[:2], packages[2].replace(**changed)])
+    assert not installed.answers(packages[:2])
 
 
 @pytest.mark.parametrize(("manager", "form"), [("yarn", "yarn-1"), ("yarn", "yarn-4"), ("pnpm", "pnpm-9")])
 def test_a_hoisted_layout_has_the_version_of_the_project_at_the_top(manager, form):
     lock = (LOCKS / form / OTHER_LOCKS[manager]).read_text()
-    found = project(manager, lock, settings="node-linker=hoisted")
-    assert {place: found.graph.packages[key].version for place, key in found.placement.packages.items()} == {
+    installed = project(manager, lock, settings="node-linker=hoisted")
+    assert {place: installed.graph.packages[key].version for place, key in installed.placement.packages.items()} == {
         "is-number": "7.0.0",
         "is-odd": "3.0.1",
         "is-odd/node_modules/is-number": "6.0.0",
     }
     # Later versions of yarn lock no hash that a registry knows, so that it has to be asked.
-    assert len(found.unsaid()) == (3 if form == "yarn-4" else 0)
+    assert len(installed.unsaid()) == (3 if form == "yarn-4" else 0)
 
 
 PEERS = f"""\
@@ -127,8 +127,8 @@ NEEDS = {"dependencies": {"alias": "npm:@s/dom@^1", "dom-next": "npm:@s/dom@^1"}
 
 
 def test_peers_aliases_platforms_and_what_is_left_out():
-    found = project("pnpm", PEERS, json.dumps(NEEDS))
-    packages = found.packages(found.unfit("x64"))
+    installed = project("pnpm", PEERS, json.dumps(NEEDS))
+    packages = installed.packages(installed.unfit("x64"))
     assert [package.name for package in packages] == [
         ".pnpm/@s+dom@1.0.0_react@1.0.0/node_modules/@s/dom",
         ".pnpm/@s+dom@1.0.0_react@2.0.0/node_modules/@s/dom",
@@ -136,20 +136,20 @@ def test_peers_aliases_platforms_and_what_is_left_out():
         ".pnpm/react@2.0.0/node_modules/react",
         ".pnpm/tool@1.0.0/node_modules/tool",
     ]
-    links = dict(found.links(packages))
+    links = dict(installed.links(packages))
     assert links["dom-next"] == ".pnpm/@s+dom@1.0.0_react@2.0.0/node_modules/@s/dom"
     assert links[".pnpm/@s+dom@1.0.0_react@2.0.0/node_modules/react"] == ".pnpm/react@2.0.0/node_modules/react"
     assert ".pnpm/tool@1.0.0/node_modules/tool-mac" not in links
     assert packages[3].origin == "react/-/other.tgz"
-    assert found.answers(packages)
-    assert found.answers(found.packages(frozenset()))
+    assert installed.answers(packages)
+    assert installed.answers(installed.packages(frozenset()))
     short = project("pnpm", PEERS, json.dumps(NEEDS), NODE_ENV="production")
     assert [package.name for package in short.packages(frozenset())] == [package.name for package in packages[:4]]
     assert "tool" not in project("pnpm", PEERS, json.dumps(NEEDS), settings="omit[]=dev").placement.links
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("'9.0'", "5.4", "app/pnpm-lock.yaml:1: it has the version '5.4', and known are 6 to 9"),
         (
@@ -180,9 +180,9 @@ def test_peers_aliases_platforms_and_what_is_left_out():
         ),
     ],
 )
-def test_a_lock_of_pnpm_that_can_not_be_used_is_told_with_its_line(old, new, told):
+def test_a_lock_of_pnpm_that_can_not_be_used_is_told_with_its_line(old, new, message):
     assert old in PNPM
-    assert told in refused("pnpm", PNPM.replace(old, new, 1))
+    assert message in refused("pnpm", PNPM.replace(old, new, 1))
 
 
 def test_a_hostile_lock_is_refused_before_anything_is_named_after_it():
@@ -207,7 +207,7 @@ def test_the_text_of_a_long_lock_is_read_in_time():
 
 
 @pytest.mark.parametrize(
-    ("form", "old", "new", "told"),
+    ("form", "old", "new", "message"),
     [
         (
             "yarn-1",
@@ -225,10 +225,10 @@ def test_the_text_of_a_long_lock_is_read_in_time():
         ),
     ],
 )
-def test_a_lock_of_yarn_that_can_not_be_used_is_told(form, old, new, told):
+def test_a_lock_of_yarn_that_can_not_be_used_is_told(form, old, new, message):
     lock = (LOCKS / form / "yarn.lock").read_text()
     assert old in lock
-    assert told in refused("yarn", lock.replace(old, new, 1))
+    assert message in refused("yarn", lock.replace(old, new, 1))
 
 
 def test_yarn_aliases_resolutions_old_hashes_and_other_sources():

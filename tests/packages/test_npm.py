@@ -41,9 +41,9 @@ def test_a_package_with_a_range_is_locked_and_installed_offline(debian):
     again = debian.build(options=("--rerun", "2", "--locked"), **NO_NETWORK)
     assert again.code == 0, again.out
     assert again.image == done.image
-    found = json.loads(debian.command("packages", "web", "--kind", "node", "--format", "json").out)
-    assert {one["name"] for one in found} == {"is-odd", "is-number"}
-    assert all(one["hash"].startswith("sha512:") and one["licences"] == ["MIT"] for one in found)
+    listed = json.loads(debian.command("packages", "web", "--kind", "node", "--format", "json").out)
+    assert {package["name"] for package in listed} == {"is-odd", "is-number"}
+    assert all(package["hash"].startswith("sha512:") and package["licences"] == ["MIT"] for package in listed)
 
 
 def test_a_project_with_its_lock_and_two_versions_of_one_package(debian):
@@ -245,7 +245,7 @@ def test_what_a_directory_has_already_stays_and_an_update_says_why(debian, serve
     registry.add("own-box", "1.0.0", {"own-pad": "^1.0.0"})
     done = debian.build("from image:low", "npm(into=/srv/app) own-box", **settings)
     assert done.code == 0, done.out
-    assert {name: one["version"] for name, one in locked(debian).items()} == {
+    assert {name: package["version"] for name, package in locked(debian).items()} == {
         "own-box": "1.0.0",
         "own-deep": "1.0.0",
         "own-pad": "1.0.0",

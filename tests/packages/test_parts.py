@@ -49,7 +49,7 @@ def test_what_a_list_gains_is_added_and_the_image_is_that_of_all_at_once(build, 
     assert "Collecting alpha" not in build.printed
     assert build("pip(into=/v) alpha gamma", options=("--no-cache",)) == (image, "")
     listed = json.loads(debian.command("packages", "web", "--kind", "python", "--format", "json").out)
-    assert {one["name"] for one in listed if one["asked"]} == {"alpha", "gamma"}
+    assert {entry["name"] for entry in listed if entry["asked"]} == {"alpha", "gamma"}
     marked = [line.split()[1] for line in debian.command("packages", "web").out.splitlines() if " * " in line]
     assert sorted(marked) == ["alpha", "gamma", "python3", "python3-venv"]
     assert [step["kind"] for step in debian.show("web")["steps"]] == ["pip"]
@@ -67,8 +67,8 @@ def test_a_list_of_other_versions_or_fewer_is_joined_too(build, index):
         ("alpha beta gamma==1.0", "2 of 3"),  # beta is asked for now, and its metadata say so
         ("gamma==2.0", "1 of 1"),  # fewer
     ):
-        image, found = build(f"pip(into=/v2) {words}")
-        assert found == known
+        image, rebuilt = build(f"pip(into=/v2) {words}")
+        assert rebuilt == known
         assert build(f"pip(into=/v2) {words}", options=("--no-cache",)) == (image, "")
 
 

@@ -65,7 +65,7 @@ def test_requirements_with_extras_and_markers_become_a_virtual_environment(debia
     done = build('pip(into=/opt/venv) "alpha[more]>=1"', "run /opt/venv/bin/alpha; /opt/venv/bin/beta", base=NO_PIP)
     assert done.code == 0, done.out
     assert "alpha 1.0\nbeta 2.0\n" in done.printed
-    assert {name: one["version"] for name, one in locked(debian).items()} == {"alpha": "1.0", "beta": "2.0"}
+    assert {name: package["version"] for name, package in locked(debian).items()} == {"alpha": "1.0", "beta": "2.0"}
     assert locked(debian)["alpha"]["from"] == "index/alpha-1.0-py3-none-any.whl"
     assert index.url.partition("/simple")[0] not in (debian.folder / "web.env.lock").read_text()
     assert index.url not in debian.cat("/opt/venv/pyvenv.cfg")
@@ -98,7 +98,7 @@ def test_requirement_files_constraints_and_files_that_these_name(debian, build, 
     debian.write("limits.txt", "alpha<2")
     done = build("pip(into=/opt/venv) -r req/all.txt -c limits.txt")
     assert done.code == 0, done.out
-    assert {name: one["version"] for name, one in locked(debian).items()} == {"alpha": "1.5", "beta": "2.0"}
+    assert {name: package["version"] for name, package in locked(debian).items()} == {"alpha": "1.5", "beta": "2.0"}
     # What a file says is part of what is asked.
     debian.write("req/more.txt", "beta<2")
     done = build(options=("--locked",))
@@ -176,8 +176,8 @@ def test_a_source_distribution_is_built_in_the_sandbox_with_what_its_build_needs
     assert done.code == 0, done.out
     assert "7.0" in done.printed
     assert locked(debian)["helper-of-builds"]["from"].startswith("build/index/")
-    found = json.loads(debian.command("packages", "web", "--kind", "python", "--format", "json").out)
-    assert [one["name"] for one in found if one["path"].startswith("/v/")] == ["sourced"]
+    packages = json.loads(debian.command("packages", "web", "--kind", "python", "--format", "json").out)
+    assert [package["name"] for package in packages if package["path"].startswith("/v/")] == ["sourced"]
 
 
 def test_a_lock_of_uv_says_what_is_installed_and_its_edit_moves_the_pins(debian, build, index, server):
@@ -207,7 +207,7 @@ def test_a_lock_of_uv_says_what_is_installed_and_its_edit_moves_the_pins(debian,
     assert refused.code == 1
     assert "it asks for more than the lock has" in refused.out + refused.err
     assert build().code == 0
-    assert {name: one["version"] for name, one in locked(debian).items()} == {"alpha": "2.0"}
+    assert {name: package["version"] for name, package in locked(debian).items()} == {"alpha": "2.0"}
     wrong = re.sub(r"sha256:.{8}", "sha256:00000000", entries["alpha", "1.0"])
     debian.write("uv.lock", head + wrong + project)
     refused = build()
@@ -425,11 +425,11 @@ def test_update_moves_what_is_named_and_what_that_forces(debian, build, index):
     index.add("beta", "2.0")
     index.add("gamma", "2.0")
     assert build().code == 0
-    assert {one["version"] for one in locked(debian).values()} == {"1.0"}, "a lock is obeyed"
+    assert {package["version"] for package in locked(debian).values()} == {"1.0"}, "a lock is obeyed"
     # A statement that asks for more keeps what is locked.
     index.add("delta", "1.0")
     assert build("pip(into=/opt/venv) alpha gamma delta").code == 0
-    assert {one["version"] for one in locked(debian).values()} == {"1.0"}
+    assert {package["version"] for package in locked(debian).values()} == {"1.0"}
     settings = {"PIP_INDEX_URL": index.url, "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
     before = (debian.folder / "web.env.lock").read_text()
     shown = debian.command("update", "alpha", "--dry-run", **settings)
@@ -440,7 +440,7 @@ def test_update_moves_what_is_named_and_what_that_forces(debian, build, index):
     assert (debian.folder / "web.env.lock").read_text() == before
     done = debian.command("update", "alpha", **settings)
     assert done.code == 0, done.err
-    versions = {name: one["version"] for name, one in locked(debian).items()}
+    versions = {name: package["version"] for name, package in locked(debian).items()}
     assert versions == {"alpha": "2.0", "beta": "2.0", "gamma": "1.0", "delta": "1.0"}
     done = debian.command("update", "web.env", **settings)
     assert done.code == 0, done.err
@@ -502,7 +502,9 @@ def test_a_version_that_the_index_dropped_stays_if_its_file_is_to_be_had(debian,
     index.remove("alpha", "1.0")
     done = build("pip(into=/opt/venv) alpha beta gamma")
     assert done.code == 0, done.out
-    assert {name: one["version"] for name, one in locked(debian).items()} == dict.fromkeys(locked(debian), "1.0")
+    assert {name: package["version"] for name, package in locked(debian).items()} == dict.fromkeys(
+        locked(debian), "1.0"
+    )
     assert locked(debian)["alpha"] == before["alpha"]
 
 
@@ -550,10 +552,10 @@ def test_gc_keeps_the_files_that_a_lock_names_and_no_others(tmp_path, index):
     done = project.build("from host(python3, python3-venv)", "pip(into=/opt/venv) alpha", **settings)
     if done.code:
         pytest.skip(f"no host base with Python here: {done.err[:200]}")
-    (name,) = [one.name for one in (project.store / "packages").iterdir()]
+    (name,) = [kept.name for kept in (project.store / "packages").iterdir()]
     (project.store / "packages/sha256-0000.part").write_bytes(b"x" * 100)
     assert project.command("gc").code == 0
-    assert [one.name for one in (project.store / "packages").iterdir()] == [name]
+    assert [kept.name for kept in (project.store / "packages").iterdir()] == [name]
     (folder / "web.env.lock").unlink()
     assert project.command("gc").code == 0
     assert not list((project.store / "packages").iterdir())

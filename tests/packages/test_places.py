@@ -168,10 +168,10 @@ def test_what_a_broken_download_left_is_not_mixed_with_what_a_place_gives(tmp_pa
     assert part.read_bytes() == CONTENT[:100]
     assert not list(tmp_path.glob("*.place"))
     put(tmp_path / "place")
-    told: list[int] = []
-    assert asked.places.bring(cache, [PACKAGE], lambda done, total: told.append(done)) == []
+    progress: list[int] = []
+    assert asked.places.bring(cache, [PACKAGE], lambda done, total: progress.append(done)) == []
     assert Path(cache.where(PACKAGE)).read_bytes() == CONTENT
-    assert told[-1] == len(CONTENT)
+    assert progress[-1] == len(CONTENT)
 
 
 def test_a_place_gets_its_own_password_and_nobody_elses(tmp_path, server):

@@ -45,11 +45,17 @@ OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "~=", "===")
 
 
 def test_versions_are_ordered_as_the_reference_does():
-    for one, other in itertools.combinations(VERSIONS, 2):
-        if "+" in one or "+" in other:
+    for combination, other in itertools.combinations(VERSIONS, 2):
+        if "+" in combination or "+" in other:
             continue
-        assert (Version(one).order < Version(other).order) == (Reference(one) < Reference(other)), (one, other)
-        assert (Version(one).order == Version(other).order) == (Reference(one) == Reference(other)), (one, other)
+        assert (Version(combination).order < Version(other).order) == (Reference(combination) < Reference(other)), (
+            combination,
+            other,
+        )
+        assert (Version(combination).order == Version(other).order) == (Reference(combination) == Reference(other)), (
+            combination,
+            other,
+        )
 
 
 def test_comparisons_hold_where_the_reference_says_so():

@@ -61,8 +61,8 @@ def test_fewer_packages_and_others_are_told_apart(build, own):
         ("own-also own-mid own-other own-zed", "3 of 5"),  # of two ways the one with less to unpack
         ("own-also own-zed", ""),
     ):
-        image, found = build(words)
-        assert found == known, words
+        image, rebuilt = build(words)
+        assert rebuilt == known, words
         assert build.afresh(words) == image
 
 
@@ -94,9 +94,9 @@ def test_where_the_order_could_count_the_image_is_that_of_all_at_once(build, own
     own.add("own-mid", "1.0", **there)
     build("own-mid")
     own.add("own-also", "1.0", **added)
-    image, found = build("own-mid own-also")
+    image, rebuilt = build("own-mid own-also")
     assert build.afresh("own-mid own-also") == image
-    assert found == known
+    assert rebuilt == known
 
 
 @pytest.mark.nightly

@@ -34,14 +34,19 @@ def test_the_summary_of_a_real_upgrade_fits_a_screen_and_names_exactly_what_was_
     lines = [f"apt {name}={new}", "pip(into=/opt/venv) six==1.17.0 idna==3.4", "copy app.conf -> /etc/app.conf"]
     done = debian.build(*PYTHON, *lines)
     assert done.code == 0, done.out
-    found = debian.command("diff", "web")
-    assert found.code == 1
-    assert len(found.out.splitlines()) <= 24
+    difference = debian.command("diff", "web")
+    assert difference.code == 1
+    assert len(difference.out.splitlines()) <= 24
     report = json.loads(debian.command("diff", "web", "--format", "json").out)
-    packages = [(one["kind"], one["name"].partition(":")[0], one["old"], one["new"]) for one in report["packages"]]
+    packages = [
+        (package["kind"], package["name"].partition(":")[0], package["old"], package["new"])
+        for package in report["packages"]
+    ]
     assert packages == [("dpkg", name, old, new), ("python", "six", "1.16.0", "1.17.0")]
     # The time of a copied file follows from its content.
-    assert [(one["path"], one["what"]) for one in report["unexplained"]] == [("/etc/app.conf", ["content", "time"])]
+    assert [(change["path"], change["what"]) for change in report["unexplained"]] == [
+        ("/etc/app.conf", ["content", "time"])
+    ]
     assert report["facts"] == []
     assert report["times"] == 0
     why = json.loads(debian.command("why", "web", "/opt/venv/bin/python3", "--format", "json").out)

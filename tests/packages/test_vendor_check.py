@@ -66,8 +66,8 @@ def request_of_user(server) -> BuildRequest:
 
 def test_each_kind_of_file_is_found_at_its_source_and_none_is_fetched(server, needs, request_of_user, tmp_path):
     with Store.open(str(tmp_path / "store")) as store:
-        found = vendor_check.check([needs], store, request_of_user, pytest.fail, lambda *progress: None)
-    answers = [found[file.package.hash] for file in needs.files]
+        checked = vendor_check.check([needs], store, request_of_user, pytest.fail, lambda *progress: None)
+    answers = [checked[file.package.hash] for file in needs.files]
     assert [answer.source for answer in answers] == ["archive", "archive", "origin", "nowhere", "origin", "origin"]
     assert "it has alpha-1.0-py3-none-any.whl with another hash" in answers[3].reasons[0]
     whole = [path for path, wanted in server.asked if not wanted and not path.startswith(("/simple/", "/snap/mr/"))]
@@ -80,5 +80,5 @@ def test_each_kind_of_file_is_vendored_and_one_that_is_nowhere_keeps_no_other(se
         done = vendor([needs], str(folder), store, request_of_user, pytest.fail, lambda *progress: None)
         assert (done.files, done.fetched, len(done.failures)) == (5, 5, 1)
         place = request_of_user.replace(places=(str(folder),))
-        found = vendor_check.check([needs], store, place, pytest.fail, lambda *progress: None)
-    assert sorted(answer.source for answer in found.values()) == ["nowhere", *5 * ["place"]]
+        answers = vendor_check.check([needs], store, place, pytest.fail, lambda *progress: None)
+    assert sorted(answer.source for answer in answers.values()) == ["nowhere", *5 * ["place"]]

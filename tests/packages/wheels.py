@@ -13,9 +13,11 @@ def wheel(name: str, version: str, requires: tuple[str, ...] = (), files: dict[s
     """A wheel with a module and a program, both of the distribution's name."""
     info = f"{name}-{version}.dist-info"
     metadata = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}", "License: MIT"]
-    metadata += [f"Requires-Dist: {one}" for one in requires]
+    metadata += [f"Requires-Dist: {requirement}" for requirement in requires]
     metadata += [
-        f"Provides-Extra: {one.partition('extra == ')[2].strip(chr(39))}" for one in requires if "extra" in one
+        f"Provides-Extra: {requirement.partition('extra == ')[2].strip(chr(39))}"
+        for requirement in requires
+        if "extra" in requirement
     ]
     content = {
         f"{name}.py": f"VERSION = '{version}'\n\n\ndef main():\n    print('{name}', VERSION)\n",

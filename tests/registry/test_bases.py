@@ -64,9 +64,9 @@ def test_a_tag_that_moved_under_the_lock_changes_nothing_until_an_update(
     assert elsewhere.code == 0, elsewhere.err
     assert other_store.cat("/etc/a") == "first"
     assert not any(request.path.endswith("/manifests/1") for request in there.requests)  # by digest alone
-    told = user.command("update", "web.env", "--dry-run")
-    assert f"registry:{there.host}/shop/web:1" in told.out
-    assert digest(there.manifests["1"][1])[:19] in told.out
+    dry = user.command("update", "web.env", "--dry-run")
+    assert f"registry:{there.host}/shop/web:1" in dry.out
+    assert digest(there.manifests["1"][1])[:19] in dry.out
     assert origin_of(user) == pinned
     moved = user.command("update", "web.env")
     assert moved.code == 0, moved.err

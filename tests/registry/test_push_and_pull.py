@@ -127,12 +127,12 @@ def test_what_a_registry_has_is_listed_and_compared(built: Project, registry):
     done_well(built, "push", "web", f"{host}/shop/web:2")
     assert built.command("remote", "ls", f"{host}/shop/web").out == "1\n2\n"
     assert built.command("remote", "ls", host).out == "shop/web\n"
-    told = json.loads(
+    difference = json.loads(
         built.command("remote", "diff", f"{host}/shop/web:1", f"{host}/shop/web:2", "--format", "json").out
     )
-    assert {"name": "Env A", "old": "1", "new": "2"} in told["facts"]
-    assert [layer["title"] for layer in told["added"]] == ["copy app/ -> /srv/app/"]
-    assert told["same"] >= 1
+    assert {"name": "Env A", "old": "1", "new": "2"} in difference["facts"]
+    assert [layer["title"] for layer in difference["added"]] == ["copy app/ -> /srv/app/"]
+    assert difference["same"] >= 1
     shown = built.command("remote", "diff", f"{host}/shop/web:1", f"{host}/shop/web:2").out
     assert "~ Env A: 1 -> 2" in shown
     assert "+ layer" in shown

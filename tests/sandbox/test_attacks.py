@@ -71,15 +71,15 @@ class TestProcesses:
             outside.kill()
             outside.wait()
         try:
-            found = attack(box, "touch_processes", str(outside.pid), **actor)
+            results = attack(box, "touch_processes", str(outside.pid), **actor)
             assert outside.poll() is None
         finally:
             outside.kill()
             outside.wait()
-        namespaces = found.pop("init namespaces")
-        assert "done" not in found.values(), found
+        namespaces = results.pop("init namespaces")
+        assert "done" not in results.values(), results
         assert "done" not in namespaces
-        assert all(found[name] in ("ESRCH", "ENOENT", "EPERM", "EACCES", "EBADF") for name in found), found
+        assert all(results[name] in ("ESRCH", "ENOENT", "EPERM", "EACCES", "EBADF") for name in results), results
 
     def test_killing_all_that_can_be_seen_ends_only_the_sandbox(self, box, actor):  # noqa: F811
         answer = box.run("sleep 77 & kill -9 -1; kill -9 1; echo here", **actor)
@@ -161,8 +161,8 @@ class TestProc:
     )
 
     def test_nothing_of_the_kernel_s_can_be_written(self, box, actor):  # noqa: F811
-        found = attack(box, "write_files", json.dumps(self.WRITES), **actor)
-        assert "done" not in {result for path, result in found.items() if path not in MASKED}, found
+        results = attack(box, "write_files", json.dumps(self.WRITES), **actor)
+        assert "done" not in {result for path, result in results.items() if path not in MASKED}, results
 
     def test_masked_paths_are_empty_and_stay_so(self, box, actor):  # noqa: F811
         script = " ".join(
@@ -199,8 +199,8 @@ class TestCalls:
     def test_keyrings_terminals_and_kernel_doors_are_shut(self, box, actor):  # noqa: F811
         if os.uname().machine != "x86_64":
             pytest.skip("numbers of x86-64")
-        found = attack(box, "open_kernel_doors", **actor)
-        assert set(found.values()) == {"EPERM"}, found
+        results = attack(box, "open_kernel_doors", **actor)
+        assert set(results.values()) == {"EPERM"}, results
 
     def test_the_filter_can_not_be_taken_off(self, box, actor):  # noqa: F811
         answer = box.run("grep Seccomp: /proc/self/status; cat /proc/sys/kernel/seccomp/actions_avail | wc -l", **actor)

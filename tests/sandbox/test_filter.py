@@ -75,8 +75,8 @@ def test_every_number_gets_the_verdict_of_the_lists(machine, pretend):
         refuses = request in (seccomp.TIOCSTI, seccomp.TIOCLINUX)
         assert verdict(program, special["ioctl"], arch, 0, request) == (ERRNO | errno.EPERM if refuses else ALLOW)
     assert verdict(program, special["fcntl"], arch, 0, seccomp.F_SETLEASE) == ERRNO | errno.EPERM
-    for one in seccomp.PERSONALITIES:
-        assert verdict(program, special["personality"], arch, one) == ALLOW
+    for personality in seccomp.PERSONALITIES:
+        assert verdict(program, special["personality"], arch, personality) == ALLOW
     for bit in range(32):
         refuses = bool(1 << bit & seccomp.NAMESPACE_FLAGS)
         assert verdict(program, special["clone"], arch, 1 << bit) == (ERRNO | errno.EPERM if refuses else ALLOW)

@@ -47,9 +47,9 @@ def test_mount_points_that_the_tree_lacks_are_there(box, tmp_path):
     binds = [[given, "/etc/resolv.conf"], [given, "/usr/lib/given"], [folder, "/a/b"]]
     for options in ({"upper": None, "work": None}, {"fixed": ["/usr", "/etc"]}):
         answer = box.run(script, binds=binds, secrets=[["key", "secret\n"]], **options)
-        found = answer["out"].split()
+        shown = answer["out"].split()
         wanted = ["given", "given", "the", "image's", "given", "secret", "group", "passwd", "resolv.conf"]
-        assert found[: len(wanted)] == wanted, answer
+        assert shown[: len(wanted)] == wanted, answer
         assert "Read-only file system" in answer["out"]
         assert answer["upper"] == []
 

@@ -47,10 +47,10 @@ def exported(project: Project, *words: str) -> None:
 
 
 def needs(tool: str) -> str:
-    found = shutil.which(tool)
-    if found is None:
+    path = shutil.which(tool)
+    if path is None:
         pytest.skip(f"{tool} is not installed")
-    return found
+    return path
 
 
 @pytest.mark.user

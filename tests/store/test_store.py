@@ -92,10 +92,10 @@ def test_a_snapshot_is_the_parent_and_what_was_written(store):
         put(f"{upper}/d/c", "3")
 
     shot = run(store, base, change)
-    found = paths(store, shot.tree)
-    assert set(found) == {"a", "d", "d/b", "d/c", "new"}
+    entries = paths(store, shot.tree)
+    assert set(entries) == {"a", "d", "d/b", "d/c", "new"}
     assert (shot.files, shot.size) == (2, 2), shot
-    assert all(entry.mtime <= NS for entry in found.values())
+    assert all(entry.mtime <= NS for entry in entries.values())
     assert len(store.stacks.chain(shot.tree)) == 1 or store.layers(shot.tree)
 
 
@@ -203,9 +203,9 @@ def test_sockets_are_not_kept_and_fifos_and_links_are(store):
 
 @inside
 def test_equal_files_are_one_inode_across_trees_and_separate_in_one(store):
-    one = tree(store, a="same" * 100, b="same" * 100)
+    tree_digest = tree(store, a="same" * 100, b="same" * 100)
     two = tree(store, c="same" * 100)
-    first, second = inodes(store.layers(one)), inodes(store.layers(two))
+    first, second = inodes(store.layers(tree_digest)), inodes(store.layers(two))
     assert len({s.st_ino for s in first}) == 2
     assert second[0].st_ino in {s.st_ino for s in first}
 
@@ -214,7 +214,7 @@ def test_equal_files_are_one_inode_across_trees_and_separate_in_one(store):
         os.chmod(f"{upper}/copy", 0o644)
         os.utime(f"{upper}/copy", ns=(NS, NS))
 
-    shot = run(store, one, change)
+    shot = run(store, tree_digest, change)
     everything = inodes(store.layers(shot.tree))
     assert len({s.st_ino for s in everything}) == len(everything) == 3
 
@@ -229,8 +229,8 @@ def test_several_names_of_one_file_become_separate_files(store):
         os.link(f"{upper}/a", f"{upper}/c")
 
     shot = run(store, base, change)
-    found = paths(store, shot.tree)
-    assert {entry.digest for entry in found.values()} == {sha256(b"linked").hexdigest()}
+    entries = paths(store, shot.tree)
+    assert {entry.digest for entry in entries.values()} == {sha256(b"linked").hexdigest()}
     everything = inodes(store.layers(shot.tree))
     assert len({s.st_ino for s in everything}) == len(everything) == 3
 
@@ -454,14 +454,14 @@ def test_a_stack_that_others_make_meanwhile_is_not_built_upon_itself(store):
     ask, asked = store.stacks.chain, []
 
     def chain(digest):
-        found = ask(digest)
+        answer = ask(digest)
         asked.append(digest)
         if len(asked) == 1:
             other = Store.open(store.path)
             other.layers(base)
             other.layers(near, (base,))
             other.close()
-        return found
+        return answer
 
     store.stacks.chain = chain
     first = store.layers(base, (base, near))
@@ -512,22 +512,22 @@ def test_a_checkout_is_the_whole_tree_in_one_directory(store):
     assert sorted(os.listdir(folder)) == ["a", "b", "c", "d", "link", "pipe"]
     assert sorted(os.listdir(f"{folder}/d")) == ["new", "old"]
     assert get(f"{folder}/d/old") == "old"
-    found = os.stat(f"{folder}/c")
-    assert (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (0o4711, 7, 8)
+    status = os.stat(f"{folder}/c")
+    assert (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (0o4711, 7, 8)
     assert os.getxattr(f"{folder}/c", "user.kind") == b"odd"
     assert os.readlink(f"{folder}/link") == "d/new"
     assert {path: os.lstat(f"{folder}/{path}").st_mtime_ns for path in paths(store, top) if path} == {
         path: entry.mtime for path, entry in paths(store, top).items() if path
     }
-    one, two = os.stat(f"{folder}/a"), os.stat(f"{folder}/b")
-    assert one.st_ino != two.st_ino
-    assert min(one.st_nlink, two.st_nlink) > 1
+    status, two = os.stat(f"{folder}/a"), os.stat(f"{folder}/b")
+    assert status.st_ino != two.st_ino
+    assert min(status.st_nlink, two.st_nlink) > 1
     assert store.layers(base) != (folder,)
 
     # What is built on it stands on it.
     higher = run(store, top, lambda upper: put(f"{upper}/e", "equal")).tree
     assert store.layers(higher)[1:] == (folder,)
-    assert os.stat(f"{store.layers(higher)[0]}/e").st_ino not in (one.st_ino, two.st_ino)
+    assert os.stat(f"{store.layers(higher)[0]}/e").st_ino not in (status.st_ino, two.st_ino)
 
 
 @inside
@@ -566,4 +566,4 @@ def test_damage_in_a_checkout_is_noticed_before_it_is_shown(store):
     layers = again.layers(top)
     assert folder not in layers
     assert "put aside" in again.take_notes()[0]
-    assert [get(f"{one}/a") for one in layers if os.path.exists(f"{one}/a")] == ["1"]
+    assert [get(f"{diff_layer}/a") for diff_layer in layers if os.path.exists(f"{diff_layer}/a")] == ["1"]

@@ -26,8 +26,8 @@ class CountingTrees(MemoryTrees):
 @given(contents, roots, contents, roots)
 def test_applying_a_diff_gives_the_other_tree(a, a_root, b, b_root):
     trees = MemoryTrees()
-    one, other = tree(trees, a, a_root), tree(trees, b, b_root)
-    assert apply(trees, diff(trees, one, other), one) == other
+    before_tree, other = tree(trees, a, a_root), tree(trees, b, b_root)
+    assert apply(trees, diff(trees, before_tree, other), before_tree) == other
 
 
 @given(contents)
@@ -41,12 +41,12 @@ def test_a_change_names_what_was_and_what_is():
     trees = MemoryTrees()
     before = tree(trees, {b"etc": {b"a": b"1", b"b": b"2"}, b"gone": {b"deep": {b"x": b""}}})
     after = tree(trees, {b"etc": {b"a": b"1", b"b": b"3", b"c": b"4"}})
-    found = {change.path: change for change in diff(trees, before, after)}
-    assert sorted(found) == [b"etc/b", b"etc/c", b"gone"]
-    assert found[b"etc/b"].before.digest == file(b"2").digest
-    assert found[b"etc/b"].after.digest == file(b"3").digest
-    assert found[b"etc/c"].before is None
-    assert found[b"gone"].after is None, "a removed directory is one change"
+    changes = {change.path: change for change in diff(trees, before, after)}
+    assert sorted(changes) == [b"etc/b", b"etc/c", b"gone"]
+    assert changes[b"etc/b"].before.digest == file(b"2").digest
+    assert changes[b"etc/b"].after.digest == file(b"3").digest
+    assert changes[b"etc/c"].before is None
+    assert changes[b"gone"].after is None, "a removed directory is one change"
 
 
 def test_attributes_of_the_root_and_of_directories_are_changes_of_their_own():

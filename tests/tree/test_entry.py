@@ -45,14 +45,14 @@ def test_the_form_is_pinned():
 
 
 def test_an_object_is_named_by_content_and_attributes_but_not_by_its_name():
-    one = file(b"x", name=b"one")
-    assert object_id(one) == object_id(one._replace(name=b"two"))
+    entry = file(b"x", name=b"one")
+    assert object_id(entry) == object_id(entry._replace(name=b"two"))
     for other in (
-        one._replace(mode=0o600),
-        one._replace(uid=1),
-        one._replace(gid=1),
-        one._replace(mtime=1),
-        one._replace(xattrs=((b"user.a", b""),)),
+        entry._replace(mode=0o600),
+        entry._replace(uid=1),
+        entry._replace(gid=1),
+        entry._replace(mtime=1),
+        entry._replace(xattrs=((b"user.a", b""),)),
         file(b"y"),
     ):
-        assert object_id(other) != object_id(one)
+        assert object_id(other) != object_id(entry)

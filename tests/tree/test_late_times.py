@@ -25,7 +25,7 @@ def test_what_is_new_has_no_time_after_the_limit_and_what_was_there_keeps_its_ow
         return later
 
     result = without_late_times(trees, tree, before, lambda mtime: min(mtime, LIMIT), alter)
-    times = {path: found.mtime for path, found in walk(trees, result)}
+    times = {path: file.mtime for path, file in walk(trees, result)}
     assert times == {
         b"same": 500,
         b"same/kept": 500,

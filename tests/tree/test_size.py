@@ -17,7 +17,7 @@ def test_directories_are_no_files_and_links_have_no_bytes():
 @given(contents, roots, contents, roots)
 def test_counting_on_from_any_other_tree_gives_the_same(a, a_root, b, b_root):
     trees = MemoryTrees()
-    one, other = tree(trees, a, a_root), tree(trees, b, b_root)
-    files, size = size_of(trees, one)
-    more_files, more = size_difference(trees, one, other)
+    smaller, other = tree(trees, a, a_root), tree(trees, b, b_root)
+    files, size = size_of(trees, smaller)
+    more_files, more = size_difference(trees, smaller, other)
     assert (files + more_files, size + more) == size_of(trees, other)

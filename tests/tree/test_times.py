@@ -23,9 +23,9 @@ def test_what_a_step_writes_is_later_than_all_that_is_there(clock, name, digest)
 
 
 @given(clocks, digests, digests)
-def test_a_content_decides_no_time_but_its_own(clock, one, other):
+def test_a_content_decides_no_time_but_its_own(clock, first, other):
     """Else an edit of one file would give all that later steps write another time."""
-    after = [Clock(EPOCH, clock.written(b"x.html", digest)).written(b"y.o", one) for digest in (one, other)]
+    after = [Clock(EPOCH, clock.written(b"x.html", digest)).written(b"y.o", first) for digest in (first, other)]
     assert after[0] == after[1]
 
 
@@ -80,9 +80,9 @@ def test_the_latest_file_is_found_again_without_what_is_known():
     root = trees.save([Entry(ROOT_NAME, DIRECTORY, 0o755, 0, 0, 99)])
     entry = Entry(b"", FILE, 0o644, 0, 0, 7, 0, "a" * 64)
     root = edit(trees, root, [Edit(b"a/b/x", entry), Edit(b"c/y", entry._replace(mtime=5))], 50)
-    found = latest(trees, root, {})
-    assert found[root] == 7
+    times = latest(trees, root, {})
+    assert times[root] == 7
     again = edit(trees, root, [Edit(b"c/y", entry._replace(mtime=9))], 50)
-    assert len(latest(trees, again, found)) == 2
-    assert latest(trees, again, found)[again] == 9
+    assert len(latest(trees, again, times)) == 2
+    assert latest(trees, again, times)[again] == 9
     assert latest(trees, edit(trees, again, [Edit(b"a", None), Edit(b"c", None)], 50), {}).popitem()[1] == 0

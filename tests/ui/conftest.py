@@ -42,8 +42,8 @@ def terminal() -> Iterator[Callable[..., Terminal]]:
         return opened[-1]
 
     yield open_terminal
-    for one in opened:
-        one.close()
+    for descriptor in opened:
+        descriptor.close()
 
 
 def build_started(recipe: str = "web", steps: int = 3) -> BuildStarted:

@@ -21,12 +21,12 @@ class Stream(io.TextIOWrapper):
 
 
 def test_what_becomes_of_services():
-    told = Stream()
-    shown = GroupDisplay(["db", "web"], told, False, Stream(), False)
+    stream = Stream()
+    shown = GroupDisplay(["db", "web"], stream, False, Stream(), False)
     shown(Progressed("db", STARTED, "0.0.0.0:80 -> 80/tcp"))
     shown(Progressed("web", WAITING, "healthy"))
     shown(Warned("be \x1b[31mcareful", "do so"))
-    assert told.text == (
+    assert stream.text == (
         "db   started  0.0.0.0:80 -> 80/tcp\n"
         "web  waiting for it to be healthy\n"
         "warning: be \\x1b[31mcareful\n"
@@ -35,12 +35,12 @@ def test_what_becomes_of_services():
 
 
 def test_colours_on_a_terminal():
-    told, printed = Stream(True), Stream(True)
-    shown = GroupDisplay(["db", "web"], told, True, printed, True)
+    stream, printed = Stream(True), Stream(True)
+    shown = GroupDisplay(["db", "web"], stream, True, printed, True)
     shown(Progressed("db", HEALTHY))
     shown.log("db", "out", b"one \x1b[2J two")
     shown.log("web", "err", b"three")
-    assert told.text == "db   \x1b[32mhealthy\x1b[0m\n"
+    assert stream.text == "db   \x1b[32mhealthy\x1b[0m\n"
     assert printed.text == "\x1b[36mdb  | \x1b[0mone  two\n\x1b[33mweb | \x1b[0mthree\n"
 
 

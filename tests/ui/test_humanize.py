@@ -94,9 +94,9 @@ def test_a_status_in_words(status, words):
 def test_the_table_of_signals_is_that_of_this_machine():
     import signal
 
-    for one in signal.Signals:
-        if one not in (signal.SIGRTMIN, signal.SIGRTMAX):
-            assert f"ended by {one.name}" in status_in_words(128 + one)
+    for number in signal.Signals:
+        if number not in (signal.SIGRTMIN, signal.SIGRTMAX):
+            assert f"ended by {number.name}" in status_in_words(128 + number)
 
 
 def test_text_is_cut_and_filled_by_what_it_takes_on_a_terminal():

@@ -48,5 +48,5 @@ def test_columns_fit_if_they_can_and_lose_no_more_than_needed(widths, total):
     result = fitted(widths, total)
     gaps = 2 * (len(widths) - 1)
     assert all(min(before, 6) <= after <= before for before, after in zip(widths, result, strict=True))
-    smallest = sum(min(one, 6) for one in widths) + gaps
+    smallest = sum(min(width, 6) for width in widths) + gaps
     assert sum(result) + gaps == min(sum(widths) + gaps, max(total, smallest))

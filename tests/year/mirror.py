@@ -128,8 +128,8 @@ class Mirror:
             return next((file.read_bytes() for file in self._files() if _sha1(file) == rest), None)
         if rest.endswith("/binfiles?fileinfo=1"):
             _, name, version = rest.split("/")[:3]
-            found = [(archive, deb) for (archive, _), (deb, _) in self.seen.items() if deb.name == name]
-            return _document([(archive, deb) for archive, deb in found if deb.version == _unquoted(version)])
+            archives = [(archive, deb) for (archive, _), (deb, _) in self.seen.items() if deb.name == name]
+            return _document([(archive, deb) for archive, deb in archives if deb.version == _unquoted(version)])
         return None
 
     def _files(self) -> Iterable[Path]:
@@ -152,17 +152,17 @@ class _Served(dict):
     def get(self, path: str, default: bytes | None = None) -> bytes | None:
         if path.startswith("/snapshot/"):
             return self._mirror.archive_has(path.removeprefix("/snapshot/")) if self._mirror.snapshot_is_up else None
-        found = self._mirror.files.get(_unquoted(path))
-        if found is None:
+        content = self._mirror.files.get(_unquoted(path))
+        if content is None:
             return super().get(path, default)
-        return found if isinstance(found, bytes) else found.read_bytes()
+        return content if isinstance(content, bytes) else content.read_bytes()
 
 
-def _document(found: list[tuple[str, Deb]]) -> bytes | None:
-    if not found:
+def _document(archives: list[tuple[str, Deb]]) -> bytes | None:
+    if not archives:
         return None
     result, info = [], {}
-    for archive, deb in found:
+    for archive, deb in archives:
         digest = _sha1(deb.file)
         result.append({"architecture": "amd64", "hash": digest})
         folder, _, name = deb.path.rpartition("/")

@@ -100,14 +100,14 @@ class Person:
 
     def locks(self) -> dict[str, str]:
         """Return what `status` says of the recipes' locks."""
-        return {one["recipe"]: one["lock"] for one in json.loads(self.envbuild("status", "--format", "json"))}
+        return {state["recipe"]: state["lock"] for state in json.loads(self.envbuild("status", "--format", "json"))}
 
     def tries_to_build(self, recipe: str, *options: str, offline: bool = False) -> Built:
         words = ["build", recipe, "--progress", "json", *options]
         done = self.run(*self.program, *words, offline=offline)
         events = [json.loads(line) for line in done.stdout.splitlines()]
-        told = [event.get("message") or event.get("data", "") for event in events]
-        return Built(done.returncode, events, "".join(told)[-4000:] + done.stderr)
+        messages = [event.get("message") or event.get("data", "") for event in events]
+        return Built(done.returncode, events, "".join(messages)[-4000:] + done.stderr)
 
     def builds(self, recipe: str, *options: str, offline: bool = False) -> str:
         """Builds a recipe; its image."""

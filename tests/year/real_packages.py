@@ -134,9 +134,9 @@ def _version_of(file: Path) -> tuple[str, str]:
     return name, version.replace("%3a", ":")
 
 
-def _compared(one: Deb, other: Deb) -> int:
+def _compared(package: Deb, other: Deb) -> int:
     def is_so(relation: str) -> bool:
-        words = ["dpkg", "--compare-versions", one.version, relation, other.version]
+        words = ["dpkg", "--compare-versions", package.version, relation, other.version]
         return subprocess.run(words, check=False).returncode == 0
 
     return -1 if is_so("lt") else int(is_so("gt"))

@@ -72,10 +72,10 @@ class Story:
     def _built_as_before(self, person: Person, commit: str) -> bool:
         began = time.monotonic()
         person.git("checkout", "--quiet", "--detach", commit)
-        found = self.pinned(person)
+        pinned = self.pinned(person)
         subject = person.git("log", "-1", "--format=%h %s")
-        same = self.images.get(commit) == found
-        print(f"{person.user}: {subject}: {'as recorded' if same else found} ({time.monotonic() - began:.0f} s)")
+        same = self.images.get(commit) == pinned
+        print(f"{person.user}: {subject}: {'as recorded' if same else pinned} ({time.monotonic() - began:.0f} s)")
         return same
 
 

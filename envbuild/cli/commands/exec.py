@@ -18,7 +18,7 @@ examples:
   envbuild exec web                      a shell
   echo hello | envbuild exec web -- cat"""
 
-TAKES_COMMAND = True
+TAKES_COMMAND = 1
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -34,7 +34,7 @@ examples:
   echo 1+1 | envbuild run web -- bc"""
 
 
-TAKES_COMMAND = True
+TAKES_COMMAND = 1
 CANNOT_TELL = 125
 """The exit code where the image of a revision can't be run: `git bisect run` skips such a commit (git-bisect(1)), and
 would take each other code of ours for that of a failed test."""

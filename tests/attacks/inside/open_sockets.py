@@ -3,11 +3,11 @@
 import json
 import socket
 
-found = {}
+results = {}
 for name, number in (("vsock", 40), ("xdp", 44), ("inet", 2), ("unix", 1), ("netlink", 16)):
     try:
         socket.socket(number, socket.SOCK_RAW if name in ("xdp", "netlink") else socket.SOCK_STREAM).close()
-        found[name] = 0
+        results[name] = 0
     except OSError as error:
-        found[name] = error.errno
-print(json.dumps(found))
+        results[name] = error.errno
+print(json.dumps(results))

@@ -120,9 +120,9 @@ def read_words(data: bytes) -> None:
         ),
     )
     _all(text, (port_range, short_ports))
-    found = parse_size(text)
-    if found is not None:
-        format_size(found)
+    size = parse_size(text)
+    if size is not None:
+        format_size(size)
     with suppress(InvalidValue):
         duration(service_words.seconds(text))
 

@@ -112,7 +112,7 @@ def show(data: bytes) -> None:
     """What a step prints, and names, on their way to a terminal."""
     text = clean(data)
     assert clean(text) == text
-    assert not set(text) & {chr(one) for one in (*range(9), *range(11, 32), *range(127, 160))}
+    assert not set(text) & {chr(number) for number in (*range(9), *range(11, 32), *range(127, 160))}
     shown = visible(data.decode("utf-8", "surrogateescape"))
     assert "\n" not in shown
     assert "\x1b" not in shown

@@ -52,9 +52,9 @@ _MACHINE = ManagerSettings(_SETTINGS, "/nonexistent", 1 << 30)
 
 
 def read_simple_index(data: bytes) -> None:
-    for one in files_on(_Answers(data), "https://index.test/simple/a/"):  # type: ignore[arg-type]
-        assert all(isinstance(text, str) for text in (one.name, one.address.url, one.sha256, one.requires_python))
-        assert "/" not in one.name
+    for file in files_on(_Answers(data), "https://index.test/simple/a/"):  # type: ignore[arg-type]
+        assert all(isinstance(text, str) for text in (file.name, file.address.url, file.sha256, file.requires_python))
+        assert "/" not in file.name
 
 
 def read_newest_pip(data: bytes) -> None:
@@ -105,8 +105,8 @@ def read_stanzas(data: bytes) -> None:
 
 def read_dpkg_status(data: bytes) -> None:
     walked = [("var/lib/dpkg/status", _FILE), ("var/lib/dpkg/status.d/a", _FILE)]
-    for one in debian_packages(lambda path, most: data, walked, "debian bookworm"):
-        assert isinstance(one, BadRecord) or one.url
+    for package in debian_packages(lambda path, most: data, walked, "debian bookworm"):
+        assert isinstance(package, BadRecord) or package.url
 
 
 def read_copyright(data: bytes) -> None:
@@ -117,13 +117,13 @@ def read_copyright(data: bytes) -> None:
 
 def read_python_metadata(data: bytes) -> None:
     walked = [("usr/lib/python3/dist-packages/a-1.dist-info/METADATA", _FILE)]
-    for one in python_packages(lambda path, most: data, walked):
-        assert isinstance(one, BadRecord) or one.url
+    for package in python_packages(lambda path, most: data, walked):
+        assert isinstance(package, BadRecord) or package.url
 
 
 def read_node_package(data: bytes) -> None:
-    for one in node_packages(lambda path, most: data, [("srv/node_modules/a/package.json", _FILE)]):
-        assert isinstance(one, BadRecord) or one.url
+    for package in node_packages(lambda path, most: data, [("srv/node_modules/a/package.json", _FILE)]):
+        assert isinstance(package, BadRecord) or package.url
 
 
 class _Pool:
@@ -191,8 +191,8 @@ def read_dpkg_database(data: bytes) -> None:
 
 def read_release(data: bytes) -> None:
     """The Release file of a suite, after apt has verified it."""
-    found = release_of(data.decode("utf-8", "replace"), "bookworm")
-    assert found is None or found[0] >= 0
+    release = release_of(data.decode("utf-8", "replace"), "bookworm")
+    assert release is None or release[0] >= 0
 
 
 def read_own_settings(data: bytes) -> None:

@@ -24,8 +24,8 @@ def _filled(data: bytes) -> tuple[socket, socket]:
     ours, theirs = socketpair(AF_UNIX, SOCK_STREAM)
     # All of it has to fit, as nobody reads while it is written.
     theirs.setsockopt(SOL_SOCKET, SO_SNDBUF, 4 * MAX_BYTES)
-    for one in (ours, theirs):
-        one.settimeout(60)
+    for end in (ours, theirs):
+        end.settimeout(60)
     theirs.sendall(data)
     return ours, theirs
 
@@ -149,7 +149,7 @@ def read_accounts(data: bytes) -> None:
             identity = identity_of(user, opened)
         except EnvbuildError:
             continue
-        assert all(0 <= one < 2**32 - 1 for one in (identity.uid, identity.gid, *identity.groups))
+        assert all(0 <= number < 2**32 - 1 for number in (identity.uid, identity.gid, *identity.groups))
 
 
 def read_netlink(data: bytes) -> None:

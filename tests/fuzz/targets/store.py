@@ -74,10 +74,10 @@ def _made() -> str:
         root = Entry(ROOT_NAME, DIRECTORY, 0o755, 0, 0, 0)
         tree = store.trees.save([root])
         other = store.trees.save([root, Entry(b"a", "l", 0o777, 0, 0, 0, target=b"b")])
-        for name, one in (("web", tree), ("other", other)):
+        for name, digest in (("web", tree), ("other", other)):
             facts = Facts("amd64", 0, user=name)
-            detail = json.dumps(DETAIL).replace("TREE", one).replace("KEY", "1" * 64)
-            image = Image(image_digest(one, facts), one, dump(facts), detail, 1.7e9)
+            detail = json.dumps(DETAIL).replace("TREE", digest).replace("KEY", "1" * 64)
+            image = Image(image_digest(digest, facts), digest, dump(facts), detail, 1.7e9)
             store.images.put(image)
             store.tags.move([(name, "latest")], image.digest, "build", {"recipe": "web", "user": "ada"})
         store.steps.put("1" * 64, StepRecord(tree, "0" * 64, 1.0), "run a", Source("/home/ada/web.env", "0", 0, "[]"))
@@ -161,7 +161,7 @@ def read_row(data: bytes) -> None:
 def read_tree(data: bytes) -> None:
     """A directory's canonical form."""
     entries = decode(data)
-    assert all(b"/" not in one.name and one.name not in (b"", b"..") for one in entries)
+    assert all(b"/" not in entry.name and entry.name not in (b"", b"..") for entry in entries)
     assert decode(encode(entries)) == tuple(sorted(entries))
 
 
@@ -180,7 +180,7 @@ def read_settings(data: bytes) -> None:
 
     text = data.decode("utf-8", "replace")
     settings = settings_of(Instance("a", "a", "", "", "", "", 0.0, "", text))
-    assert all(isinstance(one, str) for one in settings.argv)
+    assert all(isinstance(word, str) for word in settings.argv)
     assert from_plain
 
 
@@ -212,8 +212,8 @@ def read_member(data: bytes) -> None:
     path = written(data, "member-file")
     with open(path, "rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        found = members._read(path)
-    assert found is None or found.address
+        member = members._read(path)
+    assert member is None or member.address
 
 
 _JSON = (b'{"', b'": ', b"null", b"[[", b"1e999", b"NaN", b"-1", b'"a"', b"{}", b"[]", b"\\ud800", b"true", b"\xff")

@@ -32,6 +32,6 @@ calls = {
 result = {}
 for name, call in calls.items():
     ctypes.set_errno(0)
-    value = libc.syscall(*[ctypes.c_long(one) for one in call])
+    value = libc.syscall(*[ctypes.c_long(argument) for argument in call])
     result[name] = errno.errorcode.get(ctypes.get_errno(), "0") if value == -1 else "done"
 print(json.dumps(result))

@@ -3,11 +3,11 @@
 import json
 import socket
 
-found = []
+kinds = []
 for kind in (socket.AF_PACKET, socket.AF_INET):
     try:
         with socket.socket(kind, socket.SOCK_RAW, 0 if kind == socket.AF_PACKET else 1):
-            found.append(int(kind))
+            kinds.append(int(kind))
     except OSError:
         pass
-print(json.dumps([found, [name for _, name in socket.if_nameindex()]]))
+print(json.dumps([kinds, [name for _, name in socket.if_nameindex()]]))

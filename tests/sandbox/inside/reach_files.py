@@ -4,7 +4,7 @@ import json
 import os
 import sys
 
-wanted, found = sys.argv[1], []
+wanted, reached = sys.argv[1], []
 ways = [wanted, "/.." * 9 + wanted]
 for pid in ("1", "self", "thread-self", str(os.getppid())):
     for link in ("root", "cwd", "exe"):
@@ -17,7 +17,7 @@ def try_all(what):
     for way in ways:
         try:
             with open(way) as file:
-                found.append([what, way, file.read()])
+                reached.append([what, way, file.read()])
         except OSError:
             pass
 
@@ -40,4 +40,4 @@ try:
     try_all("out of a chroot")
 except OSError:
     pass
-print(json.dumps(found))
+print(json.dumps(reached))

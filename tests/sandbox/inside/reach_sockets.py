@@ -11,10 +11,10 @@ for family, address in (
     (socket.AF_UNIX, path),
     (socket.AF_INET, ("127.0.0.1", int(port))),
 ):
-    with socket.socket(family, socket.SOCK_STREAM) as one:
-        one.settimeout(2)
+    with socket.socket(family, socket.SOCK_STREAM) as client:
+        client.settimeout(2)
         try:
-            one.connect(address)
+            client.connect(address)
             reached.append(str(address))
         except OSError:
             pass

@@ -10,7 +10,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 def call(number, *arguments):
     ctypes.set_errno(0)
-    value = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(one) for one in arguments])
+    value = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(argument) for argument in arguments])
     return errno.errorcode[ctypes.get_errno()] if value == -1 else "done"
 
 

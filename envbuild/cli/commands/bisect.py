@@ -1,0 +1,136 @@
+"""`envbuild bisect`."""
+
+from __future__ import annotations
+
+import os
+
+from envbuild.cli.environment import Environment
+from envbuild.cli.json_output import add_format, print_json
+from envbuild.errors import BadOption, Interrupted, UsageError
+from envbuild.store.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from envbuild.bisect.bisect import Finding, Search
+    from envbuild.history.operand import Operand
+
+DESCRIPTION = """\
+Find what breaks an environment. GOOD is one in which the test command succeeds, BAD one in which it fails; each is
+whatever `diff` takes. What differs between them is put on GOOD in ever smaller sets, and the test is run on each, until
+the smallest set is left that makes it fail: a package, a file, a line of it, a variable, or several that break it only
+together. The smallest bad environment is tagged as bisect:bad, and the same without one of its differences as
+bisect:good.
+
+The test runs as `envbuild run` would run it, with the user, variables and working directory of the image, but for the
+image's entry. It succeeds with exit code 0. A candidate is bad if the test fails there as it fails in BAD: with the
+same exit code, or as --expect and --expect-exit say. Any other failure, and 125, means that this candidate can't tell.
+Exit code: 0 with an answer."""
+
+EXAMPLES = """\
+examples:
+  envbuild bisect web@{1} web -- curl -fsS https://localhost/
+  envbuild bisect web@{last month} web --expect 'version mismatch' -- python3 -c 'import app'
+  envbuild bisect web:v1 web:v2 --timeout 5 --format json -- /srv/check"""
+
+TAKES_COMMAND = 2
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "envbuild bisect [OPTION ...] GOOD BAD [--] TEST [ARGUMENT ...]"
+    parser.add_argument("good", metavar="GOOD", help="an environment in which the test succeeds")
+    parser.add_argument("bad", metavar="BAD", help="an environment in which it fails")
+    parser.add_argument("--expect", default="", metavar="TEXT", help="only a run that prints this text is bad")
+    parser.add_argument(
+        "--expect-exit", type=int, metavar="N", help="only a run that ends with this exit code is bad (default: as BAD)"
+    )
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="end a run of the test after this long")
+    parser.add_argument(
+        "--network",
+        choices=("none", "host"),
+        default="none",
+        help="none: loopback only (default); host: the network of this machine. What was run with it is not remembered",
+    )
+    parser.add_argument(
+        "--jobs", "-j", type=int, default=os.cpu_count() or 1, metavar="N", help="run up to N tests in parallel"
+    )
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    search = _search(arguments)
+    with Store.open(environment.store_path(), create=False) as store:
+        store.share()
+        good, bad = (_operand(store, environment, text) for text in (arguments.good, arguments.bad))
+        try:
+            finding = _find(store, environment, good, bad, search)
+        except KeyboardInterrupt:
+            raise Interrupted from None
+        tags = _tag(store, environment, finding, arguments)
+    from envbuild.ui.reports.bisect import lines_of, plain
+
+    if arguments.format == "json":
+        print_json({**plain(finding), "tags": tags}, environment.stdout)
+        return 0
+    for line in lines_of(finding):
+        environment.stdout.write(f"{line}\n")
+    environment.stdout.write(f"to look into both: envbuild shell {tags['bad']}; envbuild shell {tags['good']}\n")
+    return 0
+
+
+def _search(arguments: argparse.Namespace) -> Search:
+    from envbuild.bisect.bisect import Search
+    from envbuild.bisect.probe import Probe
+
+    if not arguments.command:
+        raise UsageError("bisect needs a test command", "as in: envbuild bisect web@{1} web -- TEST")
+    if arguments.jobs < 1:
+        raise BadOption("--jobs", str(arguments.jobs), "number of tests", "--jobs 2")
+    if arguments.timeout is not None and not arguments.timeout > 0:
+        raise BadOption("--timeout", str(arguments.timeout), "number of seconds", "--timeout 5")
+    if arguments.expect_exit is not None and arguments.expect_exit not in range(1, 256):
+        raise BadOption("--expect-exit", str(arguments.expect_exit), "exit code of a failure", "--expect-exit 1")
+    probe = Probe(arguments.command, arguments.timeout, arguments.network == "host", arguments.expect)
+    return Search(probe, arguments.expect_exit, arguments.jobs)
+
+
+def _operand(store: Store, environment: Environment, text: str) -> Operand:
+    from envbuild.build.build import built_image
+    from envbuild.cli.user_namespace import enter_for
+    from envbuild.drift.instance_operand import instance_called, operand_of_instance
+    from envbuild.history.operand import operand_of
+
+    def running(text: str) -> Operand | None:
+        instance = instance_called(store, text)
+        if instance is None:
+            return None
+        enter_for(store)
+        return operand_of_instance(store, instance, text)
+
+    return operand_of(store, text, lambda path: built_image(path, store, environment.epoch()), running)
+
+
+def _find(store: Store, environment: Environment, good: Operand, bad: Operand, search: Search) -> Finding:
+    from envbuild.bisect.bisect import bisect
+    from envbuild.build.helper_ahead import start_helper
+    from envbuild.build.sandbox_worker import Worker
+
+    started = start_helper(store, good.tree)
+    with Worker.start(store, started) as worker:
+        return bisect(store, worker, good, bad, search, (environment.network(), environment.home()))
+
+
+def _tag(store: Store, environment: Environment, finding: Finding, arguments: argparse.Namespace) -> dict[str, str]:
+    """Tag the smallest bad environment and its good neighbour; return the tags."""
+    from envbuild.bisect.tagged import tag_candidates
+    from envbuild.images.names import to_set
+
+    tags = {side: f"bisect:{side}" for side in ("good", "bad")}
+    place, good = to_set(store, tags["good"], ".")
+    _, bad = to_set(store, tags["bad"], ".")
+    if place.project is not None:
+        store.projects.add(place.project)
+    known = {"user": environment.user(), "source": arguments.bad, "from": arguments.good}
+    tag_candidates(store, finding, good, bad, known)
+    return tags

@@ -1,0 +1,116 @@
+"""`envbuild merge`."""
+
+from __future__ import annotations
+
+from envbuild.build.named_image import find_image
+from envbuild.cli.environment import Environment
+from envbuild.cli.json_output import add_format, print_json
+from envbuild.cli.left_behind import tell_of_left_behind
+from envbuild.cli.user_namespace import enter_for
+from envbuild.images.names import to_set
+from envbuild.images.reference import parse_tag
+from envbuild.merge.choices import Choices
+from envbuild.merge.merge import merge_images
+from envbuild.merge.merged_image import finish_merge
+from envbuild.store.store import Store
+from envbuild.store.tags import MERGE
+from envbuild.ui.reports.merge import conflict_lines, merge_plain
+from envbuild.ui.sanitize import visible
+from envbuild.ui.stream import Output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+DESCRIPTION = """\
+Merge two environments that began as one: what led from BASE to OURS and from BASE to THEIRS is put together, path by
+path, and database by database (dpkg's status, accounts, alternatives, npm's lock ...). Caches are made anew by the
+programs that make them, in a sandbox without a network.
+
+What both changed, and differently, is a conflict: it is listed with all three sides, and nothing is tagged. --ours and
+--theirs decide conflicts by the names in that list: a path (or a directory, for all in it), a package, a fact such as
+env.PATH, or all of them with `all`. Exit code: 0 if the merged image is tagged, 1 if there are conflicts."""
+
+EXAMPLES = """\
+examples:
+  envbuild merge web@{1.month} web:main web:feature
+  envbuild merge web:base web:ours web:theirs --ours /etc/app.conf --theirs nginx -t web:both
+  envbuild merge web:base web:ours web:theirs --renumber --dry-run"""
+
+MERGED = "merged"
+"""The tag of a merged image, if none is given."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("base", metavar="BASE", help="the image that both began as")
+    parser.add_argument("ours", metavar="OURS", help="an image in any form")
+    parser.add_argument("theirs", metavar="THEIRS", help="the image that is merged into it")
+    parser.add_argument(
+        "--tag", "-t", metavar="NAME[:TAG]", help=f"the tag of the merged image (default: OURS' name, with :{MERGED})"
+    )
+    parser.add_argument(
+        "--ours", dest="our_names", action="append", default=[], metavar="NAME", help="decide a conflict for OURS"
+    )
+    parser.add_argument(
+        "--theirs", dest="their_names", action="append", default=[], metavar="NAME", help="decide a conflict for THEIRS"
+    )
+    parser.add_argument(
+        "--renumber",
+        action="store_true",
+        help="give accounts of THEIRS free numbers where OURS has given them to others",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only show what would conflict")
+    add_format(parser)
+
+
+def run(arguments: argparse.Namespace, environment: Environment) -> int:
+    output = Output(environment.stdout, environment.colour(environment.stdout))
+    with Store.open(environment.store_path(), create=False) as store:
+        store.share()
+        store.sparse_limit = environment.sparse_limit()
+        base, ours, theirs = (find_image(store, text) for text in (arguments.base, arguments.ours, arguments.theirs))
+        tag = arguments.tag or _default_tag(arguments.ours) or _default_tag(arguments.theirs) or MERGED
+        place, names = to_set(store, tag, ".")
+        choices = Choices(tuple(arguments.our_names), tuple(arguments.their_names), arguments.renumber)
+        enter_for(store)
+        result = merge_images(store, base, ours, theirs, choices, keep=not arguments.dry_run)
+        plain = merge_plain(result)
+        if not result.conflicts and not arguments.dry_run:
+            done = finish_merge(store, result, names[0][0].rpartition("/")[2], base, ours, theirs)
+            store.images.put(done.image)
+            known = {
+                "user": environment.user(),
+                "source": arguments.ours,
+                "from": arguments.theirs,
+                "base": arguments.base,
+            }
+            if place.project is not None:
+                store.projects.add(place.project)
+            store.tags.move(names, done.image.digest, MERGE, known)
+            plain |= {
+                "image": f"sha256:{done.image.digest}",
+                "tree": f"sha256:{done.image.tree}",
+                "tag": tag,
+                "caches": list(done.made),
+                "stale": dict(done.left),
+            }
+            environment.warn([f"{name} is not made anew: {reason}" for name, reason in done.left])
+            for name in names:
+                tell_of_left_behind(store, ":".join(name), environment)
+    if arguments.format == "json":
+        print_json(plain, environment.stdout)
+    elif result.conflicts:
+        output.write_lines(list(conflict_lines(plain["conflicts"], output)))
+    elif arguments.dry_run:
+        output.write_lines(["no conflicts"])
+    else:
+        output.write_lines([f"merged: {visible(tag)} is {done.image.digest[:12]}"])
+    return 1 if result.conflicts else 0
+
+
+def _default_tag(text: str) -> str:
+    """Return the tag of a merged image where a side is named so, "" where it is named by no tag."""
+    reference = parse_tag(text.partition("@")[0])
+    if reference is None:
+        return ""
+    return f"{reference.project}/{reference.name}:{MERGED}" if reference.project else f"{reference.name}:{MERGED}"

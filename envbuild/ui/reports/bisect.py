@@ -1,0 +1,151 @@
+"""The answer of a bisect in words, and as plain data (docs/bisect.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from envbuild.bisect.bisect import Finding
+from envbuild.bisect.differences import FACT, FactPart, Group, Part, PathPart, PiecePart
+from envbuild.bisect.grouping import fact_name, shown_path
+from envbuild.tree.diff import Change, aspects
+from envbuild.ui.humanize import count, duration
+from envbuild.ui.sanitize import clean, visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MAX_LINES = 10
+"""Of a hunk, of a list of files and of a test's output that are shown."""
+
+
+def answer(finding: Finding) -> str:
+    """Return the answer in one sentence."""
+    names = [group_text(group) for group in finding.culprits]
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    figures = [f"{finding.tried} of {count(finding.total, 'difference')} tried", count(finding.runs, "run")]
+    if finding.remembered:
+        figures.append(f"{finding.remembered} remembered")
+    figures.append(f"{finding.seconds:.1f} s" if finding.seconds < 60 else duration(finding.seconds))
+    return f"{listed} {'breaks it' if len(names) == 1 else 'break it together'} ({', '.join(figures)})"
+
+
+def lines_of(finding: Finding) -> Iterator[str]:
+    """Yield the lines of the answer: the sentence, what of each difference it is, and how the test ends there."""
+    yield visible(answer(finding))
+    listed = [line for part in finding.parts for line in _part_lines(part, finding)]
+    if any(group.kind != FACT for group in finding.culprits):
+        yield from (f"  {visible(line)}" for line in listed[: 4 * MAX_LINES])
+        if len(listed) > 4 * MAX_LINES:
+            yield f"  ... and {len(listed) - 4 * MAX_LINES} more lines"
+    said = clean(finding.tail).rstrip().splitlines()[-MAX_LINES:]
+    if said:
+        yield "the test says there:"
+        yield from (f"  {visible(line)}" for line in said)
+
+
+def group_text(group: Group) -> str:
+    """Return what a group is called, with its versions."""
+    if group.old and group.new:
+        same = group.old == group.new
+        return f"{group.name} {group.new} (other files)" if same else f"{group.name} {group.old} -> {group.new}"
+    if group.new:
+        return f"{group.name} {group.new} (added)"
+    if group.old:
+        return f"{group.name} {group.old} (removed)"
+    if group.kind == FACT:
+        (part,) = group.parts
+        assert isinstance(part, FactPart)
+        return f"{group.name} ({_value(part.before)} -> {_value(part.after)})"
+    if len(group.parts) == 1 and isinstance(group.parts[0], PathPart):
+        return f"{group.name} ({_verb(group.parts[0])})"
+    return group.name
+
+
+def plain(finding: Finding) -> dict[str, Any]:
+    """Return the documented form."""
+    return {
+        "answer": answer(finding),
+        "differences": [_plain_group(group) for group in finding.culprits],
+        "parts": [_plain_part(part, finding) for part in finding.parts],
+        "total": finding.total,
+        "tried": finding.tried,
+        "runs": finding.runs,
+        "remembered": finding.remembered,
+        "seconds": round(finding.seconds, 3),
+        "failure": {
+            "exit": finding.failure.status,
+            "timed_out": finding.failure.timed_out,
+            "text": finding.failure.text,
+        },
+        "output": finding.tail,
+    }
+
+
+def _plain_group(group: Group) -> dict[str, Any]:
+    return {"kind": group.kind, "name": group.name, "old": group.old, "new": group.new, "text": group_text(group)}
+
+
+def _plain_part(part: Part, finding: Finding) -> dict[str, Any]:
+    match part:
+        case PathPart(path=path):
+            return {"path": shown_path(path), "what": _verb(part)}
+        case PiecePart(path=path, aspect=aspect, hunk=hunk):
+            form: dict[str, Any] = {"path": shown_path(path), "what": aspect}
+            if hunk >= 0:
+                line, old, new = finding.pieces[path].lines(hunk)
+                form |= {"line": line, "old": old, "new": new}
+            return form
+        case FactPart(name=name, before=before, after=after):
+            return {"fact": name, "old": before, "new": after}
+        case _:
+            return {"record": part.package}
+
+
+def _part_lines(part: Part, finding: Finding) -> Iterator[str]:
+    match part:
+        case PathPart(path=path):
+            yield f"{shown_path(path)}: {_verb(part)}"
+        case PiecePart(path=path, aspect=aspect, hunk=hunk):
+            if hunk < 0:
+                pieces = finding.pieces[path]
+                yield f"{shown_path(path)}: {_aspect(aspect, PathPart(path, pieces.before, pieces.after))}"
+                return
+            line, old, new = finding.pieces[path].lines(hunk)
+            yield f"{shown_path(path)}:{line}:"
+            yield from (f"- {text.rstrip()}" for text in old[:MAX_LINES])
+            yield from (f"+ {text.rstrip()}" for text in new[:MAX_LINES])
+        case FactPart(name=name, before=before, after=after):
+            yield f"{fact_name(name)}: {_value(before)} -> {_value(after)}"
+        case _:
+            yield f"dpkg's record of {part.package.partition(':')[0]}"
+
+
+def _verb(part: PathPart) -> str:
+    if part.before is None:
+        return "added"
+    if part.after is None:
+        return "removed"
+    different = aspects(Change(part.path, part.before, part.after))
+    return ", ".join(_aspect(aspect, part) for aspect in different) or "changed"
+
+
+def _aspect(aspect: str, part: PathPart) -> str:
+    before, after = part.before, part.after
+    assert before is not None
+    assert after is not None
+    if aspect == "mode":
+        return f"mode {before.mode:04o} -> {after.mode:04o}"
+    if aspect == "owner":
+        return f"owner {before.uid}:{before.gid} -> {after.uid}:{after.gid}"
+    if aspect == "target":
+        return f"target {_text(before.target)} -> {_text(after.target)}"
+    return "changed" if aspect == "content" else aspect
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "backslashreplace")
+
+
+def _value(value: object) -> str:
+    return "not set" if value is None else str(value)
