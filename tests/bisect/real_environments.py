@@ -22,7 +22,7 @@ CLIENT = "from fastapi import FastAPI; from fastapi.testclient import TestClient
 
 @dataclass(frozen=True)
 class Environment:
-    """A good and a bad environment, each by its statements (`from ...` first), a shell's test that fails in the bad one,
+    """A good and a bad environment, each by its statements (`from ...` first), a test of a shell, which the bad one fails,
     and the words that an answer needs."""
 
     name: str
@@ -72,7 +72,7 @@ ENVIRONMENTS = (
     Environment(
         "transitive",
         (SMALL, "pip(into=/opt/venv) fastapi==0.110.0 httpx jupyter-server==2.14.0 -c constraints.txt"),
-        (*OLD, "pip(into=/opt/venv) fastapi==0.110.0 jupyter-server"),
+        (*OLD, "pip(into=/opt/venv) fastapi==0.110.0 jupyterlab"),
         f'{PYTHON} -c "{CLIENT}"',
         ("httpx", "0.27.2", "0.28"),
     ),
