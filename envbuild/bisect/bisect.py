@@ -11,9 +11,10 @@ from envbuild.bisect.composer import CandidateTrees, Composer
 from envbuild.bisect.differences import Group, Part, PathPart, PiecePart
 from envbuild.bisect.grouping import grouped
 from envbuild.bisect.layers import CandidateLayers
+from envbuild.bisect.package_requirements import required_groups
 from envbuild.bisect.pieces import FilePieces, can_be_split, pieces_of
 from envbuild.bisect.probe import Candidate, Probe, Prober
-from envbuild.bisect.search import Items, minimize
+from envbuild.bisect.search import Items, Requirements, minimize
 from envbuild.bisect.verdict import BAD, GOOD, Failure, Observation, Verdict, failure_of, verdict_of
 from envbuild.build.sandbox_worker import Worker
 from envbuild.errors import UsageError, WorkFailed, fields
@@ -171,7 +172,8 @@ class _Bisection:
         for group in groups:
             bits.append(((1 << len(group.parts)) - 1) << at)
             at += len(group.parts)
-        culprits = sorted(self._minimal(bits))
+        requires = required_groups(self._store.objects, groups, self._differences.status)
+        culprits = sorted(self._minimal(bits, requires))
         smallest = sum(bits[item] for item in culprits)
         smallest = self._within(smallest)
         paths = [part for part in self._selected(smallest) if isinstance(part, PathPart)]
@@ -232,20 +234,20 @@ class _Bisection:
             contents=self._store.objects,
         )
 
-    def _minimal(self, bits: Sequence[int]) -> Items:
+    def _minimal(self, bits: Sequence[int], requires: Requirements) -> Items:
         """Return the smallest set of these selections that breaks the test; all of them together do."""
 
         def first_bad(sets: Sequence[Items]) -> int | None:
             self._tried.update(items for items in sets if len(items) == 1)
             return self._first_bad([sum(bits[item] for item in items) for items in sets])
 
-        return minimize(range(len(bits)), first_bad, {}, width=self._search.jobs)
+        return minimize(range(len(bits)), first_bad, requires, width=self._search.jobs)
 
     def _within(self, selection: int) -> int:
         """Return the smallest selection within this one, which breaks the test."""
         bits = [1 << number for number in range(selection.bit_length()) if selection >> number & 1]
         tried, self._tried = self._tried, set()
-        smallest = sum(bits[item] for item in self._minimal(bits))
+        smallest = sum(bits[item] for item in self._minimal(bits, {}))
         self._tried = tried
         return smallest
 
