@@ -22,8 +22,8 @@ CLIENT = "from fastapi import FastAPI; from fastapi.testclient import TestClient
 
 @dataclass(frozen=True)
 class Environment:
-    """A good and a bad environment, each by its statements (`from ...` first), a test of a shell, which the bad one fails,
-    and the words that an answer needs."""
+    """A good and a bad environment, each by its statements (`from ...` first), and a shell test that the bad one fails;
+    `words` are what an answer needs."""
 
     name: str
     good: tuple[str, ...]
