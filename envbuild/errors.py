@@ -200,7 +200,7 @@ EnvbuildError  exit 2
     BadProxy(address)  build.step_network.machine
     BadReads(reason)  trace.reads
     BadSubmodule(url, path, reason)  git.submodules
-    BadSucceeds(label, how)  bisect.bisect
+    BadSucceeds(label, how)  bisect.judge
     Between(name)  instances.rootfs
     CannotJoin(name, reason)  instances.network.named
     CannotMakeNetwork(reason)  instances.network.named
@@ -209,7 +209,7 @@ EnvbuildError  exit 2
     ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
-    GoodFails(label, how)  bisect.bisect
+    GoodFails(label, how)  bisect.judge
     ImageDamaged(reason)  instances.foreground
     ImageLost(instance)  drift.instance_tree
     ImageOfInstanceGone(instance, reference)  drift.instance_operand
@@ -285,6 +285,7 @@ EnvbuildError  exit 2
     TagRefuses(tag)  store.tags
     TargetMoved(target, expected, actual)  sharing.promote
     TooDeep(path)  linux.safe_copy
+    TooFlaky(good, bad, rates)  bisect.judge
     TooLargeToFetch(url, most)  packages.errors
     TooLargeToRead(entry, most)  store.objects
     TooManyNetworks  instances.network.named
