@@ -50,6 +50,7 @@ EnvbuildError  exit 2
     BadReference(reference, reason)  registry.reference
     BadRegistriesFile(path, reason)  registry.mirrors
     BadRegistryBase(place, reason)  build.registry_images
+    BadResolved(path, reason)  merge.conflict_files
     BadSource(source)  packages.apt_servers
     BadTemplate(path, line, reason)  build.template
     BadTree(reason)  git.tracked_files
@@ -57,6 +58,7 @@ EnvbuildError  exit 2
     Blocked(reference, path)  registry.mirrors
     BranchTag(name)  images.reference
     ChosenTwice(name)  merge.choices
+    ConflictsNotWritten(path, reason)  merge.conflict_files
     ContextError  build.context_ignore
       AbsoluteSource(source, named_by, folder)  build.context
       ContextOutside(folder, project)  build.context
@@ -163,6 +165,7 @@ EnvbuildError  exit 2
     SameThere(path)  history.file_diff
     ServiceErrors(diagnostics)  compose.file.reader
     ShownWhileRunning(name, mount)  instances.copy
+    StillMarked(path)  merge.conflict_files
     StoreInUse  store.database
     StoreTooNew(path, format)  store.database
     TooManyRequirementFiles(statement)  packages.pip
@@ -184,12 +187,13 @@ EnvbuildError  exit 2
     BadEnvelope(source, reason)  trust.envelope
     BadGoSum(path, line, reason)  packages.go_sum
     BadMavenLock(path, line, reason, hint)  packages.maven_lock
+    BadObservation  trace.observed
     BadPom(name, reason)  packages.maven_pom
     BadProjectLock(path, line, reason, hint)  packages.node_locks.indented_text
     BadProxy(address)  build.step_network.machine
     BadReads(reason)  trace.reads
     BadSubmodule(url, path, reason)  git.submodules
-    BadSucceeds(label, how)  bisect.bisect
+    BadSucceeds(label, how)  bisect.judge
     Between(name)  instances.rootfs
     CannotJoin(name, reason)  instances.network.named
     CannotMakeNetwork(reason)  instances.network.named
@@ -198,7 +202,7 @@ EnvbuildError  exit 2
     ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
-    GoodFails(label, how)  bisect.bisect
+    GoodFails(label, how)  bisect.judge
     ImageDamaged(reason)  instances.foreground
     ImageLost(instance)  drift.instance_tree
     ImageOfInstanceGone(instance, reference)  drift.instance_operand
@@ -220,7 +224,7 @@ EnvbuildError  exit 2
     NotBuilt(path)  compose.images
     NotConnected(program, reason)  instances.network.private
     NotInLayers(path, reason)  oci.layer_tar
-    NotReproducible(findings)  build.sandbox_actions
+    NotReproducible(findings)  build.execution
     NotRunning(name)  instances.control_client
     NotSignedBy(reference, keys, count)  cli.signature_check
     NotToBeHad(package, reasons, locked, renewal)  packages.errors
@@ -228,7 +232,7 @@ EnvbuildError  exit 2
     OtherMachines(ours, theirs)  merge.facts
     OtherModule(name, reason)  packages.go_sum
     OwnersLost(base, locked)  build.base_owners
-    PathTooLong  build.sandbox_actions
+    PathTooLong  build.execution
     PinnedImageGone(reference, digest)  build.registry_images
     PortTaken(port, error)  instances.network.ports
     ProxyFailed(error)  build.step_network.step_proxy
@@ -274,6 +278,7 @@ EnvbuildError  exit 2
     TagRefuses(tag)  store.tags
     TargetMoved(target, expected, actual)  sharing.promote
     TooDeep(path)  linux.safe_copy
+    TooFlaky(good, bad, rates)  bisect.judge
     TooLargeToFetch(url, most)  packages.errors
     TooLargeToRead(entry, most)  store.objects
     TooManyNetworks  instances.network.named

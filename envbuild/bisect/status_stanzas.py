@@ -40,7 +40,7 @@ def status_changes(old: str, new: str) -> StatusChanges | None:
     before, after = _by_package(old), _by_package(new)
     if before is None or after is None:
         return None
-    return StatusChanges(tuple(in_order(after, before)), before, after)
+    return StatusChanges(tuple(in_order(after, after, before)), before, after)
 
 
 def _by_package(text: str) -> dict[str, str] | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from envbuild.build.execution import Execution
 from envbuild.build.installation_site import InstallationSite
 from envbuild.build.job import BuildJob
 from envbuild.build.package_answers import ResolvedAnswers
 from envbuild.build.part_installer import PartInstaller
 from envbuild.build.progress import StageProgress
-from envbuild.build.sandbox_actions import Execution, Executor
+from envbuild.build.sandbox_actions import Executor
 from envbuild.build.staged_installer import StagedInstaller
 from envbuild.build.step_failure import Stopped
 from envbuild.build.store_cache import StoreCache

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from envbuild.build.execution import Execution
 from envbuild.build.installation_site import InstallationSite
-from envbuild.build.sandbox_actions import Execution
 from envbuild.digest import sha256_of
 from envbuild.lockfile.lock import Package
 from envbuild.packages.manager import InParts, Joined, Task

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from envbuild.build.cache_mounts import CachesOfStep, CacheUser, caches_of
+from envbuild.build.execution import Execution, PathTooLong
 from envbuild.build.inputs import Inputs
 from envbuild.build.sandbox_worker import Worker
 from envbuild.build.secrets import Redactor
+from envbuild.build.step_reads import reads_of, untracked
 from envbuild.build.user_grants import NoSuchSecret, agent_of
-from envbuild.errors import WorkFailed, fields
 from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, binds_of
 from envbuild.language.network_hosts import HOST_NETWORK
@@ -21,7 +22,7 @@ from envbuild.linux.nofollow import Folder
 from envbuild.linux.sparse_files import TookTooLong, TooSparse
 from envbuild.packages.manager import OUT, PACKAGES, Asked, Task
 from envbuild.plan.step import Execute, Step
-from envbuild.record import Pairs, Record
+from envbuild.record import Pairs
 from envbuild.sandbox.hosts import HOSTS, MAX_BYTES, restore_hosts
 from envbuild.sandbox.spec import OF_TREE, Bind, Outcome, Request, Scratch, Secret
 from envbuild.sandbox.user_namespace import SHIFTED
@@ -31,6 +32,7 @@ from envbuild.store.objects import TooLargeToRead
 from envbuild.store.step_logs import OutputWriter
 from envbuild.store.store import Store
 from envbuild.store.work_area import Workspace
+from envbuild.trace.reads import Reads
 from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import LinkCircle, has_tmp, lookup
 from envbuild.tree.patterns import compile_patterns
@@ -45,34 +47,6 @@ AGENT = "/run/ssh-agent.sock"
 """Where a step that may use the user's SSH agent finds it."""
 MIN_READING_SECONDS = 10.0
 """Seconds that there always are to read what a command with a time limit left."""
-
-
-@fields
-class PathTooLong(WorkFailed):
-    """A step left something whose path is longer than the system takes."""
-
-    def text(self) -> tuple[str, str]:
-        return (
-            "the step left a path that is longer than the system takes (4,095 bytes with the store's own part)",
-            "remove what is so deep at the end of the step, or keep it under /tmp",
-        )
-
-
-class Execution(Record):
-    """What a command came to. `tree` is what it left, also when it failed; `tail` the end of its output. `removes` says
-    whether anything is gone that was there before. `network` is what came through the network, `refused` are the hosts
-    that the step was refused, with the reasons."""
-
-    outcome: Outcome
-    tree: Digest
-    output: Digest
-    tail: bytes
-    files: int
-    size: int
-    seconds: float
-    removes: bool = False
-    network: NetworkRecord | None = None
-    refused: Pairs = ()
 
 
 class Executor:
@@ -111,9 +85,11 @@ class Executor:
         epoch: int,
         caches: CacheUser,
         sink: Callable[[bytes], None],
+        *,
+        traced: bool = False,
     ) -> Execution:
         """Run the step's command on `parent`; `sink` gets what it prints, with secrets masked. Its caches are those of
-        the stage `caches`.
+        the stage `caches`. If it is `traced`, what it reads is noted, which takes it a little longer.
 
         A test's changes are thrown away. Raises PathTooLong, OSError where the store can't be written, UsageError where
         the user has not given what it wants, and what the sandbox raises when the command can't be started at all.
@@ -156,6 +132,7 @@ class Executor:
                 timeout=step.timeout,
                 tmp=OF_TREE if has_tmp(self._store.trees, parent) else "",
                 doors=() if proxy is None else proxy.doors,
+                traced=traced,
             )
 
         with ExitStack() as held:
@@ -176,9 +153,10 @@ class Executor:
         sink: Callable[[bytes], None],
         *,
         keeps_times: bool = False,
+        traced: bool = False,
     ) -> Execution:
         """Run a package manager's task on `parent`, without network. If it `keeps_times`, those of what it leaves stay
-        as they are: for a tree on which another task goes on."""
+        as they are: for a tree on which another task goes on. `traced` as for `execute`."""
 
         def request(space: Workspace, layers: tuple[str, ...], mounted: CachesOfStep) -> Request:
             return Request(
@@ -189,6 +167,7 @@ class Executor:
                 work=space.work,
                 binds=tuple(_task_binds(task, space.path)),
                 tmp=OF_TREE if has_tmp(self._store.trees, parent) else "",
+                traced=traced,
             )
 
         return self._run(step, request, (), parent, near, epoch, None, sink, keeps_times=keeps_times)
@@ -274,8 +253,15 @@ class Executor:
 
             redactor = Redactor(tuple(secret.content for secret in secrets), take)
             asked = request(space, layers, mounted)
+            unseen = _unseen(step, mounted) if asked.traced else ""
+            if unseen:
+                asked = asked.replace(traced=False)
             outcome = self._run_behind(proxy, asked, redactor.write)
             redactor.close()
+            reads = Reads({}, unseen) if unseen else None
+            if asked.traced:
+                home = isinstance(step.action, Execute)
+                reads = reads_of(asked, outcome, self._store.trees, mounted.tree, home=home)
             digest = output.finish()
             if step.test:
                 seconds = time.monotonic() - started
@@ -307,7 +293,8 @@ class Executor:
                     raise PathTooLong from error
                 raise
             seconds = time.monotonic() - started
-            return Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds, shot.removes)
+            done = Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds, shot.removes)
+            return done.replace(reads=reads)
 
     def _run_behind(self, proxy: StepProxy | None, request: Request, sink: Callable[[bytes], None]) -> Outcome:
         """Run a command, with its proxy if it has one. Raises ProxyFailed."""
@@ -373,6 +360,15 @@ class Executor:
         return self._secrets[name]
 
 
+def _unseen(step: Step, caches: CachesOfStep) -> str:
+    action = step.action
+    if not isinstance(action, Execute):
+        return ""
+    return untracked(
+        network=bool(action.network), agent=bool(action.ssh), devices=bool(action.devices), caches=caches.binds
+    )
+
+
 def _task_binds(task: Task, folder: str) -> list[Bind]:
     """Return what a task mounts; its files are written into `folder`, which outlives the sandbox."""
     binds = []
@@ -385,16 +381,3 @@ def _task_binds(task: Task, folder: str) -> list[Bind]:
             for name, source in task.packages:
                 packages.link(source, name)
     return [*binds, Bind(os.path.realpath(f"{folder}/packages"), PACKAGES)]
-
-
-@fields
-class NotReproducible(WorkFailed):
-    """`--check` ran steps twice, and some did not give the same tree."""
-
-    findings: list[str]
-
-    def text(self) -> tuple[str, str]:
-        return (
-            "these steps give something else each time they run:\n" + "\n".join(self.findings),
-            "a time, a random number or an order is in those files: make it fixed, or `discard` the file",
-        )

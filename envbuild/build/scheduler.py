@@ -18,6 +18,7 @@ from envbuild.build.cache_mounts import CacheUser
 from envbuild.build.downloads import Downloads
 from envbuild.build.drawn_notes import DrawnNotes
 from envbuild.build.events import Notice, StepFinished
+from envbuild.build.execution import Execution, NotReproducible
 from envbuild.build.explain import StepExplanations
 from envbuild.build.file_sources import FileSources
 from envbuild.build.graph import Stage
@@ -29,7 +30,7 @@ from envbuild.build.make_bases import BaseMaker
 from envbuild.build.named_inputs import parts_and_source
 from envbuild.build.package_answers import ResolvedAnswers
 from envbuild.build.progress import StageProgress, StepResult
-from envbuild.build.sandbox_actions import Execution, Executor, NotReproducible
+from envbuild.build.sandbox_actions import Executor
 from envbuild.build.sandbox_worker import Worker
 from envbuild.build.step_failure import StepFailure, Stopped, report_failure, step_failed
 from envbuild.build.tree_actions import Performer

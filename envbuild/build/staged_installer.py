@@ -13,8 +13,8 @@ import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 
+from envbuild.build.execution import Execution
 from envbuild.build.installation_site import InstallationSite
-from envbuild.build.sandbox_actions import Execution
 from envbuild.debian.left_behind import is_removed_after_installation
 from envbuild.debian.unpack_check import MAX_STATUS, STATUS, Trees, order_does_not_count
 from envbuild.digest import sha256_of

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 
 from envbuild.build.events import Emit, StepFailed
+from envbuild.build.execution import Execution
 from envbuild.build.graph import Stage
 from envbuild.build.job import BuildJob
 from envbuild.build.progress import StageProgress
-from envbuild.build.sandbox_actions import Execution
 from envbuild.errors import EnvbuildError, WorkFailed, fields
 from envbuild.images.names import place_of
 from envbuild.language.network_hosts import HOST_NETWORK

@@ -11,6 +11,7 @@ import errno
 import os
 import struct
 
+CLONE_VM, CLONE_FS, CLONE_VFORK = 0x100, 0x200, 0x4000
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
@@ -35,11 +36,12 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NAME, PR_CAPBSET_DROP = 1, 4, 15, 24
 PR_SET_SECCOMP, PR_SET_SECUREBITS, PR_SET_NO_NEW_PRIVS = 22, 28, 38
 _NO_SETUID_FIXUP, _JOIN_SESSION_KEYRING = 1 << 2, 1
 SECCOMP_MODE_FILTER = 2
+SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV = 1, 8, 32
 
 _RLIMIT_NPROC = 6
 _NUMBERS = {
-    "x86_64": {"pivot_root": 155, "clone": 56, "capset": 126, "keyctl": 250},
-    "aarch64": {"pivot_root": 41, "clone": 220, "capset": 91, "keyctl": 219},
+    "x86_64": {"pivot_root": 155, "clone": 56, "capset": 126, "keyctl": 250, "seccomp": 317},
+    "aarch64": {"pivot_root": 41, "clone": 220, "capset": 91, "keyctl": 219, "seccomp": 277},
 }
 OPEN_TREE, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT, CLOSE_RANGE, MOUNT_SETATTR = 428, 429, 430, 431, 432, 436, 442
 OPENAT2 = 437
@@ -254,6 +256,18 @@ def set_filter(program: bytes) -> None:
     buffer = ctypes.create_string_buffer(program, len(program))
     described = _Program(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(described))
+
+
+def listener_flags() -> int:
+    """Return the flags of seccomp(2) for a filter with a listener, as far as the kernel has them (Linux 5.19): a call
+    that its listener has taken is interrupted by nothing but the caller's end."""
+    flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+    try:
+        _syscall(_number("seccomp"), SECCOMP_SET_MODE_FILTER, ctypes.c_uint(flags), None)
+    except OSError as error:
+        # It looks at the flags before it looks for the filter.
+        return flags if error.errno == errno.EFAULT else SECCOMP_FILTER_FLAG_NEW_LISTENER
+    raise AssertionError("a filter that is none was installed")
 
 
 def capset(permitted: int) -> None:

@@ -91,7 +91,9 @@ def merge_accounts(file: AccountFile, base: bytes, ours: bytes, theirs: bytes, p
             shown = Sides(*(ABSENT if row is None else _text(b":".join(_shown(file, row))) for row in rows))
             clashes.append(Clash(subject, shown))
     if file.number >= 0:
-        clashes += _same_numbers(file, tables, merged)
+        # What conflicts by itself has no number yet.
+        undecided = set(keys) if clashes else set()
+        clashes += _same_numbers(file, tables, {name: row for name, row in merged.items() if name not in undecided})
     content = b"".join(b":".join(row) + b"\n" for row in merged.values())
     return Outcome(content, tuple(clashes), tuple(settled))
 
@@ -129,22 +131,42 @@ def _shown(file: AccountFile, row: Row) -> Row:
 
 def _same_numbers(file: AccountFile, tables: list[dict[bytes, Row]], merged: Mapping[bytes, Row]) -> list[Clash]:
     """Return the numbers that each side gave to another name."""
-    before, ours, theirs = tables
-    our_numbers = {row[file.number]: name for name, row in ours.items() if before.get(name) != row}
+    before = tables[0]
+    aliases = _aliases(file.number, *tables)
+    ours, theirs = (_given(file.number, before, side) for side in tables[1:])
     clashes = []
-    for name, row in theirs.items():
-        number = row[file.number]
-        other = our_numbers.get(number)
-        if before.get(name) == row or other is None or other == name or name not in merged or other not in merged:
+    for number in sorted(ours.keys() & theirs.keys()):
+        names = [[name for name in side[number] if name in merged] for side in (ours, theirs)]
+        if number in aliases or set(names[0]) & set(names[1]) or not (names[0] and names[1]):
             continue
-        if merged[name][file.number] != number or merged[other][file.number] != number:
+        if any(merged[side[0]][file.number] != number for side in names):
             continue
-        was = next((known for known, held in before.items() if held[file.number] == number), b"")
+        was = next((name for name, row in before.items() if row[file.number] == number), b"")
         id_name = "uid" if file.what == _USER else "gid"
-        clashes.append(
-            Clash(f"{id_name} {_text(number)}", Sides(_text(was) or ABSENT, _text(other), _text(name)), kind=ID)
-        )
+        sides = Sides(_text(was) or ABSENT, *(_text(min(side)) for side in names))
+        clashes.append(Clash(f"{id_name} {_text(number)}", sides, kind=ID))
     return clashes
+
+
+def _given(field: int, before: Mapping[bytes, Row], side: Mapping[bytes, Row]) -> dict[bytes, list[bytes]]:
+    """Return the names that a side gave each number."""
+    given: dict[bytes, list[bytes]] = {}
+    for name, row in side.items():
+        if name not in before or before[name][field] != row[field]:
+            given.setdefault(row[field], []).append(name)
+    return given
+
+
+def _aliases(
+    field: int, before: Mapping[bytes, Row], ours: Mapping[bytes, Row], theirs: Mapping[bytes, Row]
+) -> set[bytes]:
+    """Return the numbers of accounts that the base has and a side still has: whoever shares such a number means to, as
+    one more name of root does."""
+    return {
+        row[field]
+        for name, row in before.items()
+        if any(name in side and side[name][field] == row[field] for side in (ours, theirs))
+    }
 
 
 def merge_ranges(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) -> Outcome:
@@ -186,27 +208,30 @@ def renumbering(base: tuple[bytes, bytes], ours: tuple[bytes, bytes], theirs: tu
     others become the next free ones, and accounts of one name get those of ours. Raises BadDatabase."""
     files = (FILES[b"etc/passwd"], FILES[b"etc/group"])
     tables = [[read_rows(file, text) for file, text in zip(files, side, strict=True)] for side in (base, ours, theirs)]
-    taken = {_number(row[2]) for side in tables for table in side for row in table.values()}
+    taken = [{_number(row[2]) for side in tables for row in side[kind].values()} for kind in (0, 1)]
     moved: list[dict[int, int]] = [{}, {}]
     # A user's own group has the user's number, and keeps it.
     for kind in (0, 1):
         before, our, their = (side[kind] for side in tables)
-        holders = {_number(row[2]): name for name, row in our.items()}
+        aliases = {_number(number) for number in _aliases(2, before, our, their)}
+        holders: dict[int, set[bytes]] = {}
+        for name, row in our.items():
+            holders.setdefault(_number(row[2]), set()).add(name)
         for name, row in their.items():
-            if before.get(name) == row:
-                continue
             number = _number(row[2])
+            if number in aliases or number in moved[kind] or name in holders.get(number, ()):
+                continue
             same = our.get(name)
             if same is not None:
                 if _number(same[2]) != number:
                     moved[kind][number] = _number(same[2])
-            elif holders.get(number, name) != name:
-                twin = moved[0].get(number) if kind == 1 and name in tables[2][0] else None
-                if twin is not None and twin not in {_number(row[2]) for row in our.values()}:
-                    moved[kind][number] = twin
-                else:
-                    moved[kind][number] = _free(number, taken)
-                    taken.add(moved[kind][number])
+            elif number in holders and not any(
+                other in their and their[other][2] == row[2] for other in holders[number]
+            ):
+                twin = moved[0].get(number) if kind == 1 and name in tables[2][0] and number >= FIRST_USER else None
+                free = twin if twin is not None and twin not in taken[kind] else _free(number, taken[kind])
+                moved[kind][number] = free
+                taken[kind].add(free)
     return Renumbering(tuple(sorted(moved[0].items())), tuple(sorted(moved[1].items())))
 
 
@@ -223,6 +248,15 @@ def _free(number: int, taken: Iterable[int]) -> int:
         if free not in taken:
             return free
     raise BadDatabase
+
+
+def renumbered_owner(owner: str, numbers: Renumbering) -> str:
+    """Return `NAME`, `NAME:GROUP` or numbers with the new ones."""
+    user, colon, group = owner.partition(":")
+    users, groups = dict(numbers.users), dict(numbers.groups)
+    old, old_group = account_number(user), account_number(group)
+    new = user if old is None else str(users.get(old, old))
+    return new + colon + (group if old_group is None else str(groups.get(old_group, old_group)))
 
 
 def renumbered(path: bytes, content: bytes, numbers: Renumbering) -> bytes:

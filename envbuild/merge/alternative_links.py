@@ -48,8 +48,6 @@ def links_after(
     yield master, _link(master, chosen, collision)
     for slave, target in merged.targets(chosen).items():
         path = LINKS + slave.encode("utf-8", "surrogateescape")
-        if not slave or "/" in slave:
-            continue
         yield path, None if target is None else _link(path, target, collisions.get(path))
         if target is None:
             yield merged.slaves[slave].strip("/").encode("utf-8", "surrogateescape"), None

@@ -46,7 +46,9 @@ class Alternative(Record):
 
 
 def read_alternative(content: bytes) -> Alternative:
-    """Return a record. Raises BadDatabase."""
+    """Return a record. Raises BadDatabase for what is none, and for paths that lead elsewhere than they say."""
+    if b"\0" in content:
+        raise BadDatabase
     lines = content.decode("utf-8", "surrogateescape").split("\n")
     try:
         status, link = lines[0], lines[1]
@@ -65,9 +67,16 @@ def read_alternative(content: bytes) -> Alternative:
             at += 2 + len(slaves)
     except (IndexError, ValueError) as error:
         raise BadDatabase from error
-    if status not in ("auto", _MANUAL) or not all(path.startswith("/") for path in (link, *slaves.values(), *choices)):
+    if status not in ("auto", _MANUAL) or not all(map(is_plain, (link, *slaves.values(), *choices))):
+        raise BadDatabase
+    if any("/" in name or name in ("", ".", "..") for name in slaves):
         raise BadDatabase
     return Alternative(status, link, slaves, choices)
+
+
+def is_plain(path: str) -> bool:
+    """Return whether a path is absolute, and its parts are names."""
+    return path.startswith("/") and not any(part in ("", ".", "..") for part in path[1:].split("/"))
 
 
 def write_alternative(alternative: Alternative) -> bytes:

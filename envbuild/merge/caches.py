@@ -6,41 +6,89 @@ import re
 
 from envbuild.record import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from envbuild.tree.diff import Change
+
 
 class Cache(NamedTuple):
-    """A cache: the pattern of its paths (without a slash before them), and the commands that may make it: the first
-    whose program the tree has is run."""
+    """A cache: the pattern of its paths (without a slash before them), where what it is made of lies and how its names
+    end (any of them), and the commands that may make it: the first whose program the tree has is run."""
 
     name: str
     pattern: re.Pattern[bytes]
+    inputs: tuple[bytes, ...]
+    ending: re.Pattern[bytes]
     commands: tuple[tuple[str, ...], ...]
 
 
+_ANY = re.compile(rb"")
+
+
+def _cache(
+    name: str, pattern: bytes, inputs: tuple[bytes, ...], *commands: tuple[str, ...], ending: bytes = b""
+) -> Cache:
+    return Cache(name, re.compile(pattern), inputs, re.compile(ending) if ending else _ANY, commands)
+
+
 CACHES = (
-    Cache("ld.so.cache", re.compile(rb"etc/ld\.so\.cache"), (("/sbin/ldconfig", "-i"), ("/sbin/ldconfig",))),
-    Cache("fontconfig", re.compile(rb"var/cache/fontconfig/.*"), (("/usr/bin/fc-cache", "-s"),)),
-    Cache(
+    _cache(
+        "ld.so.cache",
+        rb"etc/ld\.so\.cache",
+        (b"usr/lib/", b"usr/local/lib/", b"lib/", b"lib64/", b"etc/ld.so.conf"),
+        ("/sbin/ldconfig", "-i"),
+        ending=rb"\.so(?:\.[\w.]+)?$|\.conf$",
+    ),
+    _cache(
+        "fontconfig",
+        rb"var/cache/fontconfig/.+",
+        (b"usr/share/fonts/", b"usr/local/share/fonts/", b"etc/fonts/"),
+        ("/usr/bin/fc-cache", "-s"),
+    ),
+    _cache(
         "gconv",
-        re.compile(rb"usr/lib(?:/[^/]+)?/gconv/gconv-modules\.cache"),
-        (("/usr/sbin/iconvconfig",),),
+        rb"usr/lib(?:/[^/]+)?/gconv/gconv-modules\.cache",
+        (b"usr/lib/",),
+        ("/usr/sbin/iconvconfig",),
+        ending=rb"/gconv/",
     ),
-    Cache(
-        "mime", re.compile(rb"usr/share/mime/(?!packages/).*"), (("/usr/bin/update-mime-database", "/usr/share/mime"),)
+    _cache(
+        "locales",
+        rb"usr/lib/locale/locale-archive",
+        (b"usr/share/i18n/", b"etc/locale.gen"),
+        ("/usr/sbin/locale-gen",),
     ),
-    Cache(
+    _cache(
+        "mime types",
+        rb"usr/share/mime/(?!packages/).+",
+        (b"usr/share/mime/packages/",),
+        ("/usr/bin/update-mime-database", "/usr/share/mime"),
+    ),
+    _cache(
         "certificates",
-        re.compile(rb"etc/ssl/certs/ca-certificates\.crt"),
-        (("/usr/sbin/update-ca-certificates",),),
+        rb"etc/ssl/certs/ca-certificates\.crt",
+        (b"usr/share/ca-certificates/", b"usr/local/share/ca-certificates/", b"etc/ca-certificates.conf"),
+        ("/usr/sbin/update-ca-certificates",),
     ),
-    Cache(
+    _cache(
         "desktop files",
-        re.compile(rb"usr/share/applications/mimeinfo\.cache"),
-        (("/usr/bin/update-desktop-database", "-q"),),
+        rb"usr/share/applications/mimeinfo\.cache",
+        (b"usr/share/applications/",),
+        ("/usr/bin/update-desktop-database", "-q"),
     ),
-    Cache(
+    _cache(
         "schemas",
-        re.compile(rb"usr/share/glib-2\.0/schemas/gschemas\.compiled"),
-        (("/usr/bin/glib-compile-schemas", "/usr/share/glib-2.0/schemas"),),
+        rb"usr/share/glib-2\.0/schemas/gschemas\.compiled",
+        (b"usr/share/glib-2.0/schemas/",),
+        ("/usr/bin/glib-compile-schemas", "/usr/share/glib-2.0/schemas"),
+    ),
+    _cache(
+        "manual pages",
+        rb"var/cache/man/.+",
+        (b"usr/share/man/", b"usr/local/share/man/"),
+        ("/usr/bin/mandb", "-pq"),
     ),
 )
 
@@ -53,3 +101,28 @@ def cache_of(path: bytes) -> Cache | None:
 def is_cache(path: bytes) -> bool:
     """Return whether a path is made by a program of what else is in the tree."""
     return cache_of(path) is not None
+
+
+def stale_caches(ours: Iterable[Change], theirs: Iterable[Change]) -> Iterator[bytes]:
+    """Yield a path of each cache that one side made of what it had, while the other side changed what it is made of.
+
+    The changes are of paths that are not caches' own, one for each path.
+    """
+    sides = [_of_caches(changes) for changes in (ours, theirs)]
+    for (outputs, _), (_, inputs) in (sides, sides[::-1]):
+        yield from (path for name, path in outputs.items() if name in inputs)
+
+
+def _of_caches(changes: Iterable[Change]) -> tuple[dict[str, bytes], set[str]]:
+    """Return the caches that changed, each with one of its paths, and those whose inputs did."""
+    outputs: dict[str, bytes] = {}
+    inputs: set[str] = set()
+    for change in changes:
+        path = change.path
+        for cache in CACHES:
+            if cache.pattern.fullmatch(path):
+                if change.after is not None:
+                    outputs.setdefault(cache.name, path)
+            elif cache.name not in inputs and path.startswith(cache.inputs) and cache.ending.search(path):
+                inputs.add(cache.name)
+    return outputs, inputs

@@ -49,8 +49,11 @@ class Draft:
     def alter(self, old: Entry, new: Entry) -> Entry:
         """Take a file of one of the trees with other attributes; return `new`, with that file's content."""
         new = new._replace(digest=old.digest, size=old.size)
-        if new.kind == FILE and object_id(new) != object_id(old):
-            self._altered[object_id(new)] = old, new
+        identity = object_id(old)
+        if new.kind == FILE and object_id(new) != identity:
+            # What was altered already is not in the store under its new attributes.
+            source = self._altered[identity][0] if identity in self._altered else old
+            self._altered[object_id(new)] = source, new
         return new
 
     def keep(self, store: Store, root: Digest) -> None:

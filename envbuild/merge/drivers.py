@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from envbuild.merge import accounts, alternatives, json_documents, paragraphs
-from envbuild.merge.lines import is_text, merge_lists, merge_logs
+from envbuild.merge.lines import MAX_TEXT, is_text, join_texts, merge_lists, merge_logs
 from envbuild.merge.python_records import MAX_RECORD, merge_python_record
 from envbuild.merge.records import BadDatabase, Outcome
 from envbuild.record import NamedTuple
@@ -54,6 +54,12 @@ def _triples(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) -> Outcome
     return Outcome(merge_lists(sides[0], sides[1], sides[2]).replace(b"\0", b"\n"))
 
 
+def _union(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) -> Outcome:
+    if not all(map(is_text, (base, ours, theirs))):
+        raise BadDatabase
+    return Outcome(join_texts(base, ours, theirs))
+
+
 def _log(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) -> Outcome:
     return Outcome(merge_logs(base, ours, theirs))
 
@@ -92,8 +98,16 @@ _BY_PATTERN = (
     ),
     (re.compile(rb".*\.dist-info/RECORD"), Driver("Python RECORD", merge_python_record, MAX_RECORD)),
     (re.compile(rb".*\.json|.*/\.package-lock\.json"), _JSON),
+    (re.compile(rb"usr/share/info/dir(?:\.old)?"), Driver("union", _union, MAX_TEXT)),
     (re.compile(rb"var/log/.*"), Driver("log", _log, MAX_LIST)),
-    (re.compile(rb"var/cache/(?!debconf/).*|.*__pycache__/[^/]*\.pyc"), Driver("cache", _newer, MAX_LIST)),
+    (
+        # What is made anew, and what is an earlier version of something else.
+        re.compile(
+            rb"var/cache/(?!debconf/).*|var/.*-old|etc/(?:passwd|group|shadow|gshadow|subuid|subgid)-"
+            rb"|var/lib/ucf/(?:hashfile|registry)\.\d+"
+        ),
+        Driver("cache", _newer, MAX_LIST),
+    ),
 )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from envbuild.merge.records import Prefer
 
-MAX_DOCUMENT = 16 << 20
+MAX_DOCUMENT = 8 << 20
 """Bytes of a document; as Python's objects it takes twenty times as much."""
 MAX_DEPTH = 100
 _ABSENT = object()
@@ -43,7 +43,7 @@ class _Merge:
                 raise BadDatabase
             before = base if isinstance(base, dict) else {}
             merged = {}
-            names = in_order(ours, theirs)
+            names = in_order(before, ours, theirs)
             if all(list(side) == sorted(side) for side in (ours, theirs)):
                 names.sort()
             for name in names:

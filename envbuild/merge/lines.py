@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 
+from envbuild.merge.records import in_order
 from envbuild.record import NamedTuple
 
 TYPE_CHECKING = False
@@ -30,6 +31,11 @@ class MergedText(NamedTuple):
 def is_text(content: bytes) -> bool:
     """Return whether a content is merged by lines: git's own rule, no zero byte at its beginning, and not too large."""
     return len(content) <= MAX_TEXT and b"\0" not in content[:_HEAD]
+
+
+def join_texts(base: bytes, ours: bytes, theirs: bytes) -> bytes:
+    """Return the merge of two texts in which conflicting lines of both sides stand behind each other."""
+    return _by_lines(base, ours, theirs, union=True).content
 
 
 def merge_texts(base: bytes, ours: bytes, theirs: bytes, *, git: bool | None = None) -> MergedText:
@@ -72,7 +78,7 @@ def _by_git(base: bytes, ours: bytes, theirs: bytes) -> MergedText | None:
     return MergedText(done.stdout, done.returncode) if 0 <= done.returncode <= _MOST_CONFLICTS else None
 
 
-def _by_lines(base: bytes, ours: bytes, theirs: bytes) -> MergedText:
+def _by_lines(base: bytes, ours: bytes, theirs: bytes, *, union: bool = False) -> MergedText:
     sides = [_split(text) for text in (base, ours, theirs)]
     before, left, right = sides
 
@@ -89,6 +95,9 @@ def _by_lines(base: bytes, ours: bytes, theirs: bytes) -> MergedText:
             merged += our
         elif our == was:
             merged += their
+        elif union:
+            first, second = sorted((our, their))
+            merged += [*first, *(line for line in second if line not in first)]
         else:
             conflicts += 1
             for mark, lines in (("<<<<<<< ours", our), ("||||||| base", was), ("=======", their)):
@@ -145,28 +154,15 @@ def _replaced(base: list[str], side: list[str], group: _Group, codes: list[Opcod
     return lines + base[at : group.end]
 
 
-def merge_lists(base: bytes, ours: bytes, theirs: bytes, *, ordered: bool = False) -> bytes:
-    """Return a list that has the lines that both have, and those that either added; what either removed is gone.
-
-    New lines of theirs stand behind those that they followed there; `ordered` sorts them all.
-    """
-    before, left, right = (dict.fromkeys(text.splitlines(keepends=False)) for text in (base, ours, theirs))
-    kept = [line for line in left if line in right or line not in before]
-    if ordered:
-        return _joined(sorted({*kept, *(line for line in right if line not in before)}))
-    follows: dict[bytes | None, list[bytes]] = {}
-    last: bytes | None = None
-    present = set(kept)
-    for line in right:
-        if line in present:
-            last = line
-        elif line not in before:
-            follows.setdefault(last, []).append(line)
-    merged = list(follows.get(None, ()))
-    for line in kept:
-        merged.append(line)
-        merged += follows.get(line, ())
-    return _joined(merged)
+def merge_lists(base: bytes, ours: bytes, theirs: bytes) -> bytes:
+    """Return a list that has the lines that both have, and those that either added; what either removed is gone."""
+    before, left, right = (dict.fromkeys(text.splitlines()) for text in (base, ours, theirs))
+    kept = [
+        line
+        for line in in_order(before, left, right)
+        if (line in left and line in right) or (line not in before and (line in left or line in right))
+    ]
+    return b"".join(line + b"\n" for line in kept)
 
 
 def merge_logs(base: bytes, ours: bytes, theirs: bytes) -> bytes:
@@ -176,7 +172,3 @@ def merge_logs(base: bytes, ours: bytes, theirs: bytes) -> bytes:
         return max(ours, theirs, key=lambda text: (len(text), text))
     first, second = sorted((ours[len(base) :], theirs[len(base) :]))
     return base + first + second
-
-
-def _joined(lines: list[bytes]) -> bytes:
-    return b"".join(line + b"\n" for line in lines)

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from envbuild.history.package_changes import STATUS
 from envbuild.images.find import facts_of
-from envbuild.merge.accounts import Renumbering
+from envbuild.merge.accounts import Renumbering, renumbered_owner
+from envbuild.merge.caches import stale_caches
 from envbuild.merge.choices import OURS, THEIRS, Choices, NoSuchConflict
+from envbuild.merge.compiled import compiled_edits
 from envbuild.merge.conflict import Conflict
+from envbuild.merge.conflict_owners import with_owners
 from envbuild.merge.draft import Draft
 from envbuild.merge.facts import merge_facts
 from envbuild.merge.packages import Contested, conflict_of, contested_packages, owned_paths
 from envbuild.merge.renumber import Renumbered, renumber
 from envbuild.merge.resolve import Resolution
 from envbuild.merge.three_way import Collision, combine
+from envbuild.packages.inventory.bad_record import MAX_STATUS
+from envbuild.packages.inventory.component import NODE
 from envbuild.plan.image_config import Facts
 from envbuild.record import Record
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, edit
-from envbuild.tree.entry import DIRECTORY, Digest
-from envbuild.tree.lookup import lookup
+from envbuild.tree.diff import diff, expanded
+from envbuild.tree.entry import DIRECTORY, Digest, Entry
+from envbuild.tree.lookup import child, root_entry
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 NO_CHOICES = Choices()
 
@@ -56,19 +67,27 @@ def merge_trees(
     """
     choices.check()
     draft = Draft(store.trees)
-    plain_theirs, moved = theirs, Renumbered(theirs)
+    moved = Renumbered(theirs)
     if choices.renumber and base not in (ours, theirs):
         moved = renumber(draft, store.objects, base, ours, theirs)
-        theirs = moved.tree
-    combined = combine(draft, base, ours, theirs)
-    if not combined.collisions:
+    combined = combine(draft, base, ours, moved.tree)
+    if combined.tree in (ours, moved.tree) and not combined.collisions:
         if keep:
             draft.keep(store, combined.tree)
         return Merged(combined.tree, renumbered=moved.moved, numbers=moved.numbers)
-    # By the trees of the store: numbers of owners say nothing of packages.
-    contested, _ = contested_packages(store, base, ours, plain_theirs, choices)
-    owned = owned_paths(store, ours, plain_theirs, contested, combined.collisions) if contested else {}
-    resolution = Resolution(draft, store.objects, choices, contested)
+    # By the trees of the store: numbers of owners say nothing of packages and caches.
+    changes = [list(expanded(store.trees, diff(store.trees, base, tree))) for tree in (ours, theirs)]
+    stale = [*stale_caches(changes[0], changes[1])]
+    contested: list[Contested] = []
+    owned: dict[bytes, int] = {}
+    if combined.collisions:
+        contested = contested_packages(store, changes[0], changes[1], choices)
+        owned = owned_paths(store, ours, theirs, contested, combined.collisions) if contested else {}
+
+    def statuses() -> list[bytes]:
+        return [store.read_file(tree, STATUS.decode(), MAX_STATUS) or b"" for tree in (base, ours, theirs)]
+
+    resolution = Resolution(draft, store.objects, choices, contested, statuses)
     folded: dict[int, list[bytes]] = {}
     for collision in combined.collisions:
         number = _owner(owned, collision.path)
@@ -78,20 +97,24 @@ def merge_trees(
             resolution.resolve(collision)
     resolution.finish()
     edits = list(resolution.edits)
-    conflicts = list(resolution.conflicts)
+    conflicts = with_owners(store, resolution.conflicts, (ours, theirs))
     decided = list(resolution.decided)
     for number, package in enumerate(contested):
         if package.side:
             decided += package.names
-            edits += _of_side(draft, package, ours if package.side == OURS else theirs, owned, number)
+            edits += _of_side(draft, package, ours if package.side == OURS else moved.tree, owned, number)
         else:
             conflicts.append(conflict_of(package, folded.get(number, ())))
     tree = edit(draft, combined.tree, edits, 0)
+    if combined.removed and edits:
+        tree = edit(draft, tree, _without_empty(draft, tree, combined.removed), 0)
+    if resolution.compiled:
+        compiled = list(compiled_edits(draft, tree, ours, moved.tree, resolution.compiled))
+        tree = edit(draft, tree, compiled, 0)
     if keep:
         draft.keep(store, tree)
-    return Merged(
-        tree, tuple(conflicts), tuple(dict.fromkeys(decided)), tuple(resolution.stale), moved.moved, moved.numbers
-    )
+    stale += resolution.stale
+    return Merged(tree, tuple(conflicts), tuple(dict.fromkeys(decided)), tuple(stale), moved.moved, moved.numbers)
 
 
 def _owner(owned: dict[bytes, int], path: bytes) -> int | None:
@@ -108,17 +131,39 @@ def _is_folder(collision: Collision) -> bool:
     return all(side is not None and side.kind == DIRECTORY for side in (collision.ours, collision.theirs))
 
 
-def _of_side(draft: Draft, package: Contested, tree: Digest, owned: dict[bytes, int], number: int) -> list[Edit]:
+def _of_side(draft: Draft, package: Contested, side: Digest, owned: dict[bytes, int], number: int) -> list[Edit]:
     """Return the edits that give a package the files of one side."""
     edits = []
-    for path, owner in owned.items():
-        if owner != number:
-            continue
-        entry = lookup(draft, tree, path, follow=False)
-        if entry is not None and entry.kind == DIRECTORY and b"node_modules/" not in path:
+    for path in (path for path, owner in owned.items() if owner == number):
+        entry = _entry_at(draft, side, path)
+        if entry is not None and entry.kind == DIRECTORY and package.package.kind != NODE:
             continue  # others have files there, too
         edits.append(Edit(path, entry, True))
     return edits
+
+
+def _entry_at(draft: Draft, tree: Digest, path: bytes) -> Entry | None:
+    """Return what lies at a path that leads through no link."""
+    entry = root_entry(draft, tree)
+    for part in path.split(b"/"):
+        inner = child(draft, entry.digest, part) if entry.kind == DIRECTORY else None
+        if inner is None:
+            return None
+        entry = inner
+    return entry
+
+
+def _without_empty(draft: Draft, tree: Digest, removed: Iterable[bytes]) -> list[Edit]:
+    """Return the edits that remove directories which one side removed, and which hold nothing any more. `removed` are
+    sorted, the deepest first."""
+    gone: set[bytes] = set()
+    for path in removed:
+        entry = _entry_at(draft, tree, path)
+        if entry is not None and entry.kind == DIRECTORY:
+            names = (path + b"/" + inner.name for inner in draft.load(entry.digest))
+            if all(name in gone for name in names):
+                gone.add(path)
+    return [Edit(path, None) for path in gone]
 
 
 def merge_images(
@@ -127,7 +172,9 @@ def merge_images(
     """Merge three images: their trees, and their facts by name. Raises what merge_trees does, OtherMachines, and
     NoSuchConflict for a choice that decides nothing."""
     merged = merge_trees(store, base.tree, ours.tree, theirs.tree, choices, keep=keep)
-    facts, conflicts, decided = merge_facts(facts_of(base), facts_of(ours), facts_of(theirs), choices)
+    their_facts = facts_of(theirs)
+    their_facts = their_facts.replace(user=renumbered_owner(their_facts.user, merged.numbers))
+    facts, conflicts, decided = merge_facts(facts_of(base), facts_of(ours), their_facts, choices)
     everything = (*merged.conflicts, *conflicts)
     all_decided = (*merged.decided, *decided)
     unused = choices.unused(all_decided)

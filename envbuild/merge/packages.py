@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+
 from envbuild.history.package_changes import Package, PackageChange, package_changes
 from envbuild.history.package_owners import package_owners
+from envbuild.merge.caches import is_cache
 from envbuild.merge.choices import Choices
 from envbuild.merge.conflict import ABSENT, PACKAGE, Conflict, Sides
+from envbuild.merge.drivers import driver_of
 from envbuild.packages.inventory.bad_record import BadRecord
 from envbuild.packages.inventory.component import NODE, PYTHON
 from envbuild.record import Record
 from envbuild.store.store import Store
-from envbuild.tree.diff import Change, diff, expanded
+from envbuild.tree.diff import Change
 from envbuild.tree.entry import Digest
+from envbuild.tree.lookup import LinkCircle, lookup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,15 +56,14 @@ class Contested(Record):
 
 
 def contested_packages(
-    store: Store, base: Digest, ours: Digest, theirs: Digest, choices: Choices
-) -> tuple[list[Contested], list[BadRecord]]:
-    """Return the packages that both sides changed, and differently, by their own records in the trees."""
-    sides = []
-    bad: list[BadRecord] = []
-    for tree in (ours, theirs):
-        read = package_changes(store, expanded(store.trees, diff(store.trees, base, tree)))
-        bad += read.bad
-        sides.append({_identity(change.package): change for change in read.changes})
+    store: Store, ours: Iterable[Change], theirs: Iterable[Change], choices: Choices
+) -> list[Contested]:
+    """Return the packages that both sides changed, and differently, by their own records among the changes. What can't
+    be read of these is no package's record."""
+    sides = [
+        {_identity(change.package): change for change in package_changes(store, changes).changes}
+        for changes in (ours, theirs)
+    ]
     contested = []
     for identity in sorted(sides[0].keys() & sides[1].keys()):
         left, right = sides[0][identity], sides[1][identity]
@@ -67,7 +71,7 @@ def contested_packages(
         if versions[0] != versions[1]:
             package = Contested(left.old, left.new, right.new)
             contested.append(package.replace(side=choices.side_of(*package.names)))
-    return contested, bad
+    return contested
 
 
 def _identity(package: Package) -> Identity:
@@ -79,19 +83,43 @@ def _identity(package: Package) -> Identity:
 def owned_paths(
     store: Store, ours: Digest, theirs: Digest, contested: list[Contested], collisions: Iterable[Collision]
 ) -> dict[bytes, int]:
-    """Return the paths of contested packages in either tree, each with the package's number in the list. Of a Node
-    package it is its directory."""
-    pairs = [PackageChange(package.ours, package.theirs) for package in contested]
+    """Return the paths of contested packages, each with the package's number in the list. Of a Node package it is its
+    directory.
+
+    A path belongs to the package if each side that has it says so: whoever made one of the sides can't claim what the
+    other has of its own. What is merged by records is nobody's.
+    """
     changes = [Change(collision.path, collision.ours, collision.theirs) for collision in collisions]
-    bad: list[BadRecord] = []
-    owners, _ = package_owners(store, (ours, theirs), pairs, changes, bad, sums=False)
-    paths = {path.encode("utf-8", "surrogateescape"): owned.number for path, owned in owners.items()}
+    claims = []
+    for tree, packages in ((ours, [package.ours for package in contested]), (theirs, [p.theirs for p in contested])):
+        numbers = [number for number, package in enumerate(packages) if package is not None]
+        pairs = [PackageChange(None, packages[number]) for number in numbers]
+        bad: list[BadRecord] = []
+        owners, _ = package_owners(store, (tree, tree), pairs, changes, bad, sums=False)
+        claims.append({os.fsencode(path): numbers[owned.number] for path, owned in owners.items()})
+    paths: dict[bytes, int] = {}
+    for path, number in (*claims[0].items(), *claims[1].items()):
+        if contested[number].package.kind == NODE:
+            continue
+        sides = zip(claims, (ours, theirs), strict=True)
+        if is_path(path) and all(said.get(path) == number or not _has(store, tree, path) for said, tree in sides):
+            paths[path] = number
     for number, package in enumerate(contested):
         if package.package.kind == NODE:
-            folder = package.package.record.rpartition("/")[0].encode("utf-8", "surrogateescape")
-            paths = {path: owner for path, owner in paths.items() if not path.startswith(folder + b"/")}
-            paths[folder] = number
-    return paths
+            paths[os.fsencode(package.package.record).rpartition(b"/")[0]] = number
+    return {path: number for path, number in paths.items() if driver_of(path) is None and not is_cache(path)}
+
+
+def is_path(path: bytes) -> bool:
+    """Return whether each part of a path is a name: records of packages may say anything."""
+    return b"\0" not in path and not any(part in (b"", b".", b"..") for part in path.split(b"/"))
+
+
+def _has(store: Store, tree: Digest, path: bytes) -> bool:
+    try:
+        return lookup(store.trees, tree, path, follow=False) is not None
+    except LinkCircle:
+        return True
 
 
 def conflict_of(package: Contested, paths: Iterable[bytes]) -> Conflict:

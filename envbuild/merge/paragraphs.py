@@ -10,7 +10,7 @@ from envbuild.record import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from envbuild.merge.records import Prefer
 
@@ -151,13 +151,3 @@ def _shown(form: Form, text: str | None) -> str:
     if form.packages:
         return _value(fields, "version") or _value(fields, "status")
     return " ".join(part.strip() for part in list(fields.values())[len(form.keys) :])[:200]
-
-
-def package_names(content: bytes, wanted: Callable[[str], bool]) -> set[str]:
-    """Return the `PACKAGE` names of a status that are installed and wanted."""
-    names = set()
-    for part in content.decode("utf-8", "surrogateescape").split("\n\n"):
-        name = part.partition("\n")[0].removeprefix("Package: ").strip()
-        if wanted(name) and "\nStatus: install ok installed" in part:
-            names.add(name)
-    return names

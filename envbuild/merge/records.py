@@ -39,7 +39,7 @@ def merge_records(
     join: Join[Value],
 ) -> tuple[dict[Key, Value], list[Key]]:
     """Return the merged records, and the keys of those that conflict, which are ours, or are theirs where ours has
-    none. Records keep the order of ours; those that theirs adds come behind the ones that they follow there."""
+    none. They are in the order of `in_order`."""
     taken: dict[Key, Value | None] = {}
     clashes: list[Key] = []
     for key in ours.keys() | theirs.keys():
@@ -55,25 +55,37 @@ def merge_records(
                 joined = left if left is not None else right
             taken[key] = joined
     merged: dict[Key, Value] = {}
-    for key in in_order(ours, theirs):
+    for key in in_order(base, ours, theirs):
         value = taken[key]
         if value is not None:
             merged[key] = value
     return merged, clashes
 
 
-def in_order(ours: Iterable[Key], theirs: Iterable[Key]) -> list[Key]:
-    """Return all keys: ours in their order, and each other one of theirs behind the key that it follows there."""
-    known = dict.fromkeys(ours)
-    follows: dict[Key | None, list[Key]] = {}
-    last: Key | None = None
-    for key in theirs:
-        if key in known:
+def in_order(base: Iterable[Key], ours: Iterable[Key], theirs: Iterable[Key]) -> list[Key]:
+    """Return all keys of both sides: those of the base in its order, and behind each what the sides have there that is
+    new. The sides may be exchanged."""
+    known = dict.fromkeys(base)
+    follows: dict[Key | None, list[list[Key]]] = {}
+    held: set[Key] = set()
+    for side in (ours, theirs):
+        last: Key | None = None
+        run: list[Key] = []
+        for key in side:
+            held.add(key)
+            if key not in known:
+                run.append(key)
+                continue
+            if run:
+                follows.setdefault(last, []).append(run)
+                run = []
             last = key
-        else:
-            follows.setdefault(last, []).append(key)
-    ordered = list(follows.get(None, ()))
-    for key in known:
-        ordered.append(key)
-        ordered += follows.get(key, ())
-    return ordered
+        if run:
+            follows.setdefault(last, []).append(run)
+    ordered: dict[Key, None] = {}
+    for anchor in (None, *known):
+        if anchor is not None and anchor in held:
+            ordered[anchor] = None
+        for run in sorted(follows.get(anchor, ()), key=repr):
+            ordered |= dict.fromkeys(run)
+    return list(ordered)

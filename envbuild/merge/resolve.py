@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from envbuild.digest import sha256_of
 from envbuild.merge.alternative_links import LinkPlan, links_after
 from envbuild.merge.alternatives import FOLDER, LINKS
@@ -9,6 +11,7 @@ from envbuild.merge.attributes import CONTENT as CONTENTS
 from envbuild.merge.attributes import TARGET
 from envbuild.merge.caches import is_cache
 from envbuild.merge.choices import OURS, THEIRS, Choices
+from envbuild.merge.compiled import is_compiled
 from envbuild.merge.conflict import (
     ADDED,
     ATTRIBUTE,
@@ -25,6 +28,7 @@ from envbuild.merge.conflict import (
 from envbuild.merge.draft import Draft
 from envbuild.merge.drivers import Driver, driver_of
 from envbuild.merge.lines import MAX_TEXT, is_text, merge_texts
+from envbuild.merge.marks import MARKS, without_asked
 from envbuild.merge.packages import Contested
 from envbuild.merge.records import BadDatabase
 from envbuild.merge.three_way import Collision
@@ -34,12 +38,16 @@ from envbuild.tree.entry import DIRECTORY, FILE, LINK, Entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     Prefer = Callable[[str, str], str]
 
-MAX_CONTENTS = 512 << 20
+MAX_CONTENTS = 256 << 20
 """Bytes of all contents that one merge reads."""
+MAX_SECONDS = 60.0
+"""Seconds after which texts that both changed are conflicts unread."""
+MAX_MARKED = 256 << 10
+"""Bytes of a conflict's text that is kept."""
 
 
 class Resolution:
@@ -51,16 +59,22 @@ class Resolution:
         objects: Objects,
         choices: Choices,
         contested: list[Contested],
+        statuses: Callable[[], Iterable[bytes]],
     ) -> None:
+        """`statuses` returns dpkg's status in the three trees."""
+        self._statuses = statuses
         self._draft = draft
         self._objects = objects
         self._choices = choices
         self._contested = {name: package for package in contested for name in package.names}
+        self._resolved = dict(choices.contents)
         self._left = MAX_CONTENTS
+        self._deadline = time.monotonic() + MAX_SECONDS
         self.edits: list[Edit] = []
         self.conflicts: list[Conflict] = []
         self.decided: list[str] = []
         self.stale: list[bytes] = []
+        self.compiled: list[Collision] = []
         self._links: list[LinkPlan] = []
         self._link_collisions: dict[bytes, Collision] = {}
 
@@ -69,6 +83,8 @@ class Resolution:
         path, ours, theirs = collision.path, collision.ours, collision.theirs
         if path.startswith(LINKS) and self._is_link(collision):
             self._link_collisions[path] = collision
+        elif is_compiled(path) and all(side is None or side.kind == FILE for side in (ours, theirs)):
+            self.compiled.append(collision)
         elif path.startswith(FOLDER) and all(side is None or side.kind == FILE for side in (ours, theirs)):
             self._by_driver(collision, driver_of(path))
         elif ours is None or theirs is None or ours.kind != theirs.kind:
@@ -116,6 +132,8 @@ class Resolution:
             entry = None if ours is None or theirs is None else ours
             self.edits.append(Edit(path, entry if base is not None else collision.merged, True))
             return
+        if self._given(collision):
+            return
         side = self._side(path)
         if side:
             self.edits.append(Edit(path, ours if side == OURS else theirs, True))
@@ -123,10 +141,21 @@ class Resolution:
         kind = KIND if ours is not None and theirs is not None else DELETED if base is not None else ADDED
         self._conflict(kind, collision)
 
+    def _given(self, collision: Collision) -> bool:
+        """Take the content that the user gave for a path, if it is one; the attributes are those of a side."""
+        content = self._resolved.get(collision.path)
+        files = [side for side in (collision.ours, collision.theirs) if side is not None and side.kind == FILE]
+        if content is None or not files:
+            return False
+        self.decided.append(f"/{collision.path.decode('utf-8', 'surrogateescape')}")
+        entry = files[0]._replace(mtime=max(side.mtime for side in files))
+        self.edits.append(Edit(collision.path, self._draft.put(entry, content), True))
+        return True
+
     def _conflict(self, kind: str, collision: Collision, marked: bytes = b"") -> None:
         sides = collision.sides
         words = Sides(*map(words_of, sides))
-        self.conflicts.append(Conflict(kind, collision.path, "", words, entries=sides, marked=marked))
+        self.conflicts.append(Conflict(kind, collision.path, "", words, entries=sides, marked=marked[:MAX_MARKED]))
 
     def _attributes(self, collision: Collision, entry: Entry | None) -> None:
         """Settle attributes that both changed, of a file whose content is settled: `entry` is the file so far."""
@@ -182,7 +211,11 @@ class Resolution:
                 self._side(path)
             if path.startswith(FOLDER):
                 self._links.append(LinkPlan(path, base, ours, theirs, outcome.content))
-            self._content(collision, outcome.content)
+            content = outcome.content
+            if path == MARKS:
+                before, our, their = self._statuses()
+                content = without_asked(content, before, ((ours, our), (theirs, their)))
+            self._content(collision, content)
             return
         self._text(collision, contents)
 
@@ -200,7 +233,7 @@ class Resolution:
 
     def _text(self, collision: Collision, contents: tuple[bytes, bytes, bytes]) -> None:
         base, ours, theirs = contents
-        if not all(map(is_text, contents)):
+        if not all(map(is_text, contents)) or time.monotonic() > self._deadline:
             self._as_whole(collision, BINARY)
             return
         if collision.base is None:
@@ -234,6 +267,8 @@ class Resolution:
 
     def _as_whole(self, collision: Collision, kind: str, marked: bytes = b"") -> None:
         """Settle a file whose contents can't be merged, by a choice."""
+        if self._given(collision):
+            return
         side = self._side(collision.path)
         if not side:
             self._conflict(kind, collision, marked)

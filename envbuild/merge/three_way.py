@@ -31,10 +31,12 @@ class Collision(NamedTuple):
 
 
 class Combined(NamedTuple):
-    """The tree of two sides, and where they collide: there it has our side, or what is left of a deleted one."""
+    """The tree of two sides, and where they collide: there it has our side, or what is left of a deleted one. `removed`
+    are directories that one side removed, which are there for what is in them."""
 
     tree: Digest
     collisions: list[Collision]
+    removed: tuple[bytes, ...] = ()
 
 
 _Listing = dict[bytes, Entry]
@@ -93,7 +95,8 @@ def combine(trees: Trees, base: Digest, ours: Digest, theirs: Digest) -> Combine
         if directory.parent is not None:
             assert directory.entry is not None
             directory.parent.entries[directory.name] = directory.entry._replace(digest=digest)
-    return Combined(digest, sorted(collisions, key=lambda collision: collision.path))
+    removed = sorted((directory.path.rstrip(b"/") for directory in order if not directory.kept), reverse=True)
+    return Combined(digest, sorted(collisions, key=lambda collision: collision.path), tuple(removed))
 
 
 def _both(

@@ -12,11 +12,11 @@ import struct
 from envbuild.errors import fields
 from envbuild.linux import syscalls
 from envbuild.linux.native import DATA, DATA_SIZE
-from envbuild.linux.sockets import CMSG_SPACE
+from envbuild.linux.sockets import CMSG_LEN, CMSG_SPACE, SCM_RIGHTS, SOL_SOCKET
 from envbuild.record import Record
 from envbuild.sandbox import capabilities
 from envbuild.sandbox.child import MAX_PROCESSES, candidates
-from envbuild.sandbox.launcher import REPORTS
+from envbuild.sandbox.launcher import ORDERS, REPORTS
 from envbuild.sandbox.spec import Request, SandboxFailure
 from envbuild.sandbox.user_lookup import Identity
 
@@ -41,6 +41,9 @@ _NUMBERS = {
         "recvmsg": 47,
         "dup3": 292,
         "close_range": syscalls.CLOSE_RANGE,
+        "close": 3,
+        "sendmsg": 46,
+        "seccomp": 317,
     },
     "aarch64": {
         "prctl": 167,
@@ -57,6 +60,9 @@ _NUMBERS = {
         "recvmsg": 212,
         "dup3": 24,
         "close_range": syscalls.CLOSE_RANGE,
+        "close": 57,
+        "sendmsg": 211,
+        "seccomp": 277,
     },
 }
 _EXECUTE, _FORK, _READ = -1, -2, -3
@@ -64,6 +70,8 @@ _ORDER = struct.Struct("=7qQ")
 _RLIMIT_NPROC = 6
 _TITLE = b"envbuild-init\0"
 MORE, OUTPUT = 5, 6
+LISTENER = ORDERS
+"""The number that the listener of a traced step's filter has, before it is handed over."""
 """The socket on which a step's process 1 gets the second part of its orders, after the descriptor that takes the
 command's output, which becomes the first free one."""
 READY = b"r"
@@ -105,16 +113,24 @@ def first_orders(proc: str) -> bytes:
     return script.content()
 
 
-def orders_for(request: Request, identity: Identity, *, program: bytes, single: bool, last_capability: int) -> Orders:
+def orders_for(
+    request: Request, identity: Identity, *, program: bytes, single: bool, last_capability: int, listener: int = 0
+) -> Orders:
     """Return the orders for a step's process 1, which forks its command and reaps.
 
     `program` is the system call filter, `single` whether there is one id only, `last_capability` the highest number
-    of a capability that the kernel knows. Raises SandboxFailure where there are more words than a program can be given.
+    of a capability that the kernel knows. With `listener`, flags of seccomp(2), the filter's listener comes back on the
+    socket of the orders. Raises SandboxFailure where there are more words than a program can be given.
     """
-    script = _Script(64)
+    script = _Script(72)
     for target in (1, 2):
         script.call("dup3", OUTPUT, target)
-    script.call("close_range", REPORTS + 1, 0xFFFFFFFF)
+    if listener:
+        # So that what seccomp(2) opens will have this number.
+        script.call("close", LISTENER)
+        script.call("close_range", MORE + 1, 0xFFFFFFFF)
+    else:
+        script.call("close_range", REPORTS + 1, 0xFFFFFFFF)
     script.special(_FORK)
     script.call("setsid")
     script.call("umask", 0o022)
@@ -127,7 +143,12 @@ def orders_for(request: Request, identity: Identity, *, program: bytes, single: 
         script.call("setresgid", identity.gid, identity.gid, identity.gid)
     if program:
         described = struct.pack("=H6xQ", len(program) // 8, script.put(program))
-        script.call("prctl", syscalls.PR_SET_SECCOMP, syscalls.SECCOMP_MODE_FILTER, script.put(described))
+        if listener:
+            script.call("seccomp", syscalls.SECCOMP_SET_MODE_FILTER, listener, script.put(described))
+            script.call("sendmsg", MORE, _message_with(script, LISTENER))
+            script.call("close_range", LISTENER, 0xFFFFFFFF)
+        else:
+            script.call("prctl", syscalls.PR_SET_SECCOMP, syscalls.SECCOMP_MODE_FILTER, script.put(described))
     if identity.uid != 0 and not single:
         script.call("setresuid", identity.uid, identity.uid, identity.uid)
     else:
@@ -141,6 +162,13 @@ def orders_for(request: Request, identity: Identity, *, program: bytes, single: 
     if len(content) > DATA_SIZE:
         raise CommandTooLong
     return Orders(content, chdir)
+
+
+def _message_with(script: _Script, descriptor: int) -> int:
+    """Return the address of what sendmsg(2) is given to send a descriptor and a byte."""
+    part = script.put(struct.pack("=2Q", script.put(b"\0"), 1))
+    rights = script.put(struct.pack("=QiiI4x", CMSG_LEN(4), SOL_SOCKET, SCM_RIGHTS, descriptor))
+    return script.put(struct.pack("=QI4xQQQQI4x", 0, 0, part, 1, rights, CMSG_SPACE(4), 0))
 
 
 class _Script:

@@ -232,7 +232,12 @@ def _attach(held: int, target: str) -> None:
 
 def mount_proc(target: str) -> None:
     """Mounts the /proc of this process's own namespace."""
-    _attach(_file_system("proc", {}, _QUIET), target)
+    _attach(open_proc(), target)
+
+
+def open_proc() -> int:
+    """Return the /proc of this process's own namespace, attached nowhere."""
+    return _file_system("proc", {}, _QUIET)
 
 
 def _sys(network: bool) -> int:

@@ -252,12 +252,21 @@ class Execute(Message):
     unfiltered: bool
 
 
+class Traced(Message):
+    """What a traced step asked of its tree, as a file of `size` bytes (trace/observed.py): comes when it is over. With
+    a text in `problem` there is none."""
+
+    max_descriptors = 1
+    size: int
+    problem: str
+
+
 if TYPE_CHECKING:
     Order = Start | ServeSteps | Signal | KillAll
     Question = Enter | Signal | OpenSockets | Pause | Connected | OpenRoot
     EnteredAnswer = EnteredTerminal | EnteredEnded | EnteredFailed
     ExecAnswer = EnteredAnswer | Sockets | Paused | Network | Root
-    StepAnswer = StepStarted | Failed | Bug
+    StepAnswer = StepStarted | Traced | Failed | Bug
     Answer = Process | TimedOut | Failed | Terminal | Listener | Running | Ended | Bug | ExecAnswer
 
 ORDERS: dict[str, type[Order]] = family(Start, ServeSteps, Signal, KillAll)
@@ -281,5 +290,5 @@ ANSWERS: dict[str, type[Answer]] = family(
     Network,
     Root,
 )
-STEP_ANSWERS: dict[str, type[StepAnswer]] = family(StepStarted, Failed, Bug)
+STEP_ANSWERS: dict[str, type[StepAnswer]] = family(StepStarted, Traced, Failed, Bug)
 EXECUTE: dict[str, type[Execute]] = family(Execute)

@@ -11,6 +11,7 @@ import os
 import struct
 
 from envbuild.linux.syscalls import (
+    CLONE_FS,
     CLONE_NEWCGROUP,
     CLONE_NEWIPC,
     CLONE_NEWNET,
@@ -18,8 +19,13 @@ from envbuild.linux.syscalls import (
     CLONE_NEWPID,
     CLONE_NEWUSER,
     CLONE_NEWUTS,
+    CLONE_VFORK,
+    CLONE_VM,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
 NAMESPACE_FLAGS = (
     CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET
 )
@@ -161,17 +167,18 @@ AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 X32_BIT = 0x40000000
 
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
+_ALLOW, _ERRNO, _USER_NOTIFICATION = 0x7FFF0000, 0x00050000, 0x7FC00000
 _NR, _ARCH, _ARGUMENTS = 0, 4, 16
 _FEW = 3
 """As many numbers are compared one after the other."""
 
 
-def filter_program(*, pretend_ownership: bool, machine: str | None = None) -> bytes:
+def filter_program(*, pretend_ownership: bool, notified: Collection[int] = (), machine: str | None = None) -> bytes:
     """Return the filter for this machine's architecture, ready for the kernel; b"" where its numbers are not known.
 
     With `pretend_ownership` calls that change owners and ids succeed and do nothing: for a namespace with a single
-    id, where they could only fail.
+    id, where they could only fail. The filter's listener is told of the calls with the numbers `notified`,
+    if there are any, and then of new threads, too.
     """
     machine = machine or os.uname().machine
     if machine not in AUDIT_ARCH:
@@ -185,12 +192,20 @@ def filter_program(*, pretend_ownership: bool, machine: str | None = None) -> by
     ]
     if machine == "x86_64":
         rules += [_jump(_JUMP_AT_LEAST, X32_BIT, 0, 1), _statement(_RETURN, _ERRNO | errno.ENOSYS)]
-    verdicts = {number: [_refuse()] for number in REFUSED[machine].values()}
+    notify = _statement(_RETURN, _USER_NOTIFICATION)
+    verdicts = {number: [notify] for number in notified}
+    verdicts |= {number: [_refuse()] for number in REFUSED[machine].values()}
     if pretend_ownership:
         verdicts |= {number: [_statement(_RETURN, _ERRNO)] for number in OWNERSHIP[machine].values()}
     # A filter can't see behind clone3's pointer: without it libraries use clone, whose flags are plain.
     verdicts[special["clone3"]] = [_statement(_RETURN, _ERRNO | errno.ENOSYS)]
-    verdicts[special["clone"]] = _on_argument(0, [_jump(_JUMP_ANY_BIT, NAMESPACE_FLAGS, 0, 1), _refuse()])
+    namespaces = [_jump(_JUMP_ANY_BIT, NAMESPACE_FLAGS, 0, 1), _refuse()]
+    threads = [
+        _jump(_JUMP_ANY_BIT, CLONE_VFORK, 2, 0),
+        _jump(_JUMP_ANY_BIT, CLONE_VM | CLONE_FS, 0, 1),
+        notify,
+    ]
+    verdicts[special["clone"]] = _on_argument(0, [*namespaces, *(threads if notified else ())])
     verdicts[special["ioctl"]] = _on_argument(1, _refuse_any(TIOCSTI, TIOCLINUX))
     verdicts[special["fcntl"]] = _on_argument(1, _refuse_any(F_SETLEASE))
     verdicts[special["socket"]] = _on_argument(0, _refuse_any(AF_VSOCK, AF_XDP))

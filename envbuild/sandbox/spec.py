@@ -5,6 +5,10 @@ from __future__ import annotations
 from envbuild.errors import WorkFailed, fields
 from envbuild.record import Record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.trace.observed import Observed
+
 OF_TREE, OVER_TREE = "tree", "over"
 """What /tmp is where the tree has something in it: the tree's own, or that with all changes on a tmpfs."""
 STREAMS = 3
@@ -112,6 +116,7 @@ class Request(Record):
     With `as_init` the command is process 1 of a process namespace of its own (own_init.py), and sees at /sys/fs/cgroup
     the control group whose path ends with `group`, if one is given.
     `tmp` is OF_TREE or OVER_TREE, "" for an empty tmpfs at /tmp.
+    What a `traced` one asks of its tree is noted (Outcome.observed); only what a step server runs can be.
     What a `lasting` one wrote is there again after a crash of the machine, as far as it was synced.
     """
 
@@ -140,6 +145,7 @@ class Request(Record):
     group: str = ""
     tmp: str = ""
     doors: tuple[Door, ...] = ()
+    traced: bool = False
 
     @property
     def hosts(self) -> tuple[tuple[str, str], ...]:
@@ -162,7 +168,8 @@ class Outcome(Record):
 
     `status` is the exit status, or 128 + the signal's number. `made` are mount points that the mounted tree
     lacked and that had to be made in `upper`: a snapshot leaves them out while they are empty. `owners_kept` is
-    False when the single-id mode answered a change of owner or id without doing it.
+    False when the single-id mode answered a change of owner or id without doing it. `observed` is what a traced one
+    asked of its tree; None where it was ended before that was known.
     """
 
     status: int
@@ -171,3 +178,4 @@ class Outcome(Record):
     seconds: float = 0.0
     made: tuple[str, ...] = ()
     owners_kept: bool = True
+    observed: Observed | None = None

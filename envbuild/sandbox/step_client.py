@@ -14,7 +14,7 @@ from envbuild.sandbox.await_result import SandboxBug
 from envbuild.sandbox.child import launch_problem, not_started
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.idmapped_mounts import shifted_sources
-from envbuild.sandbox.protocol import MAX_RUN_DESCRIPTORS, STEP_ANSWERS, Bug, Failed, Run, StepStarted
+from envbuild.sandbox.protocol import MAX_RUN_DESCRIPTORS, STEP_ANSWERS, Bug, Failed, Run, StepStarted, Traced
 from envbuild.sandbox.spec import FailedInside, Outcome, Request, SandboxFailure
 from envbuild.sandbox.stdio import give_to_sandbox
 from envbuild.sandbox.wire import receive, send
@@ -22,6 +22,8 @@ from envbuild.sandbox.wire import receive, send
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from envbuild.trace.observed import Observed
 
 
 _CHUNK = 1 << 16
@@ -109,6 +111,7 @@ class _Run:
         self._result: socket | None = None
         self._made: tuple[str, ...] | None = None
         self._timed_out = False
+        self._observed: Observed | None = None
         self.is_over = False
         """Whether the command has ended by itself, and its server is good for the next one."""
 
@@ -137,7 +140,7 @@ class _Run:
         self.is_over = True
         ended = os.waitstatus_to_exitcode(self._status)
         code, number = (ended, 0) if ended >= 0 else (128 - ended, -ended)
-        return Outcome(code, number, False, seconds, self._made)
+        return Outcome(code, number, False, seconds, self._made, observed=self._observed)
 
     def _ask(self, output: int) -> None:
         """Send the request, with all that goes with it."""
@@ -178,7 +181,16 @@ class _Run:
                         poller.register(self._result.fileno(), select.POLLIN)
                 elif self._result is not None and not self._take_result(self._result):
                     self._drain(output)
+                    if self._request.traced:
+                        self._take_trace(link)
                     return
+
+    def _take_trace(self, link: socket) -> None:
+        """Take what the server says last of a traced step. Nothing runs any more that could hold it up."""
+        while self._observed is None:
+            if not self._take_answer(link):
+                self._made = None
+                return
 
     def _drain(self, output: int, *, once: bool = False) -> bool:
         """Take what the command printed, as far as it is there; False at the end of it."""
@@ -212,6 +224,10 @@ class _Run:
                     raise SandboxBug("a step's result has no socket")
                 self._made, self._chdir = made, chdir
                 self._result = socket(fileno=descriptors[0])
+            case Traced():
+                from envbuild.sandbox.step_tracer import received as received_trace
+
+                self._observed = received_trace(answer, descriptors)
             case Failed(reason, hint):
                 raise FailedInside(reason, hint)
             case Bug(traceback):

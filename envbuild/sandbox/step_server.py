@@ -14,7 +14,7 @@ import os
 
 from envbuild.errors import EnvbuildError, fields
 from envbuild.linux import syscalls
-from envbuild.linux.sockets import AF_UNIX, SOCK_SEQPACKET, SOCK_STREAM, socket, socketpair
+from envbuild.linux.sockets import AF_UNIX, SHUT_WR, SOCK_SEQPACKET, SOCK_STREAM, socket, socketpair
 from envbuild.sandbox import capabilities, mounts
 from envbuild.sandbox.child import CATCHABLE, Confinement
 from envbuild.sandbox.child_orders import MORE, READY, first_orders, orders_for
@@ -22,9 +22,12 @@ from envbuild.sandbox.idmapped_mounts import arrange_sources, open_sources
 from envbuild.sandbox.init import begin, enter_tree, failed, prepare, trace
 from envbuild.sandbox.launcher import ORDERS, REPORTS
 from envbuild.sandbox.protocol import RUN, Bug, Failed, StepStarted
+from envbuild.sandbox.seccomp import filter_program
 from envbuild.sandbox.spec import NotArrived, SandboxFailure
+from envbuild.sandbox.step_tracer import trace_step
 from envbuild.sandbox.user_lookup import Identity
 from envbuild.sandbox.wire import receive, receive_with_descriptors, send, send_descriptors
+from envbuild.trace.calls import NUMBERS
 
 _OF_A_STEP = (
     syscalls.CLONE_NEWNS
@@ -101,6 +104,8 @@ class _StepServer:
         self._held: tuple[mounts.Detached, ...] = ()
         self._next: _Waiting | None = None
         self._pid = 0
+        self._program_of_traced = b""
+        self._proc = -1
 
     def prepare(self) -> None:
         """Make the namespaces of the next step, and what all steps have in them."""
@@ -160,19 +165,37 @@ class _StepServer:
             try:
                 if identity.uid or identity.gid:
                     _give(output, identity)
+                listener = syscalls.listener_flags() if request.traced else 0
                 orders = orders_for(
                     request,
                     identity,
-                    program=self._confinement.program,
+                    program=self._traced_program() if listener else self._confinement.program,
                     single=self._confinement.single,
                     last_capability=self._last_capability,
+                    listener=listener,
                 )
                 send_descriptors(waiting.orders, (output,))
                 waiting.orders.sendall(orders.content)
+                waiting.orders.shutdown(SHUT_WR)
             finally:
                 syscalls.setns(self._home, syscalls.CLONE_NEWNS)
                 os.close(output)
             send(link, StepStarted(made, orders.chdir), (waiting.result.fileno(),))
+            if request.traced:
+                trace_step(link, waiting.orders, self._own_processes())
+
+    def _traced_program(self) -> bytes:
+        if not self._program_of_traced:
+            self._program_of_traced = filter_program(
+                pretend_ownership=self._confinement.single, notified=NUMBERS[os.uname().machine].values()
+            )
+        return self._program_of_traced
+
+    def _own_processes(self) -> int:
+        """Return a /proc in which the processes of all steps have the numbers that they have for this process."""
+        if self._proc < 0:
+            self._proc = _above(mounts.open_proc())
+        return self._proc
 
 
 class _Waiting:

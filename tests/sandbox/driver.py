@@ -20,7 +20,12 @@ from envbuild.errors import EnvbuildError
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.spec import Bind, Request, Secret
 from envbuild.sandbox.step_client import StepRunner
+from envbuild.sandbox.step_tracer import mounts_of
 from envbuild.sandbox.user_namespace import enter_user_namespace
+from envbuild.trace.observed import Observed
+from envbuild.trace.resolver import resolve
+from envbuild.tree.entry import DIRECTORY, FILE, LINK, Entry
+from envbuild.tree.lookup import MemoryTrees
 from tests.processes import alive_with
 
 
@@ -89,6 +94,9 @@ def _run(helper: Helper, runner: StepRunner | None, plain: dict) -> dict:
             outcome = helper.run(request, stdin=nothing, output=writing)
         left = len(alive_with(mark)) if mark else 0
         answer = {"left": left} | {name: getattr(outcome, name) for name in outcome.__match_args__}
+        observed = answer.pop("observed")
+        if observed is not None:
+            answer |= _reads(observed, request)
     except EnvbuildError as error:
         answer = {"error": error.message, "hint": error.hint}
     os.close(writing)
@@ -99,6 +107,28 @@ def _run(helper: Helper, runner: StepRunner | None, plain: dict) -> dict:
     answer["out"] = b"".join(chunks).decode(errors="replace")
     answer["upper"] = sorted(os.listdir(upper)) if upper else []
     return answer
+
+
+def _reads(observed: Observed, request: Request) -> dict:
+    """What the step read of its only layer, as text."""
+    trees = MemoryTrees()
+    reads = resolve(observed, trees, _tree_of(trees, request.layers[0]), mounts_of(request))
+    paths = {os.fsdecode(path): access for path, access in reads.paths.items()}
+    return {"reads": paths, "untraceable": reads.untraceable}
+
+
+def _tree_of(trees: MemoryTrees, folder: str) -> str:
+    """The tree of a directory, with kinds, links and contents by size: as much as following paths takes."""
+    entries = []
+    for entry in os.scandir(folder):
+        status = entry.stat(follow_symlinks=False)
+        kind, digest, target = FILE, f"{status.st_size:064x}", b""
+        if entry.is_symlink():
+            kind, digest, target = LINK, "", os.fsencode(os.readlink(entry.path))
+        elif entry.is_dir():
+            kind, digest = DIRECTORY, _tree_of(trees, entry.path)
+        entries.append(Entry(os.fsencode(entry.name), kind, 0o755, 0, 0, 0, 0, digest, target))
+    return trees.save(entries)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ from envbuild.cli.user_namespace import enter_for
 from envbuild.images.names import to_set
 from envbuild.images.reference import parse_tag
 from envbuild.merge.choices import Choices
+from envbuild.merge.conflict_files import read_resolved, write_conflicts
 from envbuild.merge.merge import merge_images
 from envbuild.merge.merged_image import finish_merge
 from envbuild.store.store import Store
 from envbuild.store.tags import MERGE
-from envbuild.ui.reports.merge import conflict_lines, merge_plain
-from envbuild.ui.sanitize import visible
+from envbuild.ui.humanize import count
+from envbuild.ui.reports.merge import conflict_lines, merge_plain, merged_lines
 from envbuild.ui.stream import Output
 
 TYPE_CHECKING = False
@@ -59,6 +60,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="give accounts of THEIRS free numbers where OURS has given them to others",
     )
+    parser.add_argument(
+        "--write",
+        metavar="DIR",
+        help="write what conflicts into a new directory: each side, and the texts to be edited",
+    )
+    parser.add_argument(
+        "--resolved", metavar="DIR", help="take the files in DIR/merged, which --write made, as they are edited"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only show what would conflict")
     add_format(parser)
 
@@ -71,10 +80,14 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         base, ours, theirs = (find_image(store, text) for text in (arguments.base, arguments.ours, arguments.theirs))
         tag = arguments.tag or _default_tag(arguments.ours) or _default_tag(arguments.theirs) or MERGED
         place, names = to_set(store, tag, ".")
-        choices = Choices(tuple(arguments.our_names), tuple(arguments.their_names), arguments.renumber)
+        contents = read_resolved(arguments.resolved) if arguments.resolved else ()
+        choices = Choices(tuple(arguments.our_names), tuple(arguments.their_names), arguments.renumber, contents)
         enter_for(store)
         result = merge_images(store, base, ours, theirs, choices, keep=not arguments.dry_run)
         plain = merge_plain(result)
+        if result.conflicts and arguments.write:
+            written = write_conflicts(store, arguments.write, result.conflicts)
+            environment.warn([f"{count(written, 'conflict')} written to {arguments.write}"], "note")
         if not result.conflicts and not arguments.dry_run:
             done = finish_merge(store, result, names[0][0].rpartition("/")[2], base, ours, theirs)
             store.images.put(done.image)
@@ -104,7 +117,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     elif arguments.dry_run:
         output.write_lines(["no conflicts"])
     else:
-        output.write_lines([f"merged: {visible(tag)} is {done.image.digest[:12]}"])
+        side = {ours.digest: "OURS", theirs.digest: "THEIRS"}.get(done.image.digest, "")
+        output.write_lines(list(merged_lines(plain, side)))
     return 1 if result.conflicts else 0
 
 
