@@ -59,6 +59,7 @@ COMMANDS = {
     "rollback": ("rollback", "move a tag back to an earlier image"),
     "diff": ("diff", "show what differs between two environments"),
     "merge": ("merge", "merge two environments that began as one"),
+    "rebase": ("rebase", "put the changes of an image on another base"),
     "drift": ("drift", "show what was changed by hand in the instances of an image"),
     "commit": ("commit", "make an image of an instance, and write a recipe that gives the same"),
     "bisect": ("bisect", "find what breaks an environment, with a test of yours"),
