@@ -344,7 +344,8 @@ class Scheduler:
                 from envbuild.build.installation import Installation  # only where packages are installed
 
                 installation = Installation(self.job, self._executor, self._answers, self._cache, self._stop)
-                return installation.run(at, pending, step.action, sink, fresh=fresh)
+                traced = self._cache.reuse is not None and self._cache.reuse.traces(step)
+                return installation.run(at, pending, step.action, sink, fresh=fresh, traced=traced)
             return self._command(pending, at.near, sink, fresh=fresh)
 
         sink = self.reporter.sink(event)
