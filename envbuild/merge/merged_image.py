@@ -37,7 +37,7 @@ def finish_merge(
     `name` is what its stage is called. Where it is one of the sides, that side's record is returned."""
     assert not result.conflicts
     tree = result.merged.tree
-    remade = remake_caches(store, tree, result.merged.stale, result.facts.epoch)
+    remade = remake_caches(store, tree, ours.tree, result.merged.stale, result.facts.epoch)
     digest = image_digest(remade.tree, result.facts)
     known = store.images.get(digest)
     detail = _detail(remade.tree, name, base.digest, ours.digest, theirs.digest)

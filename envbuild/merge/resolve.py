@@ -293,8 +293,10 @@ class Resolution:
     def _preference(self, path: bytes) -> Prefer:
         def prefer(subject: str, package: str) -> str:
             contested = self._contested.get(package) if package else None
-            if contested is not None and contested.side:
-                return contested.side
+            if contested is not None and (contested.side or not subject):
+                return contested.side or OURS
+            if not subject:
+                return ""
             side = self._choices.side_of_path(path)
             if side:
                 return side

@@ -50,7 +50,9 @@ def test_two_versions_are_a_clash_of_the_package_and_other_fields_are_merged():
     assert [(clash.kind, clash.package, clash.sides) for clash in outcome.clashes] == [
         ("package", "a", ("1", "2", "3"))
     ]
-    chosen = merged(STATUS_PATH, base, ours, theirs, prefer=lambda subject, package: "theirs" if package == "a" else "")
+    chosen = merged(
+        STATUS_PATH, base, ours, theirs, prefer=lambda subject, package: "theirs" if subject and package == "a" else ""
+    )
     assert (chosen.content, chosen.settled) == (theirs, ("a",))
     base = status(("a", "1"), Conffiles="\n /etc/a 1", Priority="extra")
     ours = status(("a", "1"), Conffiles="\n /etc/a 1\n /etc/b 2", Priority="extra")
