@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from envbuild.bisect.composer import CandidateTrees, Composer
-from envbuild.bisect.differences import Group, Part, PathPart
+from envbuild.bisect.differences import Group, Part, PathPart, PiecePart
 from envbuild.bisect.flakiness import Rates
 from envbuild.bisect.grouping import grouped
 from envbuild.bisect.judge import Conditions, Flaky, Judge
@@ -16,7 +16,7 @@ from envbuild.bisect.layers import CandidateLayers
 from envbuild.bisect.package_requirements import required_groups
 from envbuild.bisect.pieces import FilePieces, pieces_of
 from envbuild.bisect.probe import Candidate, Probe, Prober
-from envbuild.bisect.search import Item, Items, minimize
+from envbuild.bisect.search import Item, Items, ddmin, lacks_required, minimize
 from envbuild.bisect.verdict import Failure
 from envbuild.build.sandbox_worker import Worker
 from envbuild.errors import UsageError, fields
@@ -186,25 +186,37 @@ class _Bisection:
             self._alone.update(item for items in sets if len(items) == 1 for item in items)
             return self._judge.first_bad([sum(bits[item] for item in items) for items in sets])
 
+        def first_bad_of_sound(sets: Sequence[Items]) -> int | None:
+            """Some groups may only be there for what the test says last."""
+            sound = [number for number, items in enumerate(sets) if not lacks_required(items, requires)]
+            selections = [sum(bits[item] for item in sets[number]) for number in sound]
+            bad = self._judge.first_bad(selections, alike=False)
+            return sound[bad] if bad is not None else first_bad(sets)
+
         culprits = sorted(minimize(range(len(groups)), first_bad, requires, width=self._width))
-        smallest = self._within(sum(bits[item] for item in culprits))
+        if len(culprits) > 1:
+            culprits = sorted(ddmin(culprits, first_bad_of_sound, requires))
+        whole = sum(bits[item] for item in culprits)
+        alike = self._judge.first_bad([whole]) is not None
+        smallest = self._within(whole, alike)
         split = self._split(smallest)
         if split != smallest:
-            smallest = self._within(split)
+            smallest = self._within(split, alike)
         self._judge.confirm(smallest, self._with_one_less(smallest))
-        return culprits, smallest
+        left = self._selected(smallest)
+        return [item for item in culprits if any(_is_of(groups[item], part) for part in left)], smallest
 
     @property
     def _width(self) -> int:
         """How many sets are offered at a time: a flaky test's runs of one set are what is done in parallel."""
         return self._search.jobs if self._judge.rates is None else 1
 
-    def _within(self, selection: int) -> int:
+    def _within(self, selection: int, alike: bool) -> int:
         """Return the smallest selection within this one, which breaks the test."""
         bits = [1 << number for number in range(selection.bit_length()) if selection >> number & 1]
 
         def first_bad(sets: Sequence[Items]) -> int | None:
-            return self._judge.first_bad([sum(bits[item] for item in items) for items in sets])
+            return self._judge.first_bad([sum(bits[item] for item in items) for items in sets], alike=alike)
 
         return sum(bits[item] for item in minimize(range(len(bits)), first_bad, {}, width=self._width))
 
@@ -254,3 +266,10 @@ class _Bisection:
             status=self._differences.status,
             contents=self._store.objects,
         )
+
+
+def _is_of(group: Group, part: Part) -> bool:
+    """Return whether a part, or a piece of one, belongs to a group."""
+    if isinstance(part, PiecePart):
+        return any(isinstance(whole, PathPart) and whole.path == part.path for whole in group.parts)
+    return part in group.parts
