@@ -16,7 +16,7 @@ from envbuild.bisect.layers import CandidateLayers
 from envbuild.bisect.package_requirements import required_groups
 from envbuild.bisect.pieces import FilePieces, pieces_of
 from envbuild.bisect.probe import Candidate, Probe, Prober
-from envbuild.bisect.search import Item, Items, minimize
+from envbuild.bisect.search import Item, Items, minimize, needed_by_others
 from envbuild.bisect.verdict import Failure
 from envbuild.build.sandbox_worker import Worker
 from envbuild.errors import UsageError, fields
@@ -51,11 +51,13 @@ class Search(Record):
 
 class Finding(Record):
     """What a search came to. `culprits` are the groups that break the test, together if they are several, of `total`;
-    `parts` are what of them is needed for it. `tried` groups were tried alone, in `runs` runs, beside `remembered`
-    ones, and `seconds`. `bad` is the smallest bad candidate, `good` the same without one of its parts. `tail` is the
-    end of what the test prints in it. `rates` say how often a flaky test fails, None for one that ends alike."""
+    `needed` are others without which they do not, and which they need by what their packages say; `parts` are what of
+    all of them is needed for it. `tried` groups were tried or left out alone, in `runs` runs, beside `remembered` ones,
+    and `seconds`. `bad` is the smallest bad candidate, `good` the same without one of its parts. `tail` is the end of
+    what the test prints in it. `rates` say how often a flaky test fails, None for one that ends alike."""
 
     culprits: tuple[Group, ...]
+    needed: tuple[Group, ...]
     parts: tuple[Part, ...]
     pieces: dict[bytes, FilePieces]
     total: int
@@ -133,6 +135,7 @@ class _Bisection:
         self._parts: list[Part | None] = [part for group in self._differences.groups for part in group.parts]
         if not self._parts:
             raise NothingDiffers(good.label, bad.label)
+        self._requires = required_groups(store.objects, self._differences.groups, self._differences.status)
         self._trees = CandidateTrees(store.trees)
         store.trees.elsewhere = self._trees.own
         self._pieces: dict[bytes, FilePieces] = {}
@@ -156,8 +159,10 @@ class _Bisection:
         for selection in (smallest, good):
             self._trees.keep(self._composer.tree(selection))
         groups = self._differences.groups
+        needed = needed_by_others(culprits, self._requires)
         return Finding(
-            tuple(groups[item] for item in culprits),
+            tuple(groups[item] for item in culprits if item not in needed),
+            tuple(groups[item] for item in culprits if item in needed),
             tuple(self._selected(smallest)),
             self._pieces,
             len(groups),
@@ -180,13 +185,15 @@ class _Bisection:
         for group in groups:
             bits.append(((1 << len(group.parts)) - 1) << at)
             at += len(group.parts)
-        requires = required_groups(self._store.objects, groups, self._differences.status)
 
         def first_bad(sets: Sequence[Items]) -> int | None:
-            self._alone.update(item for items in sets if len(items) == 1 for item in items)
+            everything = frozenset().union(*sets)
+            for items in sets:
+                for single in (items, everything - items):
+                    self._alone |= single if len(single) == 1 else frozenset()
             return self._judge.first_bad([sum(bits[item] for item in items) for items in sets])
 
-        culprits = sorted(minimize(range(len(groups)), first_bad, requires, width=self._width))
+        culprits = sorted(minimize(range(len(groups)), first_bad, self._requires, width=self._width))
         smallest = self._within(sum(bits[item] for item in culprits))
         split = self._split(smallest)
         if split != smallest:
