@@ -16,7 +16,7 @@ from envbuild.bisect.layers import CandidateLayers
 from envbuild.bisect.package_requirements import required_groups
 from envbuild.bisect.pieces import FilePieces, pieces_of
 from envbuild.bisect.probe import Candidate, Probe, Prober
-from envbuild.bisect.search import Item, Items, minimize, needed_by_others
+from envbuild.bisect.search import Item, Items, Requirements, minimize, needed_by_others
 from envbuild.bisect.verdict import Failure
 from envbuild.build.sandbox_worker import Worker
 from envbuild.errors import UsageError, fields
@@ -186,14 +186,7 @@ class _Bisection:
             bits.append(((1 << len(group.parts)) - 1) << at)
             at += len(group.parts)
 
-        def first_bad(sets: Sequence[Items]) -> int | None:
-            everything = frozenset().union(*sets)
-            for items in sets:
-                for single in (items, everything - items):
-                    self._alone |= single if len(single) == 1 else frozenset()
-            return self._judge.first_bad([sum(bits[item] for item in items) for items in sets])
-
-        culprits = sorted(minimize(range(len(groups)), first_bad, self._requires, width=self._width))
+        culprits = sorted(self._smallest(bits, self._requires, self._alone))
         smallest = self._within(sum(bits[item] for item in culprits))
         split = self._split(smallest)
         if split != smallest:
@@ -209,11 +202,25 @@ class _Bisection:
     def _within(self, selection: int) -> int:
         """Return the smallest selection within this one, which breaks the test."""
         bits = [1 << number for number in range(selection.bit_length()) if selection >> number & 1]
+        return sum(bits[item] for item in self._smallest(bits, {}, set()))
+
+    def _smallest(self, bits: Sequence[int], requires: Requirements, alone: set[Item]) -> Items:
+        """Return the smallest set of these selections that breaks the test; all of them together do. Those that were
+        tried or left out alone are added to `alone`."""
+        left = len(bits)
 
         def first_bad(sets: Sequence[Items]) -> int | None:
-            return self._judge.first_bad([sum(bits[item] for item in items) for items in sets])
+            nonlocal left
+            self._report(f"{self._judge.runs} runs, {left} differences left", len(bits) - left, len(bits))
+            everything: Items = frozenset().union(*sets)
+            for items in sets:
+                for single in (items, everything - items):
+                    alone.update(single if len(single) == 1 else ())
+            bad = self._judge.first_bad([sum(bits[item] for item in items) for items in sets])
+            left = left if bad is None else min(left, len(sets[bad]))
+            return bad
 
-        return sum(bits[item] for item in minimize(range(len(bits)), first_bad, {}, width=self._width))
+        return minimize(range(len(bits)), first_bad, requires, width=self._width)
 
     def _split(self, selection: int) -> int:
         """Have the pieces of files in the place of those that are selected, and return the selection of these."""
