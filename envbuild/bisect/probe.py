@@ -55,7 +55,8 @@ class Prober:
         self._homes = Homes(store)
         self._trials = Trials(store.memo)
         self.tails: dict[int, str] = {}
-        """The end of what the test printed in each candidate, or why it could not be started."""
+        """The end of what the test printed in each candidate, when it failed if it ever did; or why it could not be
+        started."""
 
     def known(self, candidate: Candidate) -> list[Observation]:
         """Return how the test ended on this candidate before, in this search and others. What a network answers can't
@@ -100,7 +101,8 @@ class Prober:
             except SandboxFailure as failure:
                 self.tails[candidate.selection] = failure.message
                 return Observation(failure.exit_code, started=False)
-        self.tails[candidate.selection] = output.tail.decode("utf-8", "replace")
+        if outcome.status or output.seen or candidate.selection not in self.tails:
+            self.tails[candidate.selection] = output.tail.decode("utf-8", "replace")
         return Observation(outcome.status, outcome.timed_out, output.seen)
 
     def _environment(self, candidate: Candidate) -> dict[str, str]:

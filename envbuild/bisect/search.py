@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from envbuild.bisect.order import in_order
+from envbuild.bisect.order import clusters_of
 
 Item = int
 """A difference, by its number."""
@@ -29,7 +29,7 @@ def minimize(items: Iterable[Item], first_bad: FirstBad, requires: Requirements,
     `width` sets are offered at a time, for trials in parallel. Sets that lack what their members require are offered
     only when few items are left, and then last.
     """
-    clusters = in_order(items, requires)
+    clusters = clusters_of(items, requires)
     known: Items = frozenset()
     while clusters and (not known or first_bad([known]) is None):
         count = _shortest_bad(known, clusters, first_bad, width)
@@ -40,7 +40,7 @@ def minimize(items: Iterable[Item], first_bad: FirstBad, requires: Requirements,
 
 def ddmin(items: Collection[Item], first_bad: FirstBad, requires: Requirements) -> Items:
     """Return a 1-minimal subset of `items`, which break the test."""
-    current = [item for cluster in in_order(items, requires) for item in cluster]
+    current = [item for cluster in clusters_of(items, requires) for item in cluster]
     parts = 2
     while len(current) > 1:
         parts = min(parts, len(current))

@@ -25,6 +25,8 @@ class NoSuchConflict(UsageError):
         from envbuild.text.suggestion import did_you_mean
 
         known = "there are no conflicts" if not self.names else "without it, merge lists the conflicts"
+        if self.name in self.names:
+            return f"no side of '{self.name}' can be chosen", "give accounts of THEIRS other numbers: --renumber"
         return f"nothing conflicts that is called '{self.name}'", did_you_mean(self.name, self.names, known)
 
 
@@ -41,11 +43,13 @@ class ChosenTwice(UsageError):
 class Choices(Record):
     """Names of conflicts that take our side, and of those that take theirs: `/PATH` (or a directory, for all conflicts
     in it), a package (`nginx`, `dpkg:nginx`), a fact (`env.PATH`), or `all`. With `renumber` an account of theirs whose
-    number ours gave to another gets the next free one, and so do the owners of the files that theirs changed."""
+    number ours gave to another gets the next free one, and so do the owners of the files that theirs changed.
+    `contents` are the whole contents of files that conflict, by path."""
 
     ours: tuple[str, ...] = ()
     theirs: tuple[str, ...] = ()
     renumber: bool = False
+    contents: tuple[tuple[bytes, bytes], ...] = ()
 
     def check(self) -> None:
         """Raise ChosenTwice."""
@@ -55,7 +59,7 @@ class Choices(Record):
 
     def side_of_path(self, path: bytes) -> str:
         """Return the side that was chosen for a path: by the longest name that it lies in, "" for none."""
-        text = "/" + path.decode("utf-8", "surrogateescape")
+        text = _named(path)
         best, side = -1, ""
         for chosen, names in ((OURS, self.ours), (THEIRS, self.theirs)):
             for name in names:
@@ -80,8 +84,12 @@ class Choices(Record):
     def unused(self, used: Iterable[str]) -> list[str]:
         """Return the choices that decided nothing; `used` are the names of all that was decided."""
         names = set(used)
-        given = [*self.ours, *self.theirs]
+        given = [*self.ours, *self.theirs, *(_named(path) for path, _ in self.contents)]
         return [name for name in given if name != ALL and not _decides(name, names)]
+
+
+def _named(path: bytes) -> str:
+    return "/" + path.decode("utf-8", "surrogateescape")
 
 
 def _decides(name: str, used: set[str]) -> bool:

@@ -67,6 +67,7 @@ class Resolution:
         self._objects = objects
         self._choices = choices
         self._contested = {name: package for package in contested for name in package.names}
+        self._resolved = dict(choices.contents)
         self._left = MAX_CONTENTS
         self._deadline = time.monotonic() + MAX_SECONDS
         self.edits: list[Edit] = []
@@ -131,12 +132,25 @@ class Resolution:
             entry = None if ours is None or theirs is None else ours
             self.edits.append(Edit(path, entry if base is not None else collision.merged, True))
             return
+        if self._given(collision):
+            return
         side = self._side(path)
         if side:
             self.edits.append(Edit(path, ours if side == OURS else theirs, True))
             return
         kind = KIND if ours is not None and theirs is not None else DELETED if base is not None else ADDED
         self._conflict(kind, collision)
+
+    def _given(self, collision: Collision) -> bool:
+        """Take the content that the user gave for a path, if it is one; the attributes are those of a side."""
+        content = self._resolved.get(collision.path)
+        files = [side for side in (collision.ours, collision.theirs) if side is not None and side.kind == FILE]
+        if content is None or not files:
+            return False
+        self.decided.append(f"/{collision.path.decode('utf-8', 'surrogateescape')}")
+        entry = files[0]._replace(mtime=max(side.mtime for side in files))
+        self.edits.append(Edit(collision.path, self._draft.put(entry, content), True))
+        return True
 
     def _conflict(self, kind: str, collision: Collision, marked: bytes = b"") -> None:
         sides = collision.sides
@@ -253,6 +267,8 @@ class Resolution:
 
     def _as_whole(self, collision: Collision, kind: str, marked: bytes = b"") -> None:
         """Settle a file whose contents can't be merged, by a choice."""
+        if self._given(collision):
+            return
         side = self._side(collision.path)
         if not side:
             self._conflict(kind, collision, marked)

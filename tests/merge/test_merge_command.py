@@ -6,47 +6,7 @@ import json
 
 import pytest
 
-from tests.conftest import Done, Project
-
 pytestmark = pytest.mark.namespaces
-
-
-class Sides:
-    """Three images, `base`, `ours` and `theirs`, each made of a directory, and their merge."""
-
-    def __init__(self, project: Project) -> None:
-        self.project = project
-
-    def write(self, side: str, files: dict[str, str]) -> None:
-        """Have a side's image hold these files."""
-        for path, text in files.items():
-            target = self.project.folder / side / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(text)
-
-    def build(self, *lines: str, **own: tuple[str, ...]) -> None:
-        """Build the three from scratch, each with `lines` and its own."""
-        for side in ("base", "ours", "theirs"):
-            (self.project.folder / side).mkdir(exist_ok=True)
-            text = ["from scratch", *lines, f"copy {side}/ -> /", *own.get(side, ())]
-            done = self.project.build(*text, name=f"{side}.env")
-            assert done.code == 0, done.err
-
-    def merge(self, *words: str) -> Done:
-        return self.project.command("merge", "base", "ours", "theirs", *words)
-
-    def report(self, *words: str) -> dict:
-        done = self.merge("--format", "json", *words)
-        assert done.code in (0, 1), done.err
-        return json.loads(done.out)
-
-    def cat(self, path: str) -> str:
-        return self.project.cat(path, "ours:merged")
-
-
-@pytest.fixture
-def sides(project):
-    return Sides(project)
 
 
 def test_changes_of_both_are_in_the_merged_image(sides):
@@ -125,3 +85,30 @@ def test_a_merge_with_nothing_to_merge_is_the_other_side(sides):
     sides.build()
     report = sides.report()
     assert report["image"] == sides.project.show("ours")["digest"]
+
+
+def test_conflicts_are_edited_as_files(sides):
+    sides.write("base", {"etc/app.conf": "a\nb\n", "tool": "\0"})
+    sides.write("ours", {"etc/app.conf": "a\nours\n", "tool": "\0ours"})
+    sides.write("theirs", {"etc/app.conf": "a\ntheirs\n", "tool": "\0theirs"})
+    sides.build()
+    folder = sides.project.folder / "conflicts"
+    assert "2 conflicts written to conflicts" in sides.merge("--write", "conflicts").err
+    assert (folder / "theirs/tool").read_text() == "\0theirs"
+    edited = folder / "merged/etc/app.conf"
+    assert "<<<<<<< ours" in edited.read_text()
+    assert sides.merge("--resolved", "conflicts").code == 2, "it still has markers"
+    edited.write_text("a\nours and theirs\n")
+    (folder / "merged/tool").write_text("mine")
+    assert sides.merge("--resolved", "conflicts").code == 0
+    assert (sides.cat("/etc/app.conf"), sides.cat("/tool")) == ("a\nours and theirs\n", "mine")
+
+
+def test_a_directory_whose_edits_were_dropped_is_gone(sides):
+    sides.write("base", {"d/inner/x": "1", "kept": ""})
+    sides.write("ours", {"kept": ""})
+    sides.write("theirs", {"d/inner/x": "2", "kept": ""})
+    sides.build()
+    assert sides.conflicts() == {"/d/inner/x": "deleted"}
+    assert sides.merge("--ours", "/d").code == 0
+    assert set(sides.ls()) == {"kept"}

@@ -55,6 +55,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", "-j", type=int, default=os.cpu_count() or 1, metavar="N", help="run up to N tests in parallel"
     )
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=0,
+        metavar="N",
+        help="run GOOD, BAD and what decides the answer N times, to notice a flaky test (default: once, and 3 times)",
+    )
     add_format(parser)
 
 
@@ -87,12 +94,14 @@ def _search(arguments: argparse.Namespace) -> Search:
         raise UsageError("bisect needs a test command", "as in: envbuild bisect web@{1} web -- TEST")
     if arguments.jobs < 1:
         raise BadOption("--jobs", str(arguments.jobs), "number of tests", "--jobs 2")
+    if arguments.repeat < 0:
+        raise BadOption("--repeat", str(arguments.repeat), "number of runs", "--repeat 20")
     if arguments.timeout is not None and not arguments.timeout > 0:
         raise BadOption("--timeout", str(arguments.timeout), "number of seconds", "--timeout 5")
     if arguments.expect_exit is not None and arguments.expect_exit not in range(1, 256):
         raise BadOption("--expect-exit", str(arguments.expect_exit), "exit code of a failure", "--expect-exit 1")
     probe = Probe(arguments.command, arguments.timeout, arguments.network == "host", arguments.expect)
-    return Search(probe, arguments.expect_exit, arguments.jobs)
+    return Search(probe, arguments.expect_exit, arguments.jobs, arguments.repeat)
 
 
 def _operand(store: Store, environment: Environment, text: str) -> Operand:

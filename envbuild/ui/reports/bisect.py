@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from envbuild.bisect.bisect import Finding
 from envbuild.bisect.differences import FACT, FactPart, Group, Part, PathPart, PiecePart
+from envbuild.bisect.flakiness import Rates
 from envbuild.bisect.grouping import fact_name, shown_path
 from envbuild.tree.diff import Change, aspects
 from envbuild.ui.humanize import count, duration
@@ -38,6 +39,8 @@ def lines_of(finding: Finding) -> Iterator[str]:
         yield from (f"  {visible(line)}" for line in listed[: 4 * MAX_LINES])
         if len(listed) > 4 * MAX_LINES:
             yield f"  ... and {len(listed) - 4 * MAX_LINES} more lines"
+    if finding.rates is not None:
+        yield f"the test is flaky: {_rates(finding.rates)}; each candidate was run until that told which it is"
     said = clean(finding.tail).rstrip().splitlines()[-MAX_LINES:]
     if said:
         yield "the test says there:"
@@ -73,6 +76,12 @@ def plain(finding: Finding) -> dict[str, Any]:
         "runs": finding.runs,
         "remembered": finding.remembered,
         "seconds": round(finding.seconds, 3),
+        "flaky": None
+        if finding.rates is None
+        else {
+            side: {"failures": times.failures, "runs": times.runs}
+            for side, times in (("good", finding.rates.good), ("bad", finding.rates.bad))
+        },
         "failure": {
             "exit": finding.failure.status,
             "timed_out": finding.failure.timed_out,
@@ -80,6 +89,13 @@ def plain(finding: Finding) -> dict[str, Any]:
         },
         "output": finding.tail,
     }
+
+
+def _rates(rates: Rates) -> str:
+    sides = (("good", rates.good), ("bad", rates.bad))
+    return " and ".join(
+        f"it failed in {times.failures} of {times.runs} runs in the {side} environment" for side, times in sides
+    )
 
 
 def _plain_group(group: Group) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envbuild.merge.conflict import FACT, PACKAGE, Conflict
+from envbuild.merge.conflict import FACT, ID, PACKAGE, Conflict
 from envbuild.merge.merge import MergedImage
 from envbuild.ui.humanize import count
 from envbuild.ui.sanitize import visible
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from envbuild.tree.entry import Entry
 
 _SIDES = ("base", "ours", "theirs")
+MAX_SHOWN = 100
+"""Conflicts that are listed in words."""
 _WORDS = {
     "content": "both changed it",
     "binary": "both changed it, and it is no text",
@@ -61,7 +63,7 @@ def merge_plain(result: MergedImage) -> dict[str, Any]:
 def conflict_lines(conflicts: list[dict[str, Any]], output: Output) -> Iterator[str]:
     """Return the lines for conflicts in their documented form, each with its three sides."""
     yield output.paint(f"{count(len(conflicts), 'conflict')}:", "error")
-    for conflict in conflicts:
+    for conflict in conflicts[:MAX_SHOWN]:
         subject = conflict["subject"] if conflict["kind"] not in (PACKAGE, FACT) else ""
         name = conflict["package"] if conflict["kind"] == PACKAGE and conflict["package"] else conflict["name"]
         line = f"  {output.paint(visible(name), 'strong')}"
@@ -75,6 +77,23 @@ def conflict_lines(conflicts: list[dict[str, Any]], output: Output) -> Iterator[
         yield line
         for side in _SIDES:
             yield f"    {side:<7} {visible(conflict[side])}"
+    if len(conflicts) > MAX_SHOWN:
+        yield f"  and {len(conflicts) - MAX_SHOWN:,} more, which --format json lists"
+    kinds = {conflict["kind"] for conflict in conflicts}
+    if kinds - {ID}:
+        yield "hint: decide for a side by path, package or fact: --ours NAME, --theirs NAME; or edit: --write DIR"
+    if ID in kinds:
+        yield "hint: give accounts of THEIRS other numbers: --renumber"
+
+
+def merged_lines(plain: dict[str, Any], side: str) -> Iterator[str]:
+    """Return the lines for a merge that was tagged, from its documented form; `side` is the one that it is equal to."""
+    for account in plain["renumbered"]:
+        yield f"{account['kind']} {visible(account['name'])}: {account['old']} is now {account['new']}"
+    if plain["caches"]:
+        yield f"made anew: {', '.join(plain['caches'])}"
+    same = f", which is {side}: there was nothing to merge" if side else ""
+    yield f"merged: {visible(plain['tag'])} is {plain['image'].removeprefix('sha256:')[:12]}{same}"
 
 
 def _entry(entry: Entry | None) -> dict[str, Any] | None:
