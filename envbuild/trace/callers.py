@@ -60,6 +60,11 @@ class Callers:
                 raise Untraceable("names a path in memory that can't be read")
         return content[:end]
 
+    def check(self, pid: int, address: int, named: bytes) -> None:
+        """Raise Untraceable if the path at an address is not what it was."""
+        if self.text(pid, address) != named:
+            raise Untraceable("changes a path while it is used")
+
     def read(self, pid: int, address: int, size: int) -> bytes:
         """Return so many bytes of the memory of a process; fewer where no more are mapped. Raises OSError."""
         opened = self.memory.get(pid)

