@@ -124,10 +124,13 @@ def _find(store: Store, environment: Environment, good: Operand, bad: Operand, s
     from envbuild.bisect.bisect import bisect
     from envbuild.build.helper_ahead import start_helper
     from envbuild.build.sandbox_worker import Worker
+    from envbuild.cli.build_options import interrupt_on_termination
 
+    interrupt_on_termination()
     started = start_helper(store, good.tree)
-    with Worker.start(store, started) as worker:
-        return bisect(store, worker, good, bad, search, (environment.network(), environment.home()))
+    machine = environment.network(), environment.home()
+    with Worker.start(store, started) as worker, environment.progress_line() as report:
+        return bisect(store, worker, good, bad, search, machine, report)
 
 
 def _tag(store: Store, environment: Environment, finding: Finding, arguments: argparse.Namespace) -> dict[str, str]:

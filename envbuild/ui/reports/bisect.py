@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from envbuild.bisect.bisect import Finding
 from envbuild.bisect.differences import FACT, FactPart, Group, Part, PathPart, PiecePart
@@ -22,13 +22,15 @@ MAX_LINES = 10
 
 def answer(finding: Finding) -> str:
     """Return the answer in one sentence."""
-    names = [group_text(group) for group in finding.culprits]
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    alone = len(finding.culprits) == 1
+    breaks = "breaks it" if alone else "break it together"
+    if finding.needed:
+        breaks += f" with {_listed(finding.needed)}, which {'it needs' if alone else 'they need'}"
     figures = [f"{finding.tried} of {count(finding.total, 'difference')} tried", count(finding.runs, "run")]
     if finding.remembered:
         figures.append(f"{finding.remembered} remembered")
     figures.append(f"{finding.seconds:.1f} s" if finding.seconds < 60 else duration(finding.seconds))
-    return f"{listed} {'breaks it' if len(names) == 1 else 'break it together'} ({', '.join(figures)})"
+    return f"{_listed(finding.culprits)} {breaks} ({', '.join(figures)})"
 
 
 def lines_of(finding: Finding) -> Iterator[str]:
@@ -70,6 +72,7 @@ def plain(finding: Finding) -> dict[str, Any]:
     return {
         "answer": answer(finding),
         "differences": [_plain_group(group) for group in finding.culprits],
+        "needed": [_plain_group(group) for group in finding.needed],
         "parts": [_plain_part(part, finding) for part in finding.parts],
         "total": finding.total,
         "tried": finding.tried,
@@ -89,6 +92,11 @@ def plain(finding: Finding) -> dict[str, Any]:
         },
         "output": finding.tail,
     }
+
+
+def _listed(groups: Sequence[Group]) -> str:
+    names = [group_text(group) for group in groups]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _rates(rates: Rates) -> str:
