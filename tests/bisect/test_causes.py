@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from envbuild.history.origin import pinned_at
 from tests.conftest import Project
 from tests.history.conftest import Git
 
@@ -22,6 +23,7 @@ def committed(project: Project) -> tuple[Project, Git]:
     git("init", "--quiet", "--initial-branch=main")
     project.write(".gitignore", "busybox.tar", "base/")
     for made, mode, text in (("good", "good", "yes"), ("bad", "bad", "no")):
+        git.environment["GIT_COMMITTER_DATE"] = f"2026-11-{10 if made == 'good' else 20} 12:00:00 +0000"
         project.write("root/etc/conf", "first", f"answer = {text}", "last")
         project.write(f"root/etc/{HOSTILE}", text)
         done = project.build(*(line.format(made=made, mode=mode) for line in RECIPE))
@@ -60,12 +62,9 @@ def test_the_statement_and_the_commit_are_named(committed, test: str, name: str,
 
 
 def test_a_package_is_named_with_the_line_of_the_lock():
-    from envbuild.history.origin import _pin
-
     lock = '\n          - {name: "libc6", version: "2.41-1", hash: "x"}\n  - {name: "Jupyter_Server", version: "2.0", h: 1}'
-    assert (_pin(lock, "libc6:amd64", "2.41-1"), _pin(lock, "libc6", "2.40"), _pin(lock, "jupyter-server", "2.0")) == (
-        *(2, 0, 3),
-    )
+    wanted = (("libc6:amd64", "2.41-1", 2), ("libc6", "2.40", 0), ("jupyter-server", "2.0", 3))
+    assert [pinned_at(lock, name, version) for name, version, _ in wanted] == [line for *_, line in wanted]
 
 
 @pytest.mark.user
