@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from envbuild.bisect.composer import CandidateTrees, Composer
-from envbuild.bisect.differences import Group, Part, PathPart
+from envbuild.bisect.differences import Group, Part, PathPart, PiecePart
 from envbuild.bisect.flakiness import Rates
 from envbuild.bisect.grouping import grouped
 from envbuild.bisect.judge import Conditions, Flaky, Judge
@@ -17,7 +17,15 @@ from envbuild.bisect.layers import CandidateLayers
 from envbuild.bisect.package_requirements import required_groups
 from envbuild.bisect.pieces import FilePieces, pieces_of
 from envbuild.bisect.probe import Candidate, Probe, Prober
-from envbuild.bisect.search import Item, Items, Requirements, minimize, needed_by_others
+from envbuild.bisect.search import (
+    FirstBad,
+    Item,
+    Items,
+    ddmin,
+    lacks_required,
+    minimize,
+    needed_by_others,
+)
 from envbuild.bisect.verdict import Failure
 from envbuild.build.sandbox_worker import Worker
 from envbuild.errors import UsageError, fields
@@ -188,27 +196,33 @@ class _Bisection:
             bits.append(((1 << len(group.parts)) - 1) << at)
             at += len(group.parts)
 
-        culprits = sorted(self._smallest(bits, self._requires, self._alone))
-        smallest = self._within(sum(bits[item] for item in culprits))
+        first_bad = self._tries(bits, self._alone)
+        culprits = sorted(minimize(range(len(bits)), first_bad, self._requires, width=self._width))
+        if len(culprits) > 1:
+            culprits = sorted(ddmin(culprits, self._tries_of_sound(bits, first_bad), self._requires))
+        whole = sum(bits[item] for item in culprits)
+        alike = self._judge.first_bad([whole]) is not None
+        smallest = self._within(whole, alike)
         split = self._split(smallest)
         if split != smallest:
-            smallest = self._within(split)
+            smallest = self._within(split, alike)
         self._judge.confirm(smallest, self._with_one_less(smallest))
-        return culprits, smallest
+        left = self._selected(smallest)
+        return [item for item in culprits if any(_is_of(groups[item], part) for part in left)], smallest
 
     @property
     def _width(self) -> int:
         """How many sets are offered at a time: a flaky test's runs of one set are what is done in parallel."""
         return self._search.jobs if self._judge.rates is None else 1
 
-    def _within(self, selection: int) -> int:
+    def _within(self, selection: int, alike: bool) -> int:
         """Return the smallest selection within this one, which breaks the test."""
         bits = [1 << number for number in range(selection.bit_length()) if selection >> number & 1]
-        return sum(bits[item] for item in self._smallest(bits, {}, set()))
+        first_bad = self._tries(bits, set(), alike=alike)
+        return sum(bits[item] for item in minimize(range(len(bits)), first_bad, {}, width=self._width))
 
-    def _smallest(self, bits: Sequence[int], requires: Requirements, alone: set[Item]) -> Items:
-        """Return the smallest set of these selections that breaks the test; all of them together do. Those that were
-        tried or left out alone are added to `alone`."""
+    def _tries(self, bits: Sequence[int], alone: set[Item], *, alike: bool = True) -> FirstBad:
+        """Return what tries sets of these selections; those that were tried or left out alone are added to `alone`."""
         left = len(bits)
 
         def first_bad(sets: Sequence[Items]) -> int | None:
@@ -218,11 +232,23 @@ class _Bisection:
             for items in sets:
                 for single in (items, everything - items):
                     alone.update(single if len(single) == 1 else ())
-            bad = self._judge.first_bad([sum(bits[item] for item in items) for items in sets])
+            bad = self._judge.first_bad([sum(bits[item] for item in items) for items in sets], alike=alike)
             left = left if bad is None else min(left, len(sets[bad]))
             return bad
 
-        return minimize(range(len(bits)), first_bad, requires, width=self._width)
+        return first_bad
+
+    def _tries_of_sound(self, bits: Sequence[int], first_bad: FirstBad) -> FirstBad:
+        """Return what tries sets that keep what is required by the exit code alone: some members may only be there for
+        what the test says last."""
+
+        def first_bad_of_sound(sets: Sequence[Items]) -> int | None:
+            sound = [number for number, items in enumerate(sets) if not lacks_required(items, self._requires)]
+            selections = [sum(bits[item] for item in sets[number]) for number in sound]
+            bad = self._judge.first_bad(selections, alike=False)
+            return sound[bad] if bad is not None else first_bad(sets)
+
+        return first_bad_of_sound
 
     def _split(self, selection: int) -> int:
         """Have the pieces of files in the place of those that are selected, and return the selection of these."""
@@ -268,3 +294,10 @@ class _Bisection:
             status=self._differences.status,
             contents=self._store.objects,
         )
+
+
+def _is_of(group: Group, part: Part) -> bool:
+    """Return whether a part, or a piece of one, belongs to a group."""
+    if isinstance(part, PiecePart):
+        return any(isinstance(whole, PathPart) and whole.path == part.path for whole in group.parts)
+    return part in group.parts
