@@ -12,6 +12,7 @@ from envbuild.bisect.differences import Group, Part, PathPart, PiecePart
 from envbuild.bisect.flakiness import Rates
 from envbuild.bisect.grouping import grouped
 from envbuild.bisect.judge import Conditions, Flaky, Judge
+from envbuild.bisect.layer_folder import LayerFolder
 from envbuild.bisect.layers import CandidateLayers
 from envbuild.bisect.package_requirements import required_groups
 from envbuild.bisect.pieces import FilePieces, pieces_of
@@ -103,6 +104,7 @@ Report = Callable[[str, int, int], None]
 def bisect(
     store: Store,
     worker: Worker,
+    folder: LayerFolder,
     good: Operand,
     bad: Operand,
     search: Search,
@@ -111,18 +113,18 @@ def bisect(
 ) -> Finding:
     """Find a smallest set of differences between two environments that breaks a test.
 
-    The process is root of the user namespace and uses the store (`share`). `machine` are the user's variables about
+    The process is root of the user namespace and uses the store (`share`); the worker was started after the `folder`
+    for layers was made. `machine` are the user's variables about
     proxies and indexes, and the user's folder. Raises UsageError, GoodFails, BadSucceeds and StoreDamaged.
     """
     for side in (good, bad):
         if side.tree is None:
             raise NotInStore(side.label)
     with ExitStack() as held:
-        space = held.enter_context(store.work.workspace())
         held.enter_context(store.work.removing_behind())
         pool = held.enter_context(ThreadPoolExecutor(search.jobs, "test"))
         try:
-            return _Bisection(store, worker, good, bad, search, machine, report, pool, space.path).run()
+            return _Bisection(store, worker, good, bad, search, machine, report, pool, folder).run()
         except BaseException:
             # Else the pool would wait for tests that nobody waits for.
             pool.shutdown(wait=False, cancel_futures=True)
@@ -143,7 +145,7 @@ class _Bisection:
         machine: tuple[Pairs, str],
         report: Report,
         pool: ThreadPoolExecutor,
-        folder: str,
+        folder: LayerFolder,
     ) -> None:
         assert good.tree is not None
         assert bad.tree is not None
@@ -165,7 +167,7 @@ class _Bisection:
         self._pieces: dict[bytes, FilePieces] = {}
         self._composer = self._compose()
         everything = (1 << len(self._parts)) - 1
-        layers = CandidateLayers(store, self._trees, f"{folder}/upper", good.tree, (everything, bad.tree))
+        layers = CandidateLayers(store, self._trees, folder, good.tree, (everything, bad.tree))
         self._prober = Prober(store, worker, layers, search.probe, machine)
         conditions = Conditions((good.label, bad.label), search.probe.text, search.status, search.repeat)
         self._judge = Judge(self._prober, self._candidate, everything, conditions, pool, search.jobs)
@@ -295,9 +297,7 @@ class _Bisection:
                 number = self._parts.index(part)
                 selection &= ~(1 << number)
                 selection |= ((1 << len(parts)) - 1) << len(self._parts)
-                self._composer.split(
-                    part.path, {piece: 1 << len(self._parts) + n for n, piece in enumerate(parts)}, pieces
-                )
+                self._composer.split(part.path, dict(enumerate(parts, len(self._parts))), pieces)
                 self._parts[number] = None
                 self._parts += parts
         return selection

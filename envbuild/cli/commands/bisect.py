@@ -137,15 +137,21 @@ def _operand(store: Store, environment: Environment, text: str) -> Operand:
 
 def _find(store: Store, environment: Environment, good: Operand, bad: Operand, search: Search) -> Finding:
     from envbuild.bisect.bisect import bisect
+    from envbuild.bisect.layer_folder import layer_folder
     from envbuild.build.helper_ahead import start_helper
     from envbuild.build.sandbox_worker import Worker
     from envbuild.cli.build_options import interrupt_on_termination
+    from envbuild.cli.user_namespace import enter_for
 
     interrupt_on_termination()
-    started = start_helper(store, good.tree)
+    enter_for(store)
     machine = environment.network(), environment.home()
-    with Worker.start(store, started) as worker, environment.progress_line() as report:
-        return bisect(store, worker, good, bad, search, machine, report)
+    with (
+        layer_folder(store) as folder,
+        Worker.start(store, start_helper(store, good.tree)) as worker,
+        environment.progress_line() as report,
+    ):
+        return bisect(store, worker, folder, good, bad, search, machine, report)
 
 
 def _causes(store: Store, bad: Operand, finding: Finding) -> list[Origin | None]:
