@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import (
+    bisect,
     copies,
     curves,
     disk,
@@ -51,6 +52,7 @@ ROWS = {
     "inside": inside.measure,
     "instances": instances.measure,
     "ports": ports.measure,
+    "bisect": bisect.measure,
     "export": sharing.measure_export,
     "import": sharing.measure_import,
     "push": sharing.measure_push,

@@ -54,6 +54,7 @@ EnvbuildError  exit 2
     BadSource(source)  packages.apt_servers
     BadTemplate(path, line, reason)  build.template
     BadTree(reason)  git.tracked_files
+    BaseUnknown(reference, said)  rebase.image_base
     BlobTooLarge(size, limit)  git.blobs
     Blocked(reference, path)  registry.mirrors
     BranchTag(name)  images.reference
@@ -94,6 +95,7 @@ EnvbuildError  exit 2
     LinkNotFollowed(shown, target)  instances.copy
     LocalRequirement(path, line)  packages.pip
     LockNotWritten(path, reason)  lockfile.lock_file
+    ManyHeads(kind, number)  git.merge_in_progress
     ManyRecipes(name, revision, paths)  git.lock_at_revision
     NeedsSecrets(names)  build.verify
     NetworkOfDocker(name)  instances.network.select
@@ -105,6 +107,8 @@ EnvbuildError  exit 2
     NoHealthTest  compose.instance_plan
     NoLock(path)  build.pinned_files
     NoLockOf(name, revision)  git.lock_at_revision
+    NoMergeInProgress(root)  git.merge_in_progress
+    NoMergedImage(path)  cli.merge_in_git
     NoRange(revisions)  history.review
     NoRecipeHere(folder, dockerfile)  cli.recipe_operand
     NoRepository(folder)  git.repository
@@ -153,7 +157,9 @@ EnvbuildError  exit 2
     NothingThere(shown)  instances.copy
     NothingToCompare(path)  history.operand
     NothingToDrop(place, name)  plan.stage_facts
+    NothingToMerge(kind)  rebase.git_images
     NothingToRun(reference)  instances.config
+    OddHead(path, reason)  git.merge_in_progress
     OtherDigest(reference, name, actual)  images.find
     OtherWorkTree(folder, worktree)  git.repository
     ProjectTooLarge(folder)  build.project_files
@@ -171,6 +177,7 @@ EnvbuildError  exit 2
     TooManyRequirementFiles(statement)  packages.pip
     UndefinedVariable(place, reference)  plan.stage_facts
     UnequalRanges(mapping, outside, inside)  instances.network.ports
+    UnlikeBase(reference, name, share)  rebase.image_base
     UnreadableFile(path, reason)  build.recipe_files
     UnusableLockFile(path, reason, hint)  packages.python_locks.document
     UnusableProject(path, reason, hint)  packages.python_project
@@ -193,7 +200,7 @@ EnvbuildError  exit 2
     BadProxy(address)  build.step_network.machine
     BadReads(reason)  trace.reads
     BadSubmodule(url, path, reason)  git.submodules
-    BadSucceeds(label, how)  bisect.bisect
+    BadSucceeds(label, how)  bisect.judge
     Between(name)  instances.rootfs
     CannotJoin(name, reason)  instances.network.named
     CannotMakeNetwork(reason)  instances.network.named
@@ -202,7 +209,7 @@ EnvbuildError  exit 2
     ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch
-    GoodFails(label, how)  bisect.bisect
+    GoodFails(label, how)  bisect.judge
     ImageDamaged(reason)  instances.foreground
     ImageLost(instance)  drift.instance_tree
     ImageOfInstanceGone(instance, reference)  drift.instance_operand
@@ -278,6 +285,7 @@ EnvbuildError  exit 2
     TagRefuses(tag)  store.tags
     TargetMoved(target, expected, actual)  sharing.promote
     TooDeep(path)  linux.safe_copy
+    TooFlaky(good, bad, rates)  bisect.judge
     TooLargeToFetch(url, most)  packages.errors
     TooLargeToRead(entry, most)  store.objects
     TooManyNetworks  instances.network.named

@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from envbuild.bisect.composer import CandidateTrees, Composer
 from envbuild.bisect.differences import Group, Part, PathPart, PiecePart
+from envbuild.bisect.flakiness import Rates
 from envbuild.bisect.grouping import grouped
+from envbuild.bisect.judge import Conditions, Flaky, Judge
+from envbuild.bisect.layer_folder import LayerFolder
 from envbuild.bisect.layers import CandidateLayers
-from envbuild.bisect.pieces import FilePieces, can_be_split, pieces_of
+from envbuild.bisect.package_requirements import required_groups
+from envbuild.bisect.pieces import FilePieces, pieces_of
 from envbuild.bisect.probe import Candidate, Probe, Prober
-from envbuild.bisect.search import Items, minimize
-from envbuild.bisect.verdict import BAD, GOOD, Failure, Observation, Verdict, failure_of, verdict_of
+from envbuild.bisect.search import (
+    FirstBad,
+    Item,
+    Items,
+    ddmin,
+    lacks_required,
+    minimize,
+    needed_by_others,
+)
+from envbuild.bisect.verdict import Failure, Observation, Verdict
 from envbuild.build.sandbox_worker import Worker
-from envbuild.errors import UsageError, WorkFailed, fields
-from envbuild.history.compare import compare
+from envbuild.errors import UsageError, fields
 from envbuild.history.file_diff import NotInStore
 from envbuild.history.operand import Operand
 from envbuild.plan.image_config import from_plain
 from envbuild.record import Pairs, Record
 from envbuild.store.store import Store
+from envbuild.tree.entry import FILE
+
+MAX_NAMED = 3
+"""Groups of a trial that are named in a report."""
 
 
 @fields
@@ -36,50 +51,36 @@ class NothingDiffers(UsageError):
         return f"{self.good} and {self.bad} do not differ in anything that a test could notice", ""
 
 
-@fields
-class GoodFails(WorkFailed):
-    """The test does not succeed in the good environment."""
-
-    label: str
-    how: str
-
-    def text(self) -> tuple[str, str]:
-        return (
-            f"{self.label} is to be good, and the test does not succeed there: {self.how}",
-            "name an environment in which it does, or mend the test: envbuild run IMAGE -- TEST",
-        )
-
-
-@fields
-class BadSucceeds(WorkFailed):
-    """The test does not fail in the bad environment, or not in the expected way."""
-
-    label: str
-    how: str
-
-    def text(self) -> tuple[str, str]:
-        return (
-            f"{self.label} is to be bad, and the test does not show it there: {self.how}",
-            "name an environment in which it fails in this way, or mend the test: envbuild run IMAGE -- TEST",
-        )
-
-
 class Search(Record):
-    """What is asked for: the test, the exit code that is the failure (None for that of the bad environment), and how
-    many runs at a time."""
+    """What is asked for: the test, the exit code that is the failure (None for that of the bad environment), how many
+    runs at a time, and how often what decides is run (0 for the usual number)."""
 
     probe: Probe
     status: int | None = None
     jobs: int = 1
+    repeat: int = 0
+
+
+class Trial(Record):
+    """A candidate that was tried: how many of the groups it has, whole or in part, their numbers if they are few, and
+    how its last run ended."""
+
+    size: int
+    groups: tuple[int, ...]
+    verdict: Verdict
+    last: Observation
 
 
 class Finding(Record):
     """What a search came to. `culprits` are the groups that break the test, together if they are several, of `total`;
-    `parts` are what of them is needed for it. `tried` groups were tried alone, in `runs` runs, beside `remembered`
-    ones, and `seconds`. `bad` is the smallest bad candidate, `good` the same without one of its parts. `tail` is the
-    end of what the test prints in it."""
+    `needed` are others without which they do not, and which they need by what their packages say; `parts` are what of
+    all of them is needed for it. `tried` groups were tried or left out alone, in `runs` runs, beside `remembered` ones,
+    and `seconds`. `bad` is the smallest bad candidate, `good` the same without one of its parts. `tail` is the end of
+    what the test prints in it. `rates` say how often a flaky test fails, None for one that ends alike. `trials` are
+    all candidates, whose groups are numbers of `groups`."""
 
     culprits: tuple[Group, ...]
+    needed: tuple[Group, ...]
     parts: tuple[Part, ...]
     pieces: dict[bytes, FilePieces]
     total: int
@@ -91,6 +92,9 @@ class Finding(Record):
     bad: Candidate
     good: Candidate
     tail: str
+    rates: Rates | None = None
+    groups: tuple[Group, ...] = ()
+    trials: tuple[Trial, ...] = ()
 
 
 Report = Callable[[str, int, int], None]
@@ -100,6 +104,7 @@ Report = Callable[[str, int, int], None]
 def bisect(
     store: Store,
     worker: Worker,
+    folder: LayerFolder,
     good: Operand,
     bad: Operand,
     search: Search,
@@ -108,17 +113,23 @@ def bisect(
 ) -> Finding:
     """Find a smallest set of differences between two environments that breaks a test.
 
-    The process is root of the user namespace and uses the store (`share`). `machine` are the user's variables about
+    The process is root of the user namespace and uses the store (`share`); the worker was started after the `folder`
+    for layers was made. `machine` are the user's variables about
     proxies and indexes, and the user's folder. Raises UsageError, GoodFails, BadSucceeds and StoreDamaged.
     """
     for side in (good, bad):
         if side.tree is None:
             raise NotInStore(side.label)
     with ExitStack() as held:
-        space = held.enter_context(store.work.workspace())
         held.enter_context(store.work.removing_behind())
-        pool = held.enter_context(ThreadPoolExecutor(max(1, search.jobs), "test"))
-        return _Bisection(store, worker, good, bad, search, machine, report, pool, space.path).run()
+        pool = held.enter_context(ThreadPoolExecutor(search.jobs, "test"))
+        try:
+            return _Bisection(store, worker, good, bad, search, machine, report, pool, folder).run()
+        except BaseException:
+            # Else the pool would wait for tests that nobody waits for.
+            pool.shutdown(wait=False, cancel_futures=True)
+            worker.cancel()
+            raise
 
 
 class _Bisection:
@@ -134,179 +145,192 @@ class _Bisection:
         machine: tuple[Pairs, str],
         report: Report,
         pool: ThreadPoolExecutor,
-        folder: str,
+        folder: LayerFolder,
     ) -> None:
         assert good.tree is not None
         assert bad.tree is not None
         self._began = time.monotonic()
         self._store = store
         self._worker = worker
-        self._labels = good.label, bad.label
         self._roots = good.tree, bad.tree
         self._facts = good.facts or {}
         self._search = search
         self._report = report
         self._pool = pool
-        self._differences = grouped(store, compare(store, good, bad))
+        self._differences = grouped(store, good, bad)
         self._parts: list[Part | None] = [part for group in self._differences.groups for part in group.parts]
         if not self._parts:
-            raise NothingDiffers(*self._labels)
+            raise NothingDiffers(good.label, bad.label)
+        self._requires = required_groups(store.objects, self._differences.groups, self._differences.status)
         self._trees = CandidateTrees(store.trees)
         store.trees.elsewhere = self._trees.own
         self._pieces: dict[bytes, FilePieces] = {}
         self._composer = self._compose()
-        self._all = (1 << len(self._parts)) - 1
-        layers = CandidateLayers(store, self._trees, f"{folder}/upper", ((0, good.tree), (self._all, bad.tree)))
+        everything = (1 << len(self._parts)) - 1
+        layers = CandidateLayers(store, self._trees, folder, good.tree, (everything, bad.tree))
         self._prober = Prober(store, worker, layers, search.probe, machine)
-        self._verdicts: dict[int, Verdict] = {0: GOOD, self._all: BAD}
-        self._failure = Failure()
-        self._runs = self._remembered = 0
-        self._tried: set[Items] = set()
+        conditions = Conditions((good.label, bad.label), search.probe.text, search.status, search.repeat)
+        self._judge = Judge(self._prober, self._candidate, everything, conditions, pool, search.jobs)
+        self._alone: set[Item] = set()
 
     def run(self) -> Finding:
-        self._check_ends()
+        self._judge.check_ends()
+        try:
+            culprits, smallest = self._narrow()
+        except Flaky:
+            self._join()
+            self._judge.be_patient()
+            culprits, smallest = self._narrow()
+        good = next(filter(self._judge.is_good, self._with_one_less(smallest)), 0)
+        for selection in (smallest, good):
+            self._trees.keep(self._composer.tree(selection))
         groups = self._differences.groups
-        bits: list[int] = []
+        needed = needed_by_others(culprits, self._requires)
+        return Finding(
+            tuple(groups[item] for item in culprits if item not in needed),
+            tuple(groups[item] for item in culprits if item in needed),
+            tuple(self._selected(smallest)),
+            self._pieces,
+            len(groups),
+            len(self._alone),
+            self._judge.runs,
+            self._judge.remembered,
+            time.monotonic() - self._began,
+            self._judge.failure,
+            self._candidate(smallest),
+            self._candidate(good),
+            self._prober.tails.get(smallest, ""),
+            self._judge.rates,
+            groups,
+            tuple(self._trials()),
+        )
+
+    def _trials(self) -> Iterator[Trial]:
+        group_of: list[int] = []
+        paths: dict[bytes, int] = {}
+        for number, group in enumerate(self._differences.groups):
+            group_of += [number] * len(group.parts)
+            paths |= {part.path: number for part in group.parts if isinstance(part, PathPart)}
+        # Behind the parts of groups are pieces of paths.
+        group_of += [paths[part.path] if isinstance(part, PiecePart) else -1 for part in self._parts[len(group_of) :]]
+        masks: dict[int, int] = {}
+        for bit, number in enumerate(group_of):
+            masks[number] = masks.get(number, 0) | 1 << bit
+        for selection, verdict, last in self._judge.tried():
+            chosen = tuple(number for number, mask in masks.items() if selection & mask)
+            yield Trial(len(chosen), chosen if len(chosen) <= MAX_NAMED else (), verdict, last)
+
+    def _narrow(self) -> tuple[list[Item], int]:
+        """Return the groups that break the test, and the selection of what of them is needed for it. Raises Flaky."""
+        groups = self._differences.groups
+        bits = []
         at = 0
         for group in groups:
             bits.append(((1 << len(group.parts)) - 1) << at)
             at += len(group.parts)
-        culprits = sorted(self._minimal(bits))
-        smallest = sum(bits[item] for item in culprits)
-        smallest = self._within(smallest)
-        paths = [part for part in self._selected(smallest) if isinstance(part, PathPart)]
-        split = [part for part in paths if self._split(part)]
-        if split:
-            self._composer = self._compose()
-            pieces = sum(1 << n for n, part in enumerate(self._parts) if isinstance(part, PiecePart))
-            whole = sum(1 << self._parts.index(part) for part in self._selected(smallest))
-            smallest = self._within(whole | pieces)
-        good = self._good_neighbour(smallest)
-        for selection in (smallest, good):
-            self._trees.keep(self._composer.tree(selection))
-        return Finding(
-            tuple(groups[item] for item in culprits),
-            tuple(self._selected(smallest)),
-            self._pieces,
-            len(groups),
-            len({item for items in self._tried for item in items}),
-            self._runs,
-            self._remembered,
-            time.monotonic() - self._began,
-            self._failure,
-            self._candidate(smallest),
-            self._candidate(good),
-            self._prober.tails.get(smallest, ""),
-        )
 
-    def _check_ends(self) -> None:
-        """Have the test succeed in the good environment and fail in the bad one; learn how it fails."""
-        good, bad = self._observe_all([0, self._all])
-        probe = self._search.probe
-        self._failure = failure_of(bad, probe.text, self._search.status)
-        if verdict_of(good, Failure(probe.text, self._search.status)) != GOOD:
-            raise GoodFails(self._labels[0], self._how(0, good))
-        if not bad.started or (not probe.text and self._search.status is None and bad.status == 0):
-            raise BadSucceeds(self._labels[1], self._how(self._all, bad))
-        if verdict_of(bad, self._failure) != BAD:
-            raise BadSucceeds(self._labels[1], self._how(self._all, bad))
+        first_bad = self._tries(bits, self._alone)
+        culprits = sorted(minimize(range(len(bits)), first_bad, self._requires, width=self._width))
+        if len(culprits) > 1:
+            culprits = sorted(ddmin(culprits, self._tries_of_sound(bits, first_bad), self._requires))
+        whole = sum(bits[item] for item in culprits)
+        alike = self._judge.first_bad([whole]) is not None
+        smallest = self._within(whole, alike)
+        split = self._split(smallest)
+        if split != smallest:
+            smallest = self._within(split, alike)
+        self._judge.confirm(smallest, self._with_one_less(smallest))
+        left = self._selected(smallest)
+        return [item for item in culprits if any(_is_of(groups[item], part) for part in left)], smallest
 
-    def _how(self, selection: int, seen: Observation) -> str:
-        """Return how a test ended, in words."""
-        if not seen.started:
-            return f"it could not be started: {self._prober.tails.get(selection, '')}".removesuffix(": ")
-        if seen.timed_out:
-            return "its time was up"
-        text = self._search.probe.text
-        says = "" if not text else f", and it does {'' if seen.says else 'not '}print the expected text"
-        return f"exit code {seen.status}{says}"
+    @property
+    def _width(self) -> int:
+        """How many sets are offered at a time: a flaky test's runs of one set are what is done in parallel."""
+        return self._search.jobs if self._judge.rates is None else 1
+
+    def _within(self, selection: int, alike: bool) -> int:
+        """Return the smallest selection within this one, which breaks the test."""
+        bits = [1 << number for number in range(selection.bit_length()) if selection >> number & 1]
+        first_bad = self._tries(bits, set(), alike=alike)
+        return sum(bits[item] for item in minimize(range(len(bits)), first_bad, {}, width=self._width))
+
+    def _tries(self, bits: Sequence[int], alone: set[Item], *, alike: bool = True) -> FirstBad:
+        """Return what tries sets of these selections; those that were tried or left out alone are added to `alone`."""
+        left = len(bits)
+
+        def first_bad(sets: Sequence[Items]) -> int | None:
+            nonlocal left
+            self._report(f"{self._judge.runs} runs, {left} differences left", len(bits) - left, len(bits))
+            everything: Items = frozenset().union(*sets)
+            for items in sets:
+                for single in (items, everything - items):
+                    alone.update(single if len(single) == 1 else ())
+            bad = self._judge.first_bad([sum(bits[item] for item in items) for items in sets], alike=alike)
+            left = left if bad is None else min(left, len(sets[bad]))
+            return bad
+
+        return first_bad
+
+    def _tries_of_sound(self, bits: Sequence[int], first_bad: FirstBad) -> FirstBad:
+        """Return what tries sets that keep what is required by the exit code alone: some members may only be there for
+        what the test says last."""
+
+        def first_bad_of_sound(sets: Sequence[Items]) -> int | None:
+            sound = [number for number, items in enumerate(sets) if not lacks_required(items, self._requires)]
+            selections = [sum(bits[item] for item in sets[number]) for number in sound]
+            bad = self._judge.first_bad(selections, alike=False)
+            return sound[bad] if bad is not None else first_bad(sets)
+
+        return first_bad_of_sound
+
+    def _split(self, selection: int) -> int:
+        """Have the pieces of files in the place of those that are selected, and return the selection of these."""
+        for part in self._selected(selection):
+            if not isinstance(part, PathPart) or part.before is None or part.after is None:
+                continue
+            if not part.before.kind == part.after.kind == FILE:
+                continue
+            pieces = pieces_of(self._store.objects, part.before, part.after)
+            parts = pieces.parts(part.path)
+            if len(parts) > 1:
+                self._pieces[part.path] = pieces
+                number = self._parts.index(part)
+                selection &= ~(1 << number)
+                selection |= ((1 << len(parts)) - 1) << len(self._parts)
+                self._composer.split(part.path, dict(enumerate(parts, len(self._parts))), pieces)
+                self._parts[number] = None
+                self._parts += parts
+        return selection
+
+    def _join(self) -> None:
+        """Have whole paths again in the place of their pieces, whose numbers are not used any more."""
+        whole = [part for group in self._differences.groups for part in group.parts]
+        self._parts = [*whole, *[None] * (len(self._parts) - len(whole))]
+        self._pieces = {}
+        self._composer = self._compose()
+
+    def _with_one_less(self, selection: int) -> list[int]:
+        return [selection & ~(1 << number) for number in range(selection.bit_length()) if selection >> number & 1]
+
+    def _selected(self, selection: int) -> list[Part]:
+        return [part for number, part in enumerate(self._parts) if part is not None and selection >> number & 1]
+
+    def _candidate(self, selection: int) -> Candidate:
+        return Candidate(selection, self._composer.tree(selection), from_plain(self._composer.facts(selection)))
 
     def _compose(self) -> Composer:
         return Composer(
             self._trees,
             self._roots,
             self._facts,
-            self._parts,
+            [part for group in self._differences.groups for part in group.parts],
             status=self._differences.status,
-            pieces=self._pieces,
             contents=self._store.objects,
         )
 
-    def _minimal(self, bits: Sequence[int]) -> Items:
-        """Return the smallest set of these selections that breaks the test; all of them together do."""
 
-        def first_bad(sets: Sequence[Items]) -> int | None:
-            self._tried.update(items for items in sets if len(items) == 1)
-            return self._first_bad([sum(bits[item] for item in items) for items in sets])
-
-        return minimize(range(len(bits)), first_bad, {}, width=self._search.jobs)
-
-    def _within(self, selection: int) -> int:
-        """Return the smallest selection within this one, which breaks the test."""
-        bits = [1 << number for number in range(selection.bit_length()) if selection >> number & 1]
-        tried, self._tried = self._tried, set()
-        smallest = sum(bits[item] for item in self._minimal(bits))
-        self._tried = tried
-        return smallest
-
-    def _selected(self, selection: int) -> list[Part]:
-        return [part for number, part in enumerate(self._parts) if part is not None and selection >> number & 1]
-
-    def _split(self, part: PathPart) -> bool:
-        """Have the pieces of a file in its place, if it has several."""
-        if part.before is None or part.after is None or not can_be_split(part.before, part.after):
-            return False
-        pieces = pieces_of(self._store.objects, part.before, part.after)
-        parts = pieces.parts(part.path)
-        if len(parts) < 2:
-            return False
-        self._pieces[part.path] = pieces
-        self._parts[self._parts.index(part)] = None
-        self._parts += parts
-        return True
-
-    def _good_neighbour(self, smallest: int) -> int:
-        """Return a good selection with one part less, the empty one if none of these is good."""
-        for number in reversed(range(smallest.bit_length())):
-            if smallest >> number & 1 and self._verdicts.get(smallest & ~(1 << number)) == GOOD:
-                return smallest & ~(1 << number)
-        return 0
-
-    def _candidate(self, selection: int) -> Candidate:
-        return Candidate(selection, self._composer.tree(selection), from_plain(self._composer.facts(selection)))
-
-    def _first_bad(self, selections: Sequence[int]) -> int | None:
-        """Try candidates, as many at a time as there are jobs; return the place of the first bad one."""
-        step = max(1, self._search.jobs)
-        for start in range(0, len(selections), step):
-            batch = selections[start : start + step]
-            left = [selection for selection in dict.fromkeys(batch) if selection not in self._verdicts]
-            for selection, seen in zip(left, self._observe_all(left), strict=True):
-                self._verdicts[selection] = verdict_of(seen, self._failure)
-            for place, selection in enumerate(batch, start):
-                if self._verdicts[selection] == BAD:
-                    return place
-        return None
-
-    def _observe_all(self, selections: Sequence[int]) -> list[Observation]:
-        """Run the test in candidates in parallel, or remember how it ended there."""
-        seen: dict[int, Observation] = {}
-        pending = []
-        for selection in selections:
-            candidate = self._candidate(selection)
-            known = self._prober.known(candidate)
-            if known:
-                self._remembered += 1
-                seen[selection] = known[-1]
-            else:
-                pending.append((candidate, self._prober.request(candidate)))
-        if len(pending) == 1:
-            runs = [self._prober.run(*pending[0])]
-        else:
-            futures = [self._pool.submit(self._prober.run, *job) for job in pending]
-            runs = [future.result() for future in futures]
-        for (candidate, _), observation in zip(pending, runs, strict=True):
-            self._runs += 1
-            seen[candidate.selection] = observation
-            self._prober.remember(candidate, [observation])
-        return [seen[selection] for selection in selections]
+def _is_of(group: Group, part: Part) -> bool:
+    """Return whether a part, or a piece of one, belongs to a group."""
+    if isinstance(part, PiecePart):
+        return any(isinstance(whole, PathPart) and whole.path == part.path for whole in group.parts)
+    return part in group.parts

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 
-def in_order(items: Iterable[int], requires: Mapping[int, Collection[int]]) -> list[list[int]]:
+def clusters_of(items: Iterable[int], requires: Mapping[int, Collection[int]]) -> list[list[int]]:
     """Return the items in clusters whose members require each other, directly or not; each cluster stands behind what
     it requires. So each beginning of the list requires nothing outside. Apart from that the given order stays.
 

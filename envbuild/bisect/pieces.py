@@ -7,7 +7,7 @@ from envbuild.history.line_diff import opcodes
 from envbuild.record import Record
 from envbuild.store.objects import Objects
 from envbuild.tree.diff import Change, aspects
-from envbuild.tree.entry import FILE, Entry
+from envbuild.tree.entry import Entry
 
 MAX_TEXT = 4 << 20
 """Bytes of a text that is taken apart into lines; larger ones, and what is no text, are one piece."""
@@ -75,8 +75,3 @@ def pieces_of(objects: Objects, before: Entry, after: Entry) -> FilePieces:
     codes = opcodes(*([line.decode("utf-8", "surrogateescape") for line in lines] for lines in (old, new)))
     hunks = tuple((a, b, c, d) for kind, a, b, c, d in codes if kind != "equal")
     return FilePieces(before, after, tuple(old), tuple(new), hunks if 1 < len(hunks) <= MAX_HUNKS else ())
-
-
-def can_be_split(before: Entry | None, after: Entry | None) -> bool:
-    """Return whether a path that differs is a file on both sides."""
-    return before is not None and after is not None and before.kind == after.kind == FILE

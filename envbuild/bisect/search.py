@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from envbuild.bisect.order import in_order
+from envbuild.bisect.order import clusters_of
 
 Item = int
 """A difference, by its number."""
@@ -29,18 +29,21 @@ def minimize(items: Iterable[Item], first_bad: FirstBad, requires: Requirements,
     `width` sets are offered at a time, for trials in parallel. Sets that lack what their members require are offered
     only when few items are left, and then last.
     """
-    clusters = in_order(items, requires)
+    clusters = clusters_of(items, requires)
     known: Items = frozenset()
     while clusters and (not known or first_bad([known]) is None):
         count = _shortest_bad(known, clusters, first_bad, width)
         known |= _with_required(clusters[count - 1], requires, known.union(*clusters[:count]))
         clusters = clusters[: count - 1]
-    return ddmin(known, first_bad, requires)
+    # Mostly it is minimal by now: this is known after one trial for each member.
+    rests = sorted((known - {item} for item in sorted(known)), key=lambda rest: lacks_required(rest, requires))
+    bad = first_bad(rests) if len(known) > 1 else None
+    return known if bad is None else ddmin(rests[bad], first_bad, requires)
 
 
 def ddmin(items: Collection[Item], first_bad: FirstBad, requires: Requirements) -> Items:
     """Return a 1-minimal subset of `items`, which break the test."""
-    current = [item for cluster in in_order(items, requires) for item in cluster]
+    current = [item for cluster in clusters_of(items, requires) for item in cluster]
     parts = 2
     while len(current) > 1:
         parts = min(parts, len(current))
@@ -62,6 +65,14 @@ def ddmin(items: Collection[Item], first_bad: FirstBad, requires: Requirements) 
 def lacks_required(chosen: Items, requires: Requirements) -> bool:
     """Return whether a set lacks something that one of its members requires."""
     return any(not chosen.issuperset(requires.get(item, ())) for item in chosen)
+
+
+def needed_by_others(items: Collection[Item], requires: Requirements) -> Items:
+    """Return those of the items that others of them require, directly or not, without being required by these."""
+    closed = {item: _with_required([item], requires, frozenset(items)) for item in items}
+    return frozenset(
+        item for item in items if any(item in closed[other] and other not in closed[item] for other in items)
+    )
 
 
 def _shortest_bad(known: Items, clusters: Sequence[Sequence[Item]], first_bad: FirstBad, width: int) -> int:

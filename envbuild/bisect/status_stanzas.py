@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envbuild.debian.deb822 import checked_stanzas
+from envbuild.merge.records import in_order
 from envbuild.record import Record
 
 MAX_STANZAS = 100_000
@@ -21,6 +22,11 @@ class StatusChanges(Record):
         """The packages whose stanzas differ."""
         return tuple(name for name in self.order if self.old.get(name) != self.new.get(name))
 
+    @property
+    def unchanged(self) -> list[str]:
+        """The stanzas that are the same."""
+        return [stanza for name, stanza in self.old.items() if self.new.get(name) == stanza]
+
     def text(self, chosen: set[str]) -> str:
         """Return the status in which the packages that are `chosen` have their new stanzas, or none if that is so, and
         all others their old ones."""
@@ -34,7 +40,7 @@ def status_changes(old: str, new: str) -> StatusChanges | None:
     before, after = _by_package(old), _by_package(new)
     if before is None or after is None:
         return None
-    return StatusChanges(tuple(_merged_order(list(before), list(after))), before, after)
+    return StatusChanges(tuple(in_order(after, after, before)), before, after)
 
 
 def _by_package(text: str) -> dict[str, str] | None:
@@ -45,19 +51,3 @@ def _by_package(text: str) -> dict[str, str] | None:
             return None
         stanzas[name] = stanza.text
     return stanzas
-
-
-def _merged_order(old: list[str], new: list[str]) -> list[str]:
-    """Return all names: the new ones in their order, and each that is gone behind the one before it in `old`."""
-    kept = set(new)
-    behind: dict[str, list[str]] = {}
-    last = ""
-    for name in old:
-        if name in kept:
-            last = name
-        else:
-            behind.setdefault(last, []).append(name)
-    order = list(behind.get("", ()))
-    for name in new:
-        order += [name, *behind.get(name, ())]
-    return order

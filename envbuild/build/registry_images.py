@@ -12,6 +12,7 @@ from envbuild.language.statement_parts import Place
 from envbuild.registry.access import Access
 from envbuild.registry.errors import NotInRegistry
 from envbuild.registry.reference import PULL, BadReference, RegistryReference, parse_reference
+from envbuild.sharing.base_record import note_said
 from envbuild.sharing.image_trust import AS_BASE, Trust
 from envbuild.sharing.import_image import import_image
 from envbuild.sharing.known_manifests import note_blobs, note_image
@@ -73,6 +74,7 @@ class PulledBase:
             image = imported.image
             self.notes += imported.notes
             note_image(store, self.pin.manifest, image.digest)
+            note_said(store, image.digest, manifest.annotations)
         self._signatures.keep(store, image)
         blobs = [blob.digest for blob in (manifest.config, *manifest.layers)]
         note_blobs(store, self._pulled.repository.host, self._pulled.repository.path, blobs)

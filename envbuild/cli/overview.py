@@ -7,9 +7,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 GROUPS = {
-    "build": "build update status output verify",
+    "build": "build update status explain output verify",
     "run": "run shell exec ps logs stop start restart attach rm up down cp stats kill wait clone",
-    "history": "images show log diff merge why rollback tag untag git ls cat drift commit",
+    "history": "images show log diff bisect merge rebase why rollback tag untag git ls cat drift commit",
     "packages": "packages sbom vendor",
     "sharing": "push pull promote key login logout remote export import",
     "store": "gc du fsck volume",

@@ -63,7 +63,8 @@ _LAUNCHER = """\
 #!/bin/sh
 # Starts the envbuild that set this clone up (envbuild git install), or else the one on PATH.
 if [ -x {python} ] && [ -e {module} ]; then
-    exec {python} -m envbuild "$@"
+    # Without the current directory among its modules: the repository may have a directory `envbuild`.
+    exec {python} -P -c {program} "$@"
 fi
 if command -v envbuild >/dev/null 2>&1; then
     exec envbuild "$@"
@@ -85,6 +86,7 @@ if [ "$2" = pre-commit ]; then
 fi
 exit 1
 """
+_PROGRAM = "import sys; sys.path.append({root!r}); from envbuild.__main__ import main; main()"
 _LAUNCHER_NAME = "envbuild"
 CALL_OF_HOOK = f'"$(git rev-parse --git-common-dir)/{_LAUNCHER_NAME}" git pre-commit'
 """How a hook of git starts the check."""
@@ -95,7 +97,9 @@ def install(repository: Repository, python: str, module: str) -> Installed:
     """Set up the repository; doing so twice is harmless. `python` and `module` are the paths of the interpreter and of
     envbuild's main file: git starts these while they exist."""
     launcher = repository.git_path(_LAUNCHER_NAME)
-    _write(launcher, _LAUNCHER.format(python=shlex.quote(python), module=shlex.quote(module)), 0o755)
+    program = _PROGRAM.format(root=os.path.dirname(os.path.dirname(module)))
+    words = {"python": python, "module": module, "program": program}
+    _write(launcher, _LAUNCHER.format(**{name: shlex.quote(word) for name, word in words.items()}), 0o755)
     for name, value in (
         (f"diff.{DRIVER}.textconv", f"{_CALL} git show-lock"),
         (f"diff.{DRIVER}.cachetextconv", "false"),

@@ -142,7 +142,8 @@ class Author(Record):
 
 
 class Repository:
-    """The repository that a directory lies in."""
+    """The repository that a directory lies in: `root` is its working tree, `git_dir` what git keeps of that alone, and
+    `common` what all working trees of the clone share."""
 
     def __init__(self, folder: str, index: str = "") -> None:
         """Find the repository. `index` is the path of another index, which git gives its hooks; it must lie beside its
@@ -167,6 +168,7 @@ class Repository:
         names = os.fsdecode(paths).split("\n")
         self.root = os.path.dirname(git_dir)
         self.common = os.path.realpath(os.path.join(self.folder, names[2]))
+        self.git_dir = os.path.realpath(names[1])
         # With `core.worktree` git would read files that have nothing to do with this directory.
         if len(names) != 4 or os.path.realpath(names[0]) != os.path.realpath(self.root):
             raise OtherWorkTree(self.root, names[0])

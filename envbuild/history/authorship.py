@@ -16,6 +16,7 @@ from envbuild.history.restore import is_named
 from envbuild.language.parse import parse_all
 from envbuild.language.quoting import reference_names
 from envbuild.language.syntax import StatementSyntax, Word, WordLine
+from envbuild.lockfile.lock import path_of
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
@@ -30,6 +31,7 @@ _MAX_PICKAXE = 8_000
 _MAX_COMMITS = 40
 """Commits of the recipe that are looked at for the statement as it was built."""
 STATEMENT = "the statement"
+THE_LOCK = "the lock"
 
 
 class Credit(Record):
@@ -85,6 +87,30 @@ def credit(store: Store, made: Made) -> Credit | None:
             if first is None:
                 return None if committed else Credit(STATEMENT, uncommitted=True)
     return newest(first or ())
+
+
+def lock_credit(store: Store, image: Digest, line: str) -> Credit | None:
+    """Return the last change of a line of the lock that the build of an image wrote: in the first commit that has the
+    image in it. None if git knows nothing of the build."""
+    build = build_of(store, image)
+    if build is None:
+        return None
+    with BuildCommits() as commits:
+        repository = commits.repository(str(build.known.get("root", "")))
+        if repository is None:
+            return None
+        path = path_of(str(build.known["file"]))
+        try:
+            commit = commits.of_lock(build)
+            if not commit:
+                return Credit(THE_LOCK, uncommitted=True)
+            lines = repository.read(commit, path).decode("utf-8", "replace").split("\n")
+            number = lines.index(line) + 1 if line in lines else 0
+            authors = repository.blame(commit, path, number, number) if number else []
+        except (EnvbuildError, OSError):
+            return None
+        shallow = repository.shallow_commits()
+    return newest(Credit(THE_LOCK, author, shallow=author.commit in shallow) for author in authors)
 
 
 def remover(store: Store, image: Digest, made: Made) -> Author | None:

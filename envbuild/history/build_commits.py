@@ -56,6 +56,11 @@ class BuildCommits:
         later = locks.of(build.image or "") if locks is not None else None
         return (later, True) if later else (str(known.get("commit", "")), False)
 
+    def of_lock(self, build: HistoryEntry) -> str:
+        """Return the first commit whose lock has the image of a build, "" if none has it."""
+        locks = self._locks_of(build.known.get("root", ""), build.known["file"])
+        return (locks.of(build.image or "") if locks is not None else None) or ""
+
     def repository(self, root: str) -> Repository | None:
         """Return the repository of a build, or the current one if that is gone."""
         if root not in self._repositories:

@@ -26,7 +26,7 @@ from envbuild.oci.descriptor import (
     MANIFEST,
     Descriptor,
 )
-from envbuild.record import Record
+from envbuild.record import Pairs, Record
 
 INDEXES = (INDEX, DOCKER_INDEX)
 MANIFESTS = (MANIFEST, DOCKER_MANIFEST)
@@ -55,10 +55,11 @@ class BadImage(UsageError):
 
 
 class Manifest(Record):
-    """An image: its configuration and layers, lowest first."""
+    """An image: its configuration and layers, lowest first, and what is noted beside them."""
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
+    annotations: Pairs = ()
 
 
 class Config(Record):
@@ -99,7 +100,7 @@ def read_manifest(content: bytes, source: str) -> Manifest:
     for number, layer in enumerate(parsed, 1):
         if layer.media_type.replace("nondistributable.", "") not in _LAYERS:
             raise BadImage(source, f"layer {number} is of the unknown type {layer.media_type[:80]!a}")
-    return Manifest(config, parsed)
+    return Manifest(config, parsed, _pairs(plain.get("annotations")))
 
 
 def read_config(content: bytes, source: str) -> Config:

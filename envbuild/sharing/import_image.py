@@ -18,6 +18,7 @@ from envbuild.oci.manifest import BadImage, Config
 from envbuild.plan import image_config
 from envbuild.plan.image_config import Facts, image_digest
 from envbuild.record import Record
+from envbuild.sharing.base_record import note_layers
 from envbuild.sharing.layered_tree import LayeredTree
 from envbuild.sharing.platform_choice import ImageInFile, LayerFile, LayerSource
 from envbuild.sharing.staged_objects import StagedObjects
@@ -79,6 +80,7 @@ def import_image(store: Store, file: LayerSource, image: ImageInFile, report: Re
             objects.keep()
             if store.images.get(record.digest) is None:
                 store.images.put(record)
+            note_layers(store, record.digest, image.config.diff_ids)
     return Imported(record, own is not None, layers.notes)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 BUILD, TAG, UNTAG, ROLLBACK, REPAIR = "build", "tag", "untag", "rollback", "fsck"
 COMMIT, GC, IMPORT, PULL, PROMOTE = "commit", "gc", "import", "pull", "promote"
-MERGE, BISECT = "merge", "bisect"
+MERGE, REBASE, BISECT = "merge", "rebase", "bisect"
 _PAGE = 256
 """Entries that are read at once, so that the first of many are there at once."""
 

@@ -133,6 +133,17 @@ class WorkArea:
             os.unlink(path)
             os.close(descriptor)
 
+    def is_held(self, name: str) -> bool:
+        """Return whether a process that lives holds `name`."""
+        try:
+            descriptor = os.open(f"{self.path}/{name}.lock", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _has_lock(descriptor)
+        finally:
+            os.close(descriptor)
+
     @contextmanager
     def shared(self, name: str) -> Iterator[bool]:
         """Hold `name` beside others who do; yield whether nobody else held it. Only one at a time may begin."""

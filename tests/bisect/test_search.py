@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from envbuild.bisect.order import in_order
+from envbuild.bisect.order import clusters_of
 from envbuild.bisect.search import ddmin, lacks_required, minimize
 
 
@@ -49,7 +49,7 @@ def test_guilty_items_are_found_alone_if_more_of_them_stay_bad(search, width):
 
 
 @given(searches(), st.randoms(use_true_random=False), st.integers(1, 4))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_the_result_is_minimal_whatever_the_test_says(search, random, width):
     count, requires, _ = search
     # Neither monotone nor connected: bad and unresolved sets lie among each other.
@@ -58,7 +58,7 @@ def test_the_result_is_minimal_whatever_the_test_says(search, random, width):
 
 
 @given(searches(), st.randoms(use_true_random=False))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_ddmin_alone_gives_a_minimal_set(search, random):
     count, requires, _ = search
     oracle = Oracle(lambda items: len(items) == count or (bool(items) and random.random() < 0.2))
@@ -100,7 +100,7 @@ def test_the_number_of_trials_grows_with_the_logarithm():
 @given(searches())
 def test_each_item_stands_behind_what_it_requires(search):
     count, requires, _ = search
-    clusters = in_order(range(count), requires)
+    clusters = clusters_of(range(count), requires)
     assert sorted(item for cluster in clusters for item in cluster) == list(range(count))
     before = set()
     for cluster in clusters:
@@ -109,9 +109,9 @@ def test_each_item_stands_behind_what_it_requires(search):
 
 
 def test_without_requirements_the_order_stays():
-    assert in_order([3, 1, 2], {}) == [[3], [1], [2]]
+    assert clusters_of([3, 1, 2], {}) == [[3], [1], [2]]
 
 
 def test_a_chain_that_is_longer_than_the_stack_is_ordered():
     count = 20_000
-    assert in_order(range(count), {n: {n + 1} for n in range(count - 1)}) == [[n] for n in reversed(range(count))]
+    assert clusters_of(range(count), {n: {n + 1} for n in range(count - 1)}) == [[n] for n in reversed(range(count))]

@@ -278,6 +278,15 @@ class TestInstalled:
     def test_the_program_that_git_calls_is_the_one_that_installed(self, clone):
         assert sys.executable in (clone.folder / ".git/envbuild").read_text()
 
+    def test_a_directory_of_the_repository_is_not_taken_for_envbuild(self, clone, git, tmp_path):
+        for name in ("__init__.py", "__main__.py"):
+            clone.write(f"envbuild/{name}", f"open({str(tmp_path / 'run')!r}, 'w')")
+        with open(clone.folder / "web.env.lock", "a") as lock:
+            lock.write("# edited\n")
+        assert git.run("diff").returncode == 0
+        git.run("commit", "--all", "-m", "edited")
+        assert not (tmp_path / "run").exists()
+
     @pytest.fixture
     def gone(self, clone, tmp_path):
         """A clone whose envbuild was in a virtual environment that is gone."""

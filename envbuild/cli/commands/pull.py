@@ -43,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.images.names import to_set
     from envbuild.registry.reference import PULL, parse_reference
+    from envbuild.sharing.base_record import note_said
     from envbuild.sharing.import_image import import_image
     from envbuild.sharing.known_manifests import note_blobs, note_image
     from envbuild.sharing.promote_remote import claims_of
@@ -74,6 +75,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 imported = import_image(store, pulled.source, pulled.source.image, line)
                 image, left_out = imported.image, imported.notes
             note_image(store, pulled.remote.descriptor.digest, image.digest)
+            note_said(store, image.digest, pulled.remote.manifest.annotations)
         environment.warn((*pulled.notes, *signatures.notes))
         environment.warn(left_out, "note")
         signatures.keep(store, image)

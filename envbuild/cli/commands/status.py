@@ -11,7 +11,9 @@ from envbuild.cli.json_output import add_format, print_json
 from envbuild.errors import EnvbuildError, UsageError
 from envbuild.git.git_dir import git_dir_of
 from envbuild.history.status import Status, status_of
+from envbuild.rebase.rebuild import Rebuild, rebuild_in_question
 from envbuild.store.store import Store
+from envbuild.ui.reports.git_merge import rebuild_lines, rebuild_plain
 from envbuild.ui.sanitize import visible
 
 TYPE_CHECKING = False
@@ -46,11 +48,15 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
                 )
         paths = arguments.recipe or _recipes_here(store, environment)
         states = [status_of(path, store, environment.epoch()) for path in paths]
+        rebuilds = {recipe.path: rebuild_in_question(store, recipe) for recipe in states}
     if arguments.format == "json":
-        print_json([_plain(recipe) for recipe in states], environment.stdout)
+        plain = [{**_plain(recipe), "rebuild": _plain_rebuild(rebuilds[recipe.path])} for recipe in states]
+        print_json(plain, environment.stdout)
     else:
         for recipe in states:
             environment.stdout.writelines(f"{visible(line)}\n" for line in _lines(recipe))
+            rebuild = rebuilds[recipe.path]
+            environment.stdout.writelines(f"    {line}\n" for line in (rebuild_lines(rebuild) if rebuild else ()))
     return 1 if arguments.exit_code and not all(recipe.well for recipe in states) else 0
 
 
@@ -93,6 +99,10 @@ def _lines(recipe: Status) -> list[str]:
             f"    {recipe.tag} {f'names another image, {recipe.tagged[:12]}' if recipe.tagged else 'does not exist'}"
         )
     return lines
+
+
+def _plain_rebuild(rebuild: Rebuild | None) -> dict[str, Any] | None:
+    return rebuild_plain(rebuild) if rebuild is not None else None
 
 
 def _plain(recipe: Status) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def page(report: dict[str, Any]) -> str:
     verbs = [package["verb"] for package in report["packages"]]
     counted = ", ".join(f"{verbs.count(verb)} {verb}" for verb in VERBS if verb in verbs)
     title = f"Environment: {report['old']['name']} → {report['new']['name']}"
-    template = _environment().get_template("diff.html.j2")
+    template = environment().get_template("diff.html.j2")
     return template.render(
         r=report,
         title=title,
@@ -36,7 +36,7 @@ def page(report: dict[str, Any]) -> str:
     )
 
 
-def _environment() -> Environment:
+def environment() -> Environment:
     """Return templates in which every value is harmless: its control characters are shown, and its markup is none."""
     loader = FileSystemLoader(os.path.join(os.path.dirname(__file__), "templates"))
     environment = Environment(loader=loader, autoescape=True, keep_trailing_newline=True, finalize=_shown)

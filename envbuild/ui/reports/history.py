@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.history.log import LogEntry
-from envbuild.store.tags import BUILD, COMMIT, IMPORT, MERGE, PROMOTE, PULL, ROLLBACK, TAG, HistoryEntry
+from envbuild.store.tags import BUILD, COMMIT, IMPORT, MERGE, PROMOTE, PULL, REBASE, ROLLBACK, TAG, HistoryEntry
 from envbuild.text.dates import iso
 from envbuild.text.enumeration import first_of
 from envbuild.ui.humanize import count, duration
@@ -95,6 +95,8 @@ def _action(entry: HistoryEntry) -> str:
         return f"promoted from {known.get('source', '')}"
     if entry.action == MERGE:
         return f"merge of {known.get('from', '')} into {known.get('source', '')}"
+    if entry.action == REBASE:
+        return f"rebase of {known.get('source', '')} onto {known.get('to', '')}"
     if entry.action == COMMIT:
         return f"commit of the instance {known.get('instance', '')}"
     if entry.action == IMPORT:
