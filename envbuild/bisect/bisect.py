@@ -20,7 +20,6 @@ from envbuild.bisect.search import Item, Items, minimize
 from envbuild.bisect.verdict import Failure
 from envbuild.build.sandbox_worker import Worker
 from envbuild.errors import UsageError, fields
-from envbuild.history.compare import compare
 from envbuild.history.file_diff import NotInStore
 from envbuild.history.operand import Operand
 from envbuild.plan.image_config import from_plain
@@ -130,7 +129,7 @@ class _Bisection:
         self._search = search
         self._report = report
         self._pool = pool
-        self._differences = grouped(store, compare(store, good, bad))
+        self._differences = grouped(store, good, bad)
         self._parts: list[Part | None] = [part for group in self._differences.groups for part in group.parts]
         if not self._parts:
             raise NothingDiffers(good.label, bad.label)
@@ -139,7 +138,7 @@ class _Bisection:
         self._pieces: dict[bytes, FilePieces] = {}
         self._composer = self._compose()
         everything = (1 << len(self._parts)) - 1
-        layers = CandidateLayers(store, self._trees, f"{folder}/upper", ((0, good.tree), (everything, bad.tree)))
+        layers = CandidateLayers(store, self._trees, f"{folder}/upper", good.tree, (everything, bad.tree))
         self._prober = Prober(store, worker, layers, search.probe, machine)
         conditions = Conditions((good.label, bad.label), search.probe.text, search.status, search.repeat)
         self._judge = Judge(self._prober, self._candidate, everything, conditions, pool, search.jobs)
@@ -150,8 +149,8 @@ class _Bisection:
         try:
             culprits, smallest = self._narrow()
         except Flaky:
-            self._judge.be_patient()
             self._join()
+            self._judge.be_patient()
             culprits, smallest = self._narrow()
         good = next(filter(self._judge.is_good, self._with_one_less(smallest)), 0)
         for selection in (smallest, good):
@@ -223,9 +222,11 @@ class _Bisection:
                 number = self._parts.index(part)
                 selection &= ~(1 << number)
                 selection |= ((1 << len(parts)) - 1) << len(self._parts)
+                self._composer.split(
+                    part.path, {piece: 1 << len(self._parts) + n for n, piece in enumerate(parts)}, pieces
+                )
                 self._parts[number] = None
                 self._parts += parts
-        self._composer = self._compose()
         return selection
 
     def _join(self) -> None:
@@ -249,8 +250,7 @@ class _Bisection:
             self._trees,
             self._roots,
             self._facts,
-            self._parts,
+            [part for group in self._differences.groups for part in group.parts],
             status=self._differences.status,
-            pieces=self._pieces,
             contents=self._store.objects,
         )

@@ -70,19 +70,18 @@ class Composer:
         trees: CandidateTrees,
         roots: tuple[Digest, Digest],
         facts: dict[str, Any],
-        parts: Sequence[Part | None],
+        parts: Sequence[Part],
         *,
         status: StatusChanges | None = None,
-        pieces: Mapping[bytes, FilePieces] | None = None,
         contents: Contents,
     ) -> None:
         """`roots` are the good and the bad tree, `facts` those of the good environment; `parts` are all differences
-        between the two, some of them in pieces in place of the part that is None."""
+        between the two."""
         self._facts = facts
+        self._contents = contents
         self._root = _Node(trees, *roots)
         self._fact_parts = [(1 << n, part) for n, part in enumerate(parts) if isinstance(part, FactPart)]
         stanzas: dict[str, int] = {}
-        of_pieces: dict[bytes, dict[PiecePart, int]] = {}
         for number, part in enumerate(parts):
             bit = 1 << number
             match part:
@@ -90,9 +89,7 @@ class Composer:
                     self._root.put(path.split(b"/"), PathSlot(bit, before, after))
                 case StanzaPart(package=package):
                     stanzas[package] = bit
-                case PiecePart(path=path):
-                    of_pieces.setdefault(path, {})[part] = bit
-                case FactPart() | None:
+                case FactPart() | PiecePart():
                     pass
         if stanzas:
             assert status is not None
@@ -100,9 +97,11 @@ class Composer:
             assert before is not None
             assert after is not None
             self._root.put(STATUS.split(b"/"), StatusSlot(stanzas, status, before, after, contents))
-        for path, bits in of_pieces.items():
-            assert pieces is not None
-            self._root.put(path.split(b"/"), PieceSlot(bits, pieces[path], contents))
+
+    def split(self, path: bytes, bits: Mapping[PiecePart, Selection], pieces: FilePieces) -> None:
+        """Have the file at a path depend on its pieces from now on, each with a bit of its own; its part is not
+        selected any more."""
+        self._root.put(path.split(b"/"), PieceSlot(bits, pieces, self._contents))
 
     def tree(self, selection: Selection) -> Digest:
         """Return the tree of a candidate."""

@@ -20,7 +20,8 @@ from envbuild.bisect.differences import (
     StanzaPart,
 )
 from envbuild.bisect.status_stanzas import StatusChanges, status_changes
-from envbuild.history.compare import Comparison
+from envbuild.history.compare import ExplainedChanges, explained_changes, fact_changes
+from envbuild.history.operand import Operand
 from envbuild.history.package_changes import STATUS
 from envbuild.packages.inventory.bad_record import MAX_STATUS
 from envbuild.packages.inventory.component import DPKG
@@ -45,18 +46,21 @@ class Differences(Record):
     status: StatusChanges | None
 
 
-def grouped(store: Store, comparison: Comparison) -> Differences:
+def grouped(store: Store, old: Operand, new: Operand) -> Differences:
     """Return the differences of two environments whose trees are known, in groups. Raises StoreDamaged."""
-    changes = comparison.changes
+    assert old.tree is not None
+    assert new.tree is not None
+    explained = explained_changes(store, old.tree, new.tree)
+    changes = explained.changes
     status = _status(store, changes)
-    skipped = set(_implied(changes))
+    skipped = set(implied_paths(changes))
     if status is not None:
         skipped.add(STATUS)
 
     def parts(some: Iterable[Change]) -> list[PathPart]:
         return [PathPart(*change) for change in some if change.path not in skipped]
 
-    groups = list(_packages(store, comparison, parts, status))
+    groups = list(_packages(explained, parts, status))
     if status is not None:
         known = {part.package for group in groups for part in group.parts if isinstance(part, StanzaPart)}
         groups += [
@@ -65,13 +69,13 @@ def grouped(store: Store, comparison: Comparison) -> Differences:
             if name not in known
         ]
     records: dict[str, list[Part]] = {}
-    for part in parts(comparison.records):
+    for part in parts(explained.records):
         records.setdefault(_record_name(part.path), []).append(part)
     groups += [Group(RECORDS, name, tuple(members)) for name, members in records.items()]
-    loose = sorted(parts((*comparison.rest, *comparison.parents)), key=lambda part: part.path)
+    loose = sorted(parts((*explained.rest, *explained.parents)), key=lambda part: part.path)
     groups += [Group(FILE, shown_path(part.path), (part,)) for part in loose]
-    groups.append(Group(TIMES, "the times of files", tuple(parts(comparison.times))))
-    for fact in comparison.facts:
+    groups.append(Group(TIMES, "the times of files", tuple(parts(explained.times))))
+    for fact in fact_changes(old.facts or {}, new.facts or {}):
         if fact.name.startswith(TRIED_FACTS):
             groups.append(Group(FACT, fact_name(fact.name), (FactPart(fact.name, fact.old, fact.new),)))
     return Differences(tuple(group for group in groups if group.parts), status)
@@ -87,7 +91,7 @@ def fact_name(name: str) -> str:
     return f"the variable {name.removeprefix(VARIABLE)}" if name.startswith(VARIABLE) else f"the {name}"
 
 
-def _implied(changes: Iterable[Change]) -> Iterator[bytes]:
+def implied_paths(changes: Iterable[Change]) -> Iterator[bytes]:
     """Yield the paths that are no parts: they follow from what lies in them, or from the path that they lie in."""
     inside: set[bytes] = set()
     whole: set[bytes] = set()
@@ -121,12 +125,11 @@ def _status(store: Store, changes: Iterable[Change]) -> StatusChanges | None:
 
 
 def _packages(
-    store: Store,
-    comparison: Comparison,
+    explained: ExplainedChanges,
     parts: Callable[[Iterable[Change]], list[PathPart]],
     status: StatusChanges | None,
 ) -> Iterator[Group]:
-    for package in comparison.packages:
+    for package in explained.packages:
         change = package.change
         members: list[Part] = [*parts(package.changes)]
         if change.package.kind == DPKG and status is not None and change.package.name in status.order:

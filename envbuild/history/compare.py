@@ -114,7 +114,7 @@ def compare(store: Store, old: Operand, new: Operand) -> Comparison:
         asked = _asked_for(store, old, new, declared)
         packages = tuple(PackageDifference(change, asked=change in asked) for change in declared)
         return Comparison(old, new, False, (), packages, network=network)
-    facts = tuple(_facts("", old.facts or {}, new.facts or {}))
+    facts = fact_changes(old.facts or {}, new.facts or {})
     return _trees(store, Comparison(old, new, True, facts, network=network), old.tree, new.tree)
 
 
@@ -141,7 +141,23 @@ def by_folder(changes: Iterable[Change]) -> list[FolderCount]:
     return [FolderCount(folder, *count) for folder, count in sorted(counts.items())]
 
 
-def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Comparison:
+class ExplainedChanges(Record):
+    """The paths that differ between two trees, by what explains them, as in a Comparison; of packages it is not known
+    who asked for them. `attribution` has what else their records say, and `accounts` the names of owners."""
+
+    changes: tuple[Change, ...]
+    packages: tuple[PackageDifference, ...]
+    records: tuple[Change, ...]
+    times: tuple[Change, ...]
+    rest: tuple[Change, ...]
+    parents: tuple[Change, ...]
+    bad: tuple[BadRecord, ...]
+    attribution: Attribution
+    accounts: AccountNames
+
+
+def explained_changes(store: Store, old: Digest, new: Digest) -> ExplainedChanges:
+    """Return what differs between two trees, by what explains it. Raises StoreDamaged."""
     changes = sorted(expanded(store.trees, diff(store.trees, old, new)), key=lambda change: change.path)
     read = package_changes(store, changes)
     packages = list(read.changes)
@@ -162,28 +178,39 @@ def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Co
     shown_times = [change for change in times if not (_is_folder(change) and change.path in inside)]
     shown = list(_without_parents(rest, inside))
     kept = {change.path for change in (*shown_times, *shown)}
-    names = [_short_name(change) for change in packages]
-    explained = [(change, names[number]) for number, folded in attribution.of.items() for change in folded]
-    explained += [(change, "") for change in attribution.records]
-    notices = notices_of(
-        shown,
-        explained,
-        _origins(store, new, packages, attribution, shown, accounts),
-        _program_folders(store, comparison),
-    )
-    asked = _asked_for(store, comparison.old, comparison.new, packages)
-    return comparison.replace(
+    return ExplainedChanges(
+        changes=tuple(changes),
         packages=tuple(
-            PackageDifference(change, tuple(attribution.of.get(n, ())), change in asked)
-            for n, change in enumerate(packages)
+            PackageDifference(change, tuple(attribution.of.get(n, ()))) for n, change in enumerate(packages)
         ),
-        notices=notices,
-        unread=tuple(change for change in changes if change.path in attribution.unread),
         records=tuple(attribution.records),
         times=tuple(shown_times),
         rest=tuple(shown),
         parents=tuple(change for change in (*times, *rest) if change.path not in kept),
         bad=tuple(sorted({*read.bad, *attribution.bad}, key=values)),
+        attribution=attribution,
+        accounts=accounts,
+    )
+
+
+def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Comparison:
+    explained = explained_changes(store, old, new)
+    attribution = explained.attribution
+    packages = [difference.change for difference in explained.packages]
+    names = [_short_name(change) for change in packages]
+    folded = [(change, names[number]) for number, inner in attribution.of.items() for change in inner]
+    folded += [(change, "") for change in attribution.records]
+    origins = _origins(store, new, packages, attribution, explained.rest, explained.accounts)
+    asked = _asked_for(store, comparison.old, comparison.new, packages)
+    return comparison.replace(
+        packages=tuple(difference.replace(asked=difference.change in asked) for difference in explained.packages),
+        notices=notices_of(explained.rest, folded, origins, _program_folders(store, comparison)),
+        unread=tuple(change for change in explained.changes if change.path in attribution.unread),
+        records=explained.records,
+        times=explained.times,
+        rest=explained.rest,
+        parents=explained.parents,
+        bad=explained.bad,
     )
 
 
@@ -258,6 +285,11 @@ def _folders(changes: Iterable[Change]) -> set[bytes]:
                 break
             folders.add(path)
     return folders
+
+
+def fact_changes(old: dict[str, Any], new: dict[str, Any]) -> tuple[FactChange, ...]:
+    """Return the facts that differ between two environments, sorted by name."""
+    return tuple(_facts("", old, new))
 
 
 def _facts(prefix: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[FactChange]:

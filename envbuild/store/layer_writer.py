@@ -60,9 +60,7 @@ class LayerWriter:
 
     def _put(self, path: str, entry: Entry) -> None:
         if entry.kind == FILE:
-            count = self._counts.get(mark(entry), 0)
-            self._counts[mark(entry)] = count + 1
-            self._objects.link(entry, object_id(entry), count, path)
+            self.put_file(path, entry)
             return
         if entry.kind == LINK:
             os.symlink(entry.target, os.fsencode(path))
@@ -71,3 +69,9 @@ class LayerWriter:
         else:
             raise CannotMakeDevice(path)
         apply_attributes(path, entry, owners=self._objects.owners)
+
+    def put_file(self, path: str, entry: Entry) -> None:
+        """Make a file of the layer. Raises StoreDamaged."""
+        count = self._counts.get(mark(entry), 0)
+        self._counts[mark(entry)] = count + 1
+        self._objects.link(entry, object_id(entry), count, path)

@@ -85,7 +85,7 @@ def test_both_ends_are_checked_first(pair, words, message):
 
 
 def test_a_time_limit_can_be_the_failure(pair):
-    answer = bisect(pair, "! grep -q bad /srv/f2 || sleep 60", "--timeout", "1", "-j1")
+    answer = bisect(pair, "! grep -q bad /srv/f2 || sleep 60", "--timeout", "0.5")
     assert [difference["name"] for difference in answer["differences"]] == ["/srv/f2"]
     assert answer["failure"]["timed_out"]
 

@@ -49,7 +49,7 @@ def test_guilty_items_are_found_alone_if_more_of_them_stay_bad(search, width):
 
 
 @given(searches(), st.randoms(use_true_random=False), st.integers(1, 4))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_the_result_is_minimal_whatever_the_test_says(search, random, width):
     count, requires, _ = search
     # Neither monotone nor connected: bad and unresolved sets lie among each other.
@@ -58,7 +58,7 @@ def test_the_result_is_minimal_whatever_the_test_says(search, random, width):
 
 
 @given(searches(), st.randoms(use_true_random=False))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_ddmin_alone_gives_a_minimal_set(search, random):
     count, requires, _ = search
     oracle = Oracle(lambda items: len(items) == count or (bool(items) and random.random() < 0.2))
