@@ -209,7 +209,7 @@ DIVERSIONS, OVERRIDES = "var/lib/dpkg/diversions", "var/lib/dpkg/statoverride"
 def test_dpkg_takes_one_diversion_and_one_override_of_a_path():
     shared, mine, yours = b"/a\n/a.x\nx\n", b"/b\n/b.ours\nours\n", b"/c\n/c.theirs\ntheirs\n"
     outcome = merged(DIVERSIONS, shared, shared + mine, yours)
-    assert (outcome.clashes, outcome.content) == ((), mine + yours)
+    assert (outcome.clashes, outcome.content) == ((), yours + mine)
     other = b"/b\n/b.theirs\ntheirs\n"
     outcome = merged(DIVERSIONS, shared, shared + mine, shared + other)
     assert [(clash.subject, clash.sides) for clash in outcome.clashes] == [
