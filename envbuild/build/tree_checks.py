@@ -26,9 +26,9 @@ from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
 from envbuild.tree.lookup import LinkCircle, lookup, walk
 
-AUDIT_SECONDS = 300.0
+AUDIT_SECONDS = 120.0
 """The time after which an audit is ended: what it runs is a program of the tree."""
-MAX_ENVIRONMENTS = 64
+MAX_ENVIRONMENTS = 16
 """Python environments of one tree that are audited."""
 _NOWHERE = Place("", 0)
 _CHECK = ("--disable-pip-version-check", "--no-input", "check")
