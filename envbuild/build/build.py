@@ -169,6 +169,10 @@ def _prepare(request: BuildRequest, store: Store, emit: Emit) -> BuildJob:
     sources = Sources(store, project, fits, pinned=not request.refresh, trust=request.trust)
     bases = Bases(store, graph, sources, request)
     cache = StoreCache(store, bases, request, rerun, owners_kept=not has_single_id(os.geteuid()))
+    if request.trace and request.record and not store.database.read_only:
+        from envbuild.build.reuse import Reuse  # only where steps are traced
+
+        cache.reuse = Reuse(store, graph, request, owners_kept=cache.owners_kept)
     return BuildJob(request, store, project, graph, sources, bases, cache, Progress(graph), reporter)
 
 

@@ -55,6 +55,19 @@ class StepCached(Record):
     tree: str
 
 
+class StepReused(Record):
+    """A step that did not run: nothing differs that it read when it ran on another tree. `reason` says so in words."""
+
+    step: int
+    recipe: str
+    stage: str
+    text: str
+    file: str
+    line: int
+    tree: str
+    reason: str
+
+
 class StepOutput(Record):
     """Bytes that the step wrote, as they came: any bytes, cut anywhere."""
 
@@ -134,6 +147,7 @@ Event = (
     | StepStarted
     | StepExplained
     | StepCached
+    | StepReused
     | StepOutput
     | StepProgress
     | StepFinished

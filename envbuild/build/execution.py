@@ -8,6 +8,7 @@ from envbuild.sandbox.spec import Outcome
 from envbuild.store.network_record import NetworkRecord
 from envbuild.trace.reads import Reads
 from envbuild.tree.entry import Digest
+from envbuild.tree.rebase import Touched
 
 
 @fields
@@ -24,7 +25,8 @@ class PathTooLong(WorkFailed):
 class Execution(Record):
     """What a command came to. `tree` is what it left, also when it failed; `tail` the end of its output. `removes` says
     whether anything is gone that was there before. `network` is what came through the network, `refused` are the hosts
-    that the step was refused, with the reasons. `reads` is what it read of its parent, if that was traced."""
+    that the step was refused, with the reasons. `touched` is what it did to its parent beside what changed, `reads`
+    what it read of it, if that was traced."""
 
     outcome: Outcome
     tree: Digest
@@ -36,6 +38,7 @@ class Execution(Record):
     removes: bool = False
     network: NetworkRecord | None = None
     refused: Pairs = ()
+    touched: Touched = Touched()
     reads: Reads | None = None
 
 

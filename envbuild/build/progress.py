@@ -41,7 +41,8 @@ class BaseTree(Record):
 
 
 class StepResult(Record):
-    """A step that is done, from the cache or just now. `number` is its place in the stage from 0; tests come last."""
+    """A step that is done, from the cache or just now. `number` is its place in the stage from 0; tests come last.
+    `reused` says why a run on another tree counts, "" where none had to (reuse.py)."""
 
     number: int
     step: Step
@@ -51,6 +52,7 @@ class StepResult(Record):
     seconds: float
     cached: bool
     owners_kept: bool = True
+    reused: str = ""
 
 
 class Answer(Record):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from _thread import allocate_lock
 
-from envbuild.build.events import BuildStarted, Emit, Notice, StepCached, StepOutput, StepStarted
+from envbuild.build.events import BuildStarted, Emit, Notice, StepCached, StepOutput, StepReused, StepStarted
 from envbuild.build.graph import Graph, Stage
 from envbuild.build.progress import BaseTree, StepResult
 from envbuild.language.one_line import one_line
@@ -58,9 +58,8 @@ class Reporter:
         self._count_cached()
         step = result.step
         event = event_of(stage, result.number)
-        self.emit(
-            StepCached(event, stage.recipe_name, stage.name, step.text, step.place.file, step.place.line, result.tree)
-        )
+        what = (event, stage.recipe_name, stage.name, step.text, step.place.file, step.place.line, result.tree)
+        self.emit(StepReused(*what, result.reused) if result.reused else StepCached(*what))
 
     def count_run(self) -> None:
         """Count a step or base that ran."""

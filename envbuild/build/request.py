@@ -25,6 +25,8 @@ class CachePlace(Record):
     insecure: bool = False
 
 
+ALL, AUTO = "all", "auto"
+"""Which steps are traced."""
 MAX_FETCHED = 8 << 30
 """Bytes of one file that is fetched, where the user says nothing else ($ENVBUILD_FETCH_LIMIT)."""
 
@@ -47,6 +49,9 @@ class BuildRequest(Record):
     where it is not set. `refresh` ignores what the lock pins; bases that were made after `refreshed` (nanoseconds since
     1970) are as new as they can be. `renew` names packages whose versions it doesn't keep; a `dry_run` finds out what
     packages would be installed, and ends there. `rerun` are places (LINE or FILE:LINE) whose steps run again.
+    `trace` says which steps are traced as they run: ALL, AUTO for those that are worth it (reuse.py), or "" for none.
+    Their runs then count on other trees, too, but for the share `audit` of them (0 to 1), which is run all the same and
+    compared.
     `home` is the user's, `user` tells who that is. `immutable` makes the tag one that never moves again.
     Without `record` nothing is: no image, tag, lock or cached step; and bases are those of the lock.
     Without `publish` steps are kept for the cache, and no image, tag or lock.
@@ -76,6 +81,8 @@ class BuildRequest(Record):
     dry_run: bool = False
     check: bool = False
     explain: bool = False
+    trace: str = ""
+    audit: float = 0.0
     rerun: tuple[str, ...] = ()
     jobs: int = 2
     secrets: tuple[tuple[str, bytes], ...] = ()

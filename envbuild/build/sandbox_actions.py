@@ -265,7 +265,7 @@ class Executor:
             digest = output.finish()
             if step.test:
                 seconds = time.monotonic() - started
-                return Execution(outcome, parent, digest, output.tail, 0, 0, seconds)
+                return Execution(outcome, parent, digest, output.tail, 0, 0, seconds, reads=reads)
             discard = compile_patterns(step.discard) if step.discard else None
             if asked.names:
                 restore_hosts(space.upper, lambda: self._own_hosts(parent), asked.hosts)
@@ -294,7 +294,7 @@ class Executor:
                 raise
             seconds = time.monotonic() - started
             done = Execution(outcome, shot.tree, digest, output.tail, shot.files, shot.size, seconds, shot.removes)
-            return done.replace(reads=reads)
+            return done.replace(touched=shot.touched, reads=reads)
 
     def _run_behind(self, proxy: StepProxy | None, request: Request, sink: Callable[[bytes], None]) -> Outcome:
         """Run a command, with its proxy if it has one. Raises ProxyFailed."""

@@ -17,7 +17,7 @@ from envbuild.build.before_steps import check_grants, note_open_networks, warn_o
 from envbuild.build.cache_mounts import CacheUser
 from envbuild.build.downloads import Downloads
 from envbuild.build.drawn_notes import DrawnNotes
-from envbuild.build.events import Notice, StepFinished
+from envbuild.build.events import Notice, StepExplained, StepFinished
 from envbuild.build.execution import Execution, NotReproducible
 from envbuild.build.explain import StepExplanations
 from envbuild.build.file_sources import FileSources
@@ -47,6 +47,10 @@ from envbuild.store.network_record import NetworkRecord, NetworkRecords
 from envbuild.store.step_cache import Source, StepRecord
 from envbuild.tree.diff import amount, removed_amount
 from envbuild.tree.entry import EMPTY_CONTENT, Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.build.reuse import Reuse
 
 
 class StageThread:
@@ -105,6 +109,8 @@ class Scheduler:
                 helper = start_helper(self.store, next_tree(self.job))
             self._worker = stack.enter_context(Worker.start(self.store, helper))
             self._report_single_id()
+            if self._cache.reuse is not None:
+                self._cache.reuse.writes_files = True
             self._executor = Executor(
                 self.store,
                 self._worker,
@@ -240,9 +246,12 @@ class Scheduler:
         event = self.reporter.begin_step(at.stage, pending.number, step)
         parts, source = self._parts_and_source(pending)
         network: NetworkRecord | None = None
+        reuse, done = self._cache.reuse, None
         if request.explain:
             not_used = self._cache.why_not_used(step, key)
             self.reporter.emit(self._explanations.of(at, pending, event, parts, source, not_used))
+        elif reuse is not None and (why := reuse.why_it_runs(key)):
+            self.reporter.emit(StepExplained(event, (why,), (why,)))
         try:
             if isinstance(step.action, InstallPackages):
                 self._answers.fetch(step.action, pending, event)
@@ -276,9 +285,31 @@ class Scheduler:
             self.store.steps.put(key, StepRecord(tree, output, seconds, owners_kept), step.text, source)
             if network is not None:
                 NetworkRecords(self.store.database).put(key, tree, network)
+        if reuse is not None and done is not None:
+            self._keep_run(reuse, pending, key, done, event)
         removed, freed = removed_amount(self.store.trees, at.tree, tree) if removes else (0, 0)
         self.reporter.emit(StepFinished(event, tree, seconds, files, size, removed, freed))
         return StepResult(pending.number, step, key, tree, output, seconds, False, owners_kept)
+
+    def _keep_run(self, reuse: Reuse, pending: PendingStep, key: str, done: Execution, event: int) -> None:
+        """Keep what a step read, and hold what it left against what its record said, if it was audited."""
+        step = pending.step
+        different = reuse.failed_audit(pending, key, done.tree)
+        if different:
+            lines = "\n".join(f"  {line}" for line in different)
+            self.reporter.emit(
+                Notice(
+                    "warning",
+                    f"{step.place.file}:{step.place.line}: '{one_line(step.text)}' did something else than its record "
+                    f"said:\n{lines}",
+                    "its runs on other trees no longer count in this store",
+                )
+            )
+        if done.reads is not None:
+            reuse.keep(pending, done.tree, done.output, done.seconds, done.touched, done.reads)
+            if done.reads.untraceable and self.job.request.trace == "all":
+                why = f"what it reads can't be followed: it {done.reads.untraceable}"
+                self.reporter.emit(Notice("note", f"#{event} '{one_line(step.text)}': {why}"))
 
     def _parts_and_source(self, pending: PendingStep) -> tuple[key_parts.Parts, Source]:
         path = self.job.graph.recipe_of(pending.stage).path
@@ -287,8 +318,7 @@ class Scheduler:
     # Steps
 
     def _execute(self, at: StageProgress, pending: PendingStep, event: int) -> Execution:
-        step, inputs = pending.step, pending.inputs
-
+        step, inputs, reuse = pending.step, pending.inputs, self._cache.reuse
         recipe = os.path.realpath(self.job.graph.recipe_of(at.stage).path)
 
         def once(sink: Callable[[bytes], None], fresh: bool) -> Execution:
@@ -298,7 +328,8 @@ class Scheduler:
                 installation = Installation(self.job, self._executor, self._answers, self._cache, self._stop)
                 return installation.run(at, pending, step.action, sink, fresh=fresh)
             caches = CacheUser(recipe, at.stage.name, fresh, at.stage.recipe_name, self._cache.mounts)
-            return self._executor.execute(step, inputs, at.tree, at.near, pending.epoch, caches, sink)
+            traced = reuse is not None and reuse.traces(step)
+            return self._executor.execute(step, inputs, at.tree, at.near, pending.epoch, caches, sink, traced=traced)
 
         # A build that is only held against another one must not depend on what this store's caches have.
         done = once(self.reporter.sink(event), fresh=not self.job.request.record)

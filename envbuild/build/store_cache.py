@@ -13,6 +13,7 @@ from envbuild.store.store import Store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.build.rerun_lines import Spot
+    from envbuild.build.reuse import Reuse
     from envbuild.build.shared_cache import SharedCache
     from envbuild.build.shared_mounts import SharedMounts
 
@@ -34,11 +35,15 @@ class StoreCache:
         """What is asked for results that the store lacks."""
         self.mounts: SharedMounts | None = None
         """Where the directories of `cache=` travel."""
+        self.reuse: Reuse | None = None
+        """What gives results of runs on other trees."""
 
     def without_owners(self) -> StoreCache:
         """Return the same cache for a machine where commands can't give files to other users."""
         cache = StoreCache(self._store, self._bases, self._request, self._rerun, owners_kept=False)
-        cache.shared, cache.mounts = self.shared, self.mounts
+        cache.shared, cache.mounts, cache.reuse = self.shared, self.mounts, self.reuse
+        if cache.reuse is not None:
+            cache.reuse.owners_kept = False
         return cache
 
     def base(self, stage: Stage) -> BaseTree | None:
@@ -57,7 +62,11 @@ class StoreCache:
         key = pending.key(owners_kept=self.owners_kept)
         record = self._store.steps.get(key)
         if record is None and self.shared is not None:
-            return self.shared.result(pending, key, owners_kept=self.owners_kept)
+            result = self.shared.result(pending, key, owners_kept=self.owners_kept)
+            if result is not None:
+                return result
+        if record is None and self.reuse is not None:
+            return self.reuse.result(pending)
         if record is None or self._store.leads_to_lost(record.tree):
             return None
         return StepResult(

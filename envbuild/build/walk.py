@@ -11,7 +11,7 @@ from envbuild.build.inputs import Inputs, declared_inputs
 from envbuild.build.progress import Answer, BaseTree, NotKnownYet, Progress, StageProgress, StepResult
 from envbuild.errors import UsageError, WorkFailed
 from envbuild.language.base_kinds import RecipeBase, StageBase
-from envbuild.plan.key import key_of
+from envbuild.plan.key import key_of, statement_of
 from envbuild.plan.step import InstallPackages, Step
 from envbuild.record import Record
 from envbuild.tree.entry import Digest
@@ -40,6 +40,10 @@ class PendingStep(Record):
     def key(self, *, owners_kept: bool) -> str:
         """Return the step's key where commands can give files to other users, or can't."""
         return key_of(self.step, self.parent, self.inputs.digests, self.epoch, owners_kept=owners_kept)
+
+    def statement(self, *, owners_kept: bool) -> str:
+        """Return the name of all that the key is made of but the parent."""
+        return statement_of(self.step, self.inputs.digests, self.epoch, owners_kept=owners_kept)
 
 
 class Cache(Protocol):

@@ -133,7 +133,7 @@ def request_from(arguments: argparse.Namespace, environment: Environment) -> Bui
         raise BadOption("--jobs", str(arguments.jobs), "number of steps", "--jobs 2")
     return request_of_user(environment).replace(
         path=os.path.normpath(arguments.recipe),
-        settings=tuple(_parameter(text) for text in arguments.set),
+        settings=tuple(parameter(text) for text in arguments.set),
         stage=arguments.stage,
         tag=arguments.tag,
         use_cache=not arguments.no_cache,
@@ -222,7 +222,8 @@ def _output_limit(text: str | None) -> int:
     return limit
 
 
-def _parameter(text: str) -> tuple[str, str]:
+def parameter(text: str) -> tuple[str, str]:
+    """Return the name and the value of `--set NAME=VALUE`. Raises BadOption."""
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise BadOption("--set", text, "NAME=VALUE", "--set python=3.12")

@@ -53,6 +53,7 @@ COMMANDS = {
     "packages": ("packages", "list an image's Debian, Python and Node packages"),
     "sbom": ("sbom", "write an image's bill of materials, as CycloneDX or SPDX"),
     "output": ("output", "print the whole output of the steps of a build"),
+    "explain": ("explain", "list what a step of a recipe reads, as `build --trace` noted it"),
     "status": ("status", "show whether the recipes of this directory are locked, built and tagged"),
     "log": ("log", "show the history of a tag: when it moved, by which build, what changed"),
     "rollback": ("rollback", "move a tag back to an earlier image"),

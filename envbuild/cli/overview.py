@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 GROUPS = {
-    "build": "build update status output verify",
+    "build": "build update status explain output verify",
     "run": "run shell exec ps logs stop start restart attach rm up down cp stats kill wait clone",
     "history": "images show log diff bisect merge rebase why rollback tag untag git ls cat drift commit",
     "packages": "packages sbom vendor",

@@ -29,11 +29,20 @@ def key_of(step: Step, parent: str, inputs: Sequence[str], epoch: int, *, owners
     copies, a template's bytes, a fetched file, a mounted folder. `owners_kept` is False where a command runs with a
     single id: changes of owner are then answered and not done, so it is another step.
     """
+    return sha256_of(_form(step, parent, inputs, epoch, owners_kept))
+
+
+def statement_of(step: Step, inputs: Sequence[str], epoch: int, *, owners_kept: bool = True) -> str:
+    """Return the name of all that a step's key is made of but the tree that it starts from."""
+    return sha256_of(b"statement " + _form(step, "", inputs, epoch, owners_kept))
+
+
+def _form(step: Step, parent: str, inputs: Sequence[str], epoch: int, owners_kept: bool) -> bytes:
     format = FORMAT_WITH_TIMES if isinstance(step.action, _WITH_TIMES) else FORMAT
     form: list[object] = [format, _action(step.action), step.test, list(step.discard), parent, list(inputs), epoch]
     if not owners_kept and isinstance(step.action, (Execute, InstallPackages)):
         form.append("owners not kept")
-    return sha256_of(json.dumps(form, separators=(",", ":")).encode("utf-8", "surrogateescape"))
+    return json.dumps(form, separators=(",", ":")).encode("utf-8", "surrogateescape")
 
 
 def _action(action: Action) -> object:

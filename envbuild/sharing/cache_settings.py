@@ -1,6 +1,6 @@
 """Which shared caches a team's or a user's builds use, from a file: `from` and `to` name repositories, `mounts` has the
 caches of steps travel, too, `patience` is how many seconds registries may keep a build waiting, `insecure` names hosts
-that may be spoken to without encryption.
+that may be spoken to without encryption. `trace` says which steps are traced (build/reuse.py): "auto", or true for all.
 
 The file is the user's or the machine's, and never a project's: whoever may say where results come from can have a
 store take theirs for the steps of other projects.
@@ -16,8 +16,10 @@ from typing import Any
 from envbuild.errors import UsageError, fields
 from envbuild.record import Record
 
+AUTO = "auto"
+"""Which steps are traced: those that are worth it."""
 MAX_SETTINGS = 1 << 20
-_KNOWN = ("from", "to", "mounts", "patience", "insecure")
+_KNOWN = ("from", "to", "mounts", "patience", "insecure", "trace")
 _MAX_PATIENCE = 600
 _MAX_PLACES = 20
 
@@ -41,6 +43,7 @@ class CacheSettings(Record):
     mounts: bool = False
     patience: float = 2.0
     insecure: tuple[str, ...] = ()
+    trace: bool | str = False
 
 
 def read_settings(path: str) -> CacheSettings:
@@ -58,8 +61,16 @@ def read_settings(path: str) -> CacheSettings:
         raise BadCacheSettings(path, "mounts is neither true nor false")
     if isinstance(patience, bool) or not isinstance(patience, int | float) or not 0 < patience <= _MAX_PATIENCE:
         raise BadCacheSettings(path, f"patience is no number of seconds up to {_MAX_PATIENCE}")
+    trace = plain.get("trace", False)
+    if not isinstance(trace, bool) and trace != AUTO:
+        raise BadCacheSettings(path, 'trace is neither true nor false nor "auto"')
     return CacheSettings(
-        _texts(plain, "from", path), _texts(plain, "to", path), mounts, float(patience), _texts(plain, "insecure", path)
+        _texts(plain, "from", path),
+        _texts(plain, "to", path),
+        mounts,
+        float(patience),
+        _texts(plain, "insecure", path),
+        trace,
     )
 
 

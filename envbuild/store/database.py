@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-FORMAT = 6
+FORMAT = 7
 """Kept in the database as `user_version`. A store of a higher format is refused."""
 
 OUT_OF_SPACE = ("full", "I/O", "locked", "unable to open")
@@ -73,6 +73,12 @@ CREATE TABLE locks (path TEXT PRIMARY KEY, keys TEXT NOT NULL, trees TEXT NOT NU
 CREATE TABLE memo (kind TEXT, key TEXT, value BLOB NOT NULL, PRIMARY KEY (kind, key));
 CREATE TABLE stats (directory BLOB PRIMARY KEY, rows BLOB NOT NULL);
 CREATE TABLE network (key TEXT, tree TEXT, record TEXT NOT NULL, PRIMARY KEY (key, tree)) WITHOUT ROWID;
+CREATE TABLE runs (
+    statement TEXT, parent TEXT, result TEXT NOT NULL, output TEXT NOT NULL, seconds REAL NOT NULL,
+    owners_kept INTEGER NOT NULL, touched BLOB NOT NULL, reads BLOB NOT NULL, made REAL NOT NULL,
+    PRIMARY KEY (statement, parent)
+);
+CREATE TABLE distrusted (command TEXT PRIMARY KEY, reason TEXT NOT NULL, made REAL NOT NULL) WITHOUT ROWID;
 """
 
 _CHANGES = {
@@ -98,6 +104,11 @@ _CHANGES = {
         statement.replace("TABLE", "TABLE IF NOT EXISTS")
         for statement in _SCHEMA.split(";")
         if " network " in statement
+    ),
+    7: tuple(
+        statement.replace("TABLE", "TABLE IF NOT EXISTS")
+        for statement in _SCHEMA.split(";")
+        if "TABLE runs " in statement or "TABLE distrusted " in statement
     ),
 }
 """What each format brought beside the one before: a store of an earlier one gets it when it is opened."""

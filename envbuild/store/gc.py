@@ -171,6 +171,8 @@ def _remove(store: Store, kept: Needed, pins: Callable[[], Pins], report: Report
         _delete(store, "stacks", "tree", kept.stacks)
         _delete(store, "trees", "digest", kept.trees)
         database.write("DELETE FROM network WHERE tree NOT IN (SELECT digest FROM trees)")
+        kept_trees = "(SELECT digest FROM trees)"
+        database.write(f"DELETE FROM runs WHERE parent NOT IN {kept_trees} OR result NOT IN {kept_trees}")
         database.write("DELETE FROM memo WHERE kind = ?", (RETIMED,))
         for kind in ("size", STAGES, LATEST):
             database.write("DELETE FROM memo WHERE kind = ? AND key NOT IN (SELECT digest FROM trees)", (kind,))

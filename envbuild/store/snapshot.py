@@ -18,20 +18,23 @@ from envbuild.store.stacks import Stacks
 from envbuild.store.trees import StoredTrees, TreeBatch
 from envbuild.store.upper import Place, UpperWalk, make_whiteout, refuse_elsewhere
 from envbuild.tree.diff import own
-from envbuild.tree.entry import FILE, Digest, Entry, Xattrs, object_id
+from envbuild.tree.entry import FILE, ROOT_NAME, Digest, Entry, Xattrs, object_id
 from envbuild.tree.patterns import Matcher
+from envbuild.tree.rebase import Touched
 from envbuild.tree.times import StepTimes
 
 _TMP = b"tmp/"
 
 
 class Snapshot(Record):
-    """The tree that came out; how many files are new or changed, and their bytes; and whether any were removed."""
+    """The tree that came out; how many files are new or changed, and their bytes; and whether any were removed.
+    `touched` is what else was done to the tree before."""
 
     tree: Digest
     files: int
     size: int
     removes: bool = False
+    touched: Touched = Touched()
 
 
 def take(
@@ -75,7 +78,7 @@ def take(
         batch.flush()
         if tree != parent and not stacks.chain(tree):
             stacks.adopt(tree, parent, upper)
-    return Snapshot(tree, scan.files, scan.size, scan.removes)
+    return Snapshot(tree, scan.files, scan.size, scan.removes, scan.touched)
 
 
 class _Scan(UpperWalk):
@@ -98,6 +101,10 @@ class _Scan(UpperWalk):
         self.files = 0
         self.size = 0
         self.removes = False
+        self._unchanged: list[bytes] = []
+        self._entered: list[bytes] = []
+        self._stamped: list[bytes] = []
+        self._replaced: list[bytes] = []
         self._upper = upper
         self._times = times
         self._discard = discard
@@ -108,9 +115,26 @@ class _Scan(UpperWalk):
         self._counts: dict[Mark, int] | None = None
         self._fresh: dict[Mark, int] = {}
 
+    @property
+    def touched(self) -> Touched:
+        """What was done to the tree before and its changes do not show."""
+        times = self._times
+        return Touched(
+            tuple(self._unchanged),
+            tuple(self._entered),
+            tuple(self._stamped),
+            tuple(self._replaced),
+            times.aimed,
+            times.kept,
+            times.clocked,
+        )
+
     def tree(self) -> Digest:
         """Read the whole directory, and return the tree's digest."""
-        root = self.root(Place(f"{self._upper}/", None, b""), self._upper, os.lstat(self._upper), self._parent)
+        status = os.lstat(self._upper)
+        if self._times.of_the_run(status.st_mtime_ns):
+            self._stamped.append(ROOT_NAME)
+        root = self.root(Place(f"{self._upper}/", None, b""), self._upper, status, self._parent)
         os.utime(self._upper, ns=(root.mtime, root.mtime))
         return root.digest
 
@@ -161,6 +185,11 @@ class _Scan(UpperWalk):
         inner = Place(f"{path}/", None, place.inside + raw + b"/")
         entry, opaque, marks = self.directory(raw, inner, path, status, old)
         self.removes |= opaque and old is not None
+        inside = place.inside + raw
+        if old is not None and self._times.of_the_run(status.st_mtime_ns):
+            self._stamped.append(inside)
+        if old is not None and opaque:
+            self._replaced.append(inside)
         for name_of_mark in marks:
             # The others are good for one mount only.
             if name_of_mark != OPAQUE:
@@ -169,6 +198,7 @@ class _Scan(UpperWalk):
             # Copied up and not changed: the layer needs it only if something lies in it.
             try:
                 os.rmdir(path)
+                self._entered.append(inside)
                 return entry
             except OSError:
                 pass
@@ -188,6 +218,7 @@ class _Scan(UpperWalk):
         if entry == old:
             # Copied up (opened for writing, touched) and not changed.
             os.unlink(path)
+            self._unchanged.append(inside)
             return entry
         self.files += 1
         self.size += entry.size
@@ -204,6 +235,7 @@ class _Scan(UpperWalk):
         path = place.prefix + name
         if entry == old:
             os.unlink(path)
+            self._unchanged.append(place.inside + os.fsencode(name))
             return
         self.files += 1
         if status.st_mtime_ns != entry.mtime:

@@ -104,6 +104,13 @@ class Steps:
         """Return whether a step with this text has ever run, in whatever recipe."""
         return self._database.row("SELECT 1 FROM sources WHERE text = ? LIMIT 1", (text,)) is not None
 
+    def longest(self, text: str) -> float:
+        """Return how many seconds a step with this text took at most, in whatever recipe; 0 if it never ran."""
+        row = self._database.row(
+            "SELECT max(seconds) FROM steps WHERE key IN (SELECT key FROM sources WHERE text = ?)", (text,)
+        )
+        return 0.0 if row is None or row[0] is None else float(row[0])
+
     def touch(self, keys: Collection[str]) -> None:
         """Say that these results were used just now."""
         self._database.write_many("UPDATE steps SET used = ? WHERE key = ?", [(time.time(), key) for key in keys])

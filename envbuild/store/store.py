@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from envbuild.store.blobs import Blobs
     from envbuild.store.objects import Objects
+    from envbuild.store.run_records import RunRecords
     from envbuild.store.signatures import Signatures
     from envbuild.store.snapshot import Snapshot
     from envbuild.store.stacks import Stacks
@@ -148,6 +149,13 @@ class Store:
         from envbuild.store.signatures import Signatures
 
         return Signatures(f"{self.path}/signatures")
+
+    @property
+    def runs(self) -> RunRecords:
+        """What runs of steps read."""
+        from envbuild.store.run_records import RunRecords
+
+        return RunRecords(self.database)
 
     @property
     def packages_path(self) -> str:

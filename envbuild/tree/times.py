@@ -93,6 +93,10 @@ class StepTimes:
     packages' own, and none is later than the epoch. The command ran from `started` to `ended` (nanoseconds of this
     machine's clock, which may be years behind the tree's or before it). `shown` are the true
     times of files that the command saw with other times, by the time that it saw and the content.
+
+    What it was asked so far is kept for a later command that may leave the same on another tree (tree/rebase.py):
+    `aimed` is the earliest time of a file that was set on purpose and is later than the clock, 0 for none, and `kept`
+    whether a file that was written again kept its time.
     """
 
     def __init__(
@@ -108,6 +112,17 @@ class StepTimes:
         self._started = started
         self._ended = ended
         self._shown = shown or {}
+        self.aimed = 0
+        self.kept = False
+
+    @property
+    def clocked(self) -> bool:
+        """Whether times of files come from a clock."""
+        return self._clock is not None
+
+    def of_the_run(self, mtime: int) -> bool:
+        """Return whether a time on disk is one of the command's run."""
+        return self._started <= mtime <= self._ended
 
     def of(self, name: bytes, mtime: int, digest: Digest, before: Entry | None) -> int:
         """Return the time of a file in the snapshot; on disk it has `mtime`. `before` is what was at its path."""
@@ -117,16 +132,19 @@ class StepTimes:
         true = self._shown.get((mtime, digest))
         if true is not None:
             return before.mtime if before is not None and before.digest == digest else true
-        if not self._started <= mtime <= self._ended and mtime <= clock.end:
-            return mtime  # set on purpose: unpacked, copied with its time, touched to a date
+        if not self.of_the_run(mtime):
+            if mtime <= clock.end:
+                return mtime  # set on purpose: unpacked, copied with its time, touched to a date
+            self.aimed = min(mtime, self.aimed or mtime)
         if before is not None and before.kind == FILE and before.digest == digest and before.mtime >= clock.latest:
+            self.kept = True
             return before.mtime  # written again as it was, and nothing is later that it could be made of
         return clock.written(name, digest)
 
     def of_others(self, mtime: int) -> int:
         """Return the time of what is no file, in the snapshot: never later than the epoch, also where that is still to
         come."""
-        return self.epoch if self._started <= mtime <= self._ended else min(mtime, self.epoch)
+        return self.epoch if self.of_the_run(mtime) else min(mtime, self.epoch)
 
 
 UNCHANGED = StepTimes(1 << 33, None, 1, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from envbuild.build.events import BuildFinished, Notice, StepCached, StepFailed, StepFinished, StepStarted
+from envbuild.build.events import BuildFinished, Notice, StepCached, StepFailed, StepFinished, StepReused, StepStarted
 from envbuild.language.one_line import one_line
 from envbuild.text.sizes import format_size
 from envbuild.text.width import cut
@@ -28,7 +28,7 @@ def headline(text: str, limit: int = MAX_HEADLINE) -> str:
     return cut(visible(one_line(text)), limit)
 
 
-def label(event: StepStarted | StepCached | StepFailed, main_recipe: str) -> str:
+def label(event: StepStarted | StepCached | StepReused | StepFailed, main_recipe: str) -> str:
     """Return where a step belongs: `[wheels]`, or `[base/wheels]` for one of a recipe that is built along."""
     own = event.recipe == main_recipe or not main_recipe
     return visible(f"[{event.stage}]" if own else f"[{event.recipe}/{event.stage}]")

@@ -17,6 +17,7 @@ from envbuild.build.events import (
     StepFinished,
     StepOutput,
     StepProgress,
+    StepReused,
     StepStarted,
 )
 from envbuild.record import assert_never
@@ -24,7 +25,7 @@ from envbuild.ui.build_messages import finished_in_words, headline, label, notic
 from envbuild.ui.display import Display
 from envbuild.ui.explained import Explanations
 from envbuild.ui.humanize import amount, duration
-from envbuild.ui.sanitize import LineCleaner
+from envbuild.ui.sanitize import LineCleaner, visible
 from envbuild.ui.stream import Output
 
 TYPE_CHECKING = False
@@ -81,6 +82,9 @@ class PlainDisplay(Display):
             case StepCached():
                 text = f"#{event.step} cached {label(event, self._main_recipe)} {headline(event.text)}"
                 return [paint(text, "dim")]
+            case StepReused():
+                title = f"#{event.step} reused {label(event, self._main_recipe)} {headline(event.text)}"
+                return [paint(title, "dim"), paint(f"#{event.step} because {visible(event.reason)}", "dim")]
             case StepOutput():
                 running = self._running_step(event.step)
                 return self._prefixed(event.step, running, running.cleaner.feed(event.data))

@@ -19,6 +19,7 @@ from envbuild.build.events import (
     StepFinished,
     StepOutput,
     StepProgress,
+    StepReused,
     StepStarted,
 )
 from envbuild.text.width import columns, cut
@@ -26,6 +27,7 @@ from envbuild.ui.build_messages import finished_in_words, headline, label, notic
 from envbuild.ui.display import Display
 from envbuild.ui.explained import Explanations
 from envbuild.ui.live_model import ASCII_SPINNER, SPINNER, Board, RunningStep, cached_in_brief, two_sided
+from envbuild.ui.sanitize import visible
 from envbuild.ui.step_failure import failure_lines
 from envbuild.ui.stream import Output
 
@@ -116,6 +118,11 @@ class TerminalDisplay(Display):
                     return []
                 title = f"  #{event.step} {label(event, board.recipe)} {headline(event.text, 200)}"
                 return [paint(self._fitted(title, "cached"), "dim")]
+            case StepReused():
+                board.cached += 1
+                title = f"  #{event.step} {label(event, board.recipe)} {headline(event.text, 200)}"
+                reason = f"  #{event.step} because {visible(event.reason)}"
+                return [paint(self._fitted(title, "reused"), "dim"), paint(reason, "dim")]
             case StepOutput():
                 board.hear(event)
                 return []
