@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from envbuild.bisect.differences import FactPart, Part, PathPart, PiecePart, StanzaPart
 from envbuild.bisect.pieces import FilePieces
-from envbuild.bisect.slots import Contents, PathSlot, PieceSlot, Slot, StatusSlot
+from envbuild.bisect.slots import Contents, PathSlot, PieceSlot, Selected, Slot, StatusSlot
 from envbuild.bisect.status_stanzas import StatusChanges
 from envbuild.history.package_changes import STATUS
 from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest, Entry, digest_of, encode
@@ -80,15 +80,14 @@ class Composer:
         self._facts = facts
         self._contents = contents
         self._root = _Node(trees, *roots)
-        self._fact_parts = [(1 << n, part) for n, part in enumerate(parts) if isinstance(part, FactPart)]
-        stanzas: dict[str, int] = {}
+        self._fact_parts = [(number, part) for number, part in enumerate(parts) if isinstance(part, FactPart)]
+        stanzas: dict[int, str] = {}
         for number, part in enumerate(parts):
-            bit = 1 << number
             match part:
                 case PathPart(path=path, before=before, after=after):
-                    self._root.put(path.split(b"/"), PathSlot(bit, before, after))
+                    self._root.put(path.split(b"/"), PathSlot(number, before, after))
                 case StanzaPart(package=package):
-                    stanzas[package] = bit
+                    stanzas[number] = package
                 case FactPart() | PiecePart():
                     pass
         if stanzas:
@@ -98,10 +97,10 @@ class Composer:
             assert after is not None
             self._root.put(STATUS.split(b"/"), StatusSlot(stanzas, status, before, after, contents))
 
-    def split(self, path: bytes, bits: Mapping[PiecePart, Selection], pieces: FilePieces) -> None:
-        """Have the file at a path depend on its pieces from now on, each with a bit of its own; its part is not
+    def split(self, path: bytes, parts: Mapping[int, PiecePart], pieces: FilePieces) -> None:
+        """Have the file at a path depend on its pieces from now on, each with a number of its own; its part is not
         selected any more."""
-        self._root.put(path.split(b"/"), PieceSlot(bits, pieces, self._contents))
+        self._root.put(path.split(b"/"), PieceSlot(parts, pieces, self._contents))
 
     def tree(self, selection: Selection) -> Digest:
         """Return the tree of a candidate."""
@@ -110,8 +109,8 @@ class Composer:
     def facts(self, selection: Selection) -> dict[str, Any]:
         """Return the facts of a candidate, as `show` has them."""
         facts = {**self._facts, "env": dict(self._facts.get("env", {}))}
-        for bit, part in self._fact_parts:
-            if selection & bit:
+        for number, part in self._fact_parts:
+            if selection >> number & 1:
                 is_variable = part.name.startswith(VARIABLE)
                 target, key = (facts["env"], part.name.removeprefix(VARIABLE)) if is_variable else (facts, part.name)
                 if part.after is None:
@@ -134,22 +133,37 @@ class _Node:
         self._slots: dict[bytes, Slot] = {}
         self._own: dict[bytes, PathSlot] = {}
         self._inner: dict[bytes, _Node] = {}
-        self.mask = 0
+        self._numbers: list[int] = []
+        self._mask: Selection | None = None
+
+    @property
+    def mask(self) -> Selection:
+        """All parts that change something in this directory."""
+        if self._mask is None:
+            flags = bytearray((max(self._numbers, default=0) >> 3) + 1)
+            for number in self._numbers:
+                flags[number >> 3] |= 1 << (number & 7)
+            self._mask = int.from_bytes(flags, "little")
+        return self._mask
 
     def put(self, names: Sequence[bytes], slot: Slot) -> None:
         """Have the entry of a path below this directory depend on what is selected. That of a directory in both trees
         means its own attributes, beside what lies in it."""
         node = self
+        node._add(slot)
         for name in names[:-1]:
-            node.mask |= slot.mask
             node = node._at(name)
-        node.mask |= slot.mask
+            node._add(slot)
         name = names[-1]
         sides = [entry for entry in (node._old.get(name), node._new.get(name)) if entry is not None]
         if isinstance(slot, PathSlot) and name != ROOT_NAME and len(sides) == 2 and _are_directories(sides):
             node._own[name] = slot
         else:
             node._slots[name] = slot
+
+    def _add(self, slot: Slot) -> None:
+        self._numbers += slot.numbers
+        self._mask = None
 
     def digest(self, selection: Selection) -> Digest:
         """Return the directory with what is selected of it."""
@@ -165,26 +179,26 @@ class _Node:
 
     def _entries(self, chosen: Selection) -> dict[bytes, Entry]:
         entries = dict(self._old)
+        selected = Selected(chosen)
         for name, slot in self._slots.items():
-            if slot.mask & chosen:
-                entry = slot.entry(chosen)
-                if entry is None:
-                    entries.pop(name, None)
-                else:
-                    entries[name] = entry
+            entry = slot.entry(selected)
+            if entry is None:
+                entries.pop(name, None)
+            else:
+                entries[name] = entry
         for name, inner in self._inner.items():
-            entry = self._directory(name, inner, chosen)
+            entry = self._directory(name, inner, chosen, selected)
             if entry is None:
                 entries.pop(name, None)
             else:
                 entries[name] = entry
         for name, own in self._own.items():
-            entry = own.entry(chosen)
+            entry = own.entry(selected)
             if name not in self._inner and entry is not None:
                 entries[name] = entry._replace(digest=entries[name].digest)
         return entries
 
-    def _directory(self, name: bytes, inner: _Node, chosen: Selection) -> Entry | None:
+    def _directory(self, name: bytes, inner: _Node, chosen: Selection, selected: Selected) -> Entry | None:
         """Return a directory with what is selected of it. One that a side lacks is there as long as it is not empty. A
         time of its own follows from what was done in it, and is that of the side that it is like."""
         old, new = self._old.get(name), self._new.get(name)
@@ -201,7 +215,7 @@ class _Node:
         else:
             entry = old
         if entry is not None and old is not None and new is not None and name in self._own:
-            attributes = self._own[name].entry(chosen)
+            attributes = self._own[name].entry(selected)
             assert attributes is not None
             entry = attributes
         return None if entry is None else entry._replace(digest=inner.digest(chosen))

@@ -27,15 +27,26 @@ from envbuild.packages.inventory.bad_record import MAX_STATUS
 from envbuild.packages.inventory.component import DPKG
 from envbuild.packages.inventory.component import NODE as NODE_KIND
 from envbuild.packages.inventory.component import PYTHON as PYTHON_KIND
+from envbuild.packages.inventory.owners import owners_of
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change, aspects
-from envbuild.tree.entry import DIRECTORY, ROOT_NAME
+from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest
 from envbuild.tree.entry import FILE as FILE_ENTRY
 
 _KINDS = {DPKG: DEBIAN, PYTHON_KIND: PYTHON, NODE_KIND: NODE}
 TRIED_FACTS = (VARIABLE, "user", "workdir")
 """The facts that a command in an environment can notice; the others say what an instance runs, and how."""
+
+
+_OF_DEBIAN = (
+    b"usr/lib/python3/dist-packages/",
+    b"usr/share/nodejs/",
+    b"usr/share/node_modules/",
+    b"usr/lib/node_modules/",
+)
+"""Where Debian packages have Python distributions and Node modules (Debian's Python and JavaScript policies)."""
+_RECORDS = (b"/METADATA", b".egg-info", b"/PKG-INFO", b"/package.json")
 
 
 class Differences(Record):
@@ -60,7 +71,7 @@ def grouped(store: Store, old: Operand, new: Operand) -> Differences:
     def parts(some: Iterable[Change]) -> list[PathPart]:
         return [PathPart(*change) for change in some if change.path not in skipped]
 
-    groups = list(_packages(explained, parts, status))
+    groups = _with_debians(store, (old.tree, new.tree), list(_packages(explained, parts, status)))
     if status is not None:
         known = {part.package for group in groups for part in group.parts if isinstance(part, StanzaPart)}
         groups += [
@@ -137,6 +148,32 @@ def _packages(
         old, new = (side.version if side is not None else "" for side in (change.old, change.new))
         name = change.package.name.partition(":")[0] if change.package.kind == DPKG else change.package.name
         yield Group(_KINDS[change.package.kind], name, tuple(members), old, new)
+
+
+def _with_debians(store: Store, trees: tuple[Digest, Digest], groups: list[Group]) -> list[Group]:
+    """Put the distributions and modules that Debian packages bring into the groups of those."""
+    places = {
+        path: number
+        for number, group in enumerate(groups)
+        for path in (part.path for part in group.parts if isinstance(part, PathPart))
+        if group.kind in (PYTHON, NODE) and path.startswith(_OF_DEBIAN) and path.endswith(_RECORDS)
+    }
+    debian = {group.name: number for number, group in enumerate(groups) if group.kind == DEBIAN}
+    if not places or not debian:
+        return groups
+    joined: dict[int, int] = {}
+    for tree in trees:
+        for path, name in owners_of(store, tree, places).items():
+            if name in debian:
+                joined[places[path]] = debian[name]
+    members: dict[int, list[Part]] = {}
+    for number, target in joined.items():
+        members.setdefault(target, []).extend(groups[number].parts)
+    return [
+        group.replace(parts=(*group.parts, *members.get(number, ())))
+        for number, group in enumerate(groups)
+        if number not in joined
+    ]
 
 
 def _stanza(status: StatusChanges, name: str) -> StanzaPart:

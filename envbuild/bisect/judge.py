@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from envbuild.bisect.flakiness import SAMPLE, Rates, count_of, is_mixed, judged
 from envbuild.bisect.probe import Candidate, Prober
-from envbuild.bisect.verdict import BAD, GOOD, SKIP, Failure, Observation, Verdict, failure_of, verdict_of
+from envbuild.bisect.verdict import BAD, GOOD, SKIP, UNRESOLVED, Failure, Observation, Verdict, failure_of, verdict_of
 from envbuild.errors import WorkFailed, fields
 from envbuild.record import Record
 
@@ -100,7 +100,7 @@ class Judge:
         self._pool = pool
         self._jobs = jobs
         self._seen: dict[int, list[Observation]] = {}
-        self._verdicts: dict[int, Verdict] = {}
+        self._verdicts: dict[tuple[int, bool], Verdict] = {}
         self.failure = Failure(conditions.text, conditions.status)
         self.rates: Rates | None = None
         self.runs = self.remembered = 0
@@ -118,7 +118,8 @@ class Judge:
                 label = self._conditions.labels[wanted == BAD]
                 how = self._how(selection)
                 raise GoodFails(label, how) if wanted == GOOD else BadSucceeds(label, how)
-            self._verdicts[selection] = wanted
+        self._learn_last_words()
+        self._know_ends()
         if any(is_mixed(self._of(selection)) for selection in ends):
             self.be_patient()
 
@@ -130,23 +131,33 @@ class Judge:
         self.rates = Rates(good, bad)
         if not self.rates.can_be_told_apart:
             raise TooFlaky(*self._conditions.labels, self.rates)
-        self._verdicts = {0: GOOD, self._everything: BAD}
+        self._learn_last_words()
+        self._verdicts = {}
+        self._know_ends()
 
-    def first_bad(self, selections: Sequence[int]) -> int | None:
+    def first_bad(self, selections: Sequence[int], *, alike: bool = True) -> int | None:
         """Try candidates in their order, as many at a time as there are jobs; return the place of the first bad one.
+        With `alike` only those are bad that fail with the bad environment's last words, where these are known.
         Raises Flaky."""
         step = self._jobs if self.rates is None else 1
         for start in range(0, len(selections), step):
             batch = selections[start : start + step]
-            self._decide([selection for selection in dict.fromkeys(batch) if selection not in self._verdicts])
+            left = [selection for selection in dict.fromkeys(batch) if (selection, alike) not in self._verdicts]
+            self._decide(left, alike)
             for place, selection in enumerate(batch, start):
-                if self._verdicts[selection] == BAD:
+                if self._verdicts[selection, alike] == BAD:
                     return place
         return None
 
+    def tried(self) -> Iterator[tuple[int, Verdict, Observation]]:
+        """Yield the candidates in the order in which they were tried, with their verdicts and their last runs."""
+        for selection, seen in self._seen.items():
+            verdicts = (self._verdicts.get((selection, alike)) for alike in (True, False))
+            yield selection, next(filter(None, verdicts), UNRESOLVED), seen[-1]
+
     def is_good(self, selection: int) -> bool:
         """Return whether a candidate that was tried is good."""
-        return self._verdicts.get(selection) == GOOD
+        return GOOD in (self._verdicts.get((selection, True)), self._verdicts.get((selection, False)))
 
     def confirm(self, smallest: int, others: Iterable[int]) -> None:
         """Run what decides the answer some more times: the smallest bad candidate, and those of the others that were
@@ -155,28 +166,33 @@ class Judge:
             decisive = [smallest, *(selection for selection in others if selection in self._seen)]
             self._observe(decisive[:MAX_DECISIVE], self._conditions.repeat or DECISIVE_RUNS)
             self._check(decisive[:MAX_DECISIVE])
-            if self._of(smallest)[-1] != BAD:
+            if self._of(smallest, alike=False)[-1] != BAD:
                 raise Flaky
 
-    def _decide(self, selections: Sequence[int]) -> None:
+    def _decide(self, selections: Sequence[int], alike: bool) -> None:
         if self.rates is None:
             self._observe(selections, 1)
             self._check(selections)
-            self._verdicts |= {selection: self._of(selection)[-1] for selection in selections}
+            self._verdicts |= {(selection, alike): self._of(selection, alike)[-1] for selection in selections}
             return
         for selection in selections:
             self._observe([selection], 1)
-            while (verdict := judged(self._of(selection), self.rates)) is None:
+            while (verdict := judged(self._of(selection, alike), self.rates)) is None:
                 self._observe([selection], len(self._seen[selection]) + self._jobs)
-            self._verdicts[selection] = verdict
+            self._verdicts[selection, alike] = verdict
+
+    def _know_ends(self) -> None:
+        for alike in (False, True):
+            self._verdicts |= {(0, alike): GOOD, (self._everything, alike): BAD}
 
     def _check(self, selections: Iterable[int]) -> None:
         if any(is_mixed(self._of(selection)) for selection in selections):
             raise Flaky
 
-    def _of(self, selection: int) -> list[Verdict]:
+    def _of(self, selection: int, alike: bool = True) -> list[Verdict]:
         """Return what each run of a candidate says."""
-        return [verdict_of(seen, self.failure) for seen in self._seen[selection]]
+        failure = self.failure if alike else self.failure.replace(last_words=None)
+        return [verdict_of(seen, failure) for seen in self._seen[selection]]
 
     def _may_differ(self, selection: int, began: float) -> bool:
         """Return whether an environment that does not do what it is to do is run once more."""
@@ -216,6 +232,17 @@ class Judge:
             if seen.started and (seen.timed_out or seen.status not in (0, SKIP)):
                 self.failure = failure_of(seen, "", None)
                 return
+
+    def _learn_last_words(self) -> None:
+        """Take what the bad environment says last for a part of the failure, if it says that each time, and nobody said
+        how the failure is known. One run more shows whether it does."""
+        self.failure = self.failure.replace(last_words=None)
+        if self._conditions.text or self._conditions.status is not None or self.failure.timed_out:
+            return
+        self._observe([self._everything], 2)
+        failed = [seen for seen in self._seen[self._everything] if verdict_of(seen, self.failure) == BAD]
+        if len(failed) > 1 and len({seen.last_words for seen in failed}) == 1:
+            self.failure = self.failure.replace(last_words=failed[0].last_words)
 
     def _how(self, selection: int) -> str:
         """Return how the test ended in an environment, in words."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from envbuild.bisect.composer import CandidateTrees, Selection
+from envbuild.bisect.layer_folder import LayerFolder
 from envbuild.linux.attributes import apply_to_open_file
 from envbuild.record import Record
 from envbuild.store.layer_writer import LayerWriter
@@ -13,8 +14,8 @@ from envbuild.store.stacks import MAX_DEPTH
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest, Entry, object_id
 
-MAX_COPIED = 256 << 10
-"""Bytes of a file that is copied; larger ones are links to the store's."""
+MAX_COPIED = 64 << 10
+"""Bytes of a file that is copied into memory; larger ones are links to the store's."""
 
 
 class _Mounted(Record):
@@ -25,14 +26,11 @@ class _Mounted(Record):
 
 
 class CandidateLayers:
-    """The layers of the candidates of one search, in a directory that ends with it. They stand on those of the good and
-    of the bad tree."""
+    """The layers of the candidates of one search. They stand on those of the good and of the bad tree."""
 
     def __init__(
-        self, store: Store, trees: CandidateTrees, folder: str, good: Digest, bad: tuple[Selection, Digest]
+        self, store: Store, trees: CandidateTrees, folder: LayerFolder, good: Digest, bad: tuple[Selection, Digest]
     ) -> None:
-        """`folder` is an empty directory on the store's file system."""
-        self._trees = trees
         self._folder = folder
         self._writer = _CandidateWriter(trees, store.objects, folder)
         everything, tree = bad
@@ -57,42 +55,49 @@ class CandidateLayers:
     def _add(self, tree: Digest, below: _Mounted) -> _Mounted:
         if tree == below.tree:
             return below
-        path = f"{self._folder}/{len(self._mounted)}"
+        name = str(len(self._mounted))
+        path, on_disk = (f"{folder}/{name}" for folder in (self._folder.path, self._folder.on_disk))
         os.mkdir(path, 0o755)
         self._writer.write(path, tree, below.tree)
-        return _Mounted(tree, (path, *below.layers))
+        # What is on disk has the directories of the other, whose attributes show.
+        layers = (path, on_disk) if on_disk != path and os.path.isdir(on_disk) else (path,)
+        return _Mounted(tree, (*layers, *below.layers))
 
 
 class _CandidateWriter(LayerWriter):
-    """Writes layers whose small files are copies, one for each file at each path.
+    """Writes layers in memory, but for large files, which are links to the store's in a layer on disk."""
 
-    A link to a file of the store changes that file's change time, and so would have the next command that uses an image
-    with it read the file again. And two names of one tree never are one file, as they might be to `cp` else.
-    """
-
-    def __init__(self, trees: CandidateTrees, objects: Objects, folder: str) -> None:
+    def __init__(self, trees: CandidateTrees, objects: Objects, folder: LayerFolder) -> None:
+        # Never less than occur in all layers: two files of one tree are never one inode.
         super().__init__(trees, objects, {})
         self._pool = objects
+        self._folder = folder
         self._known: dict[tuple[str, Digest], str] = {}
-        self._start = len(folder) + 1
 
     def put_file(self, path: str, entry: Entry) -> None:
-        if entry.size > MAX_COPIED:
+        if self._folder.path == self._folder.on_disk:
             super().put_file(path, entry)
             return
-        _, _, inside = path[self._start :].partition("/")
-        key = inside, object_id(entry)
+        inside = path[len(self._folder.path) :]
+        if entry.size > MAX_COPIED:
+            on_disk = self._folder.on_disk + inside
+            os.makedirs(os.path.dirname(on_disk), exist_ok=True)
+            super().put_file(on_disk, entry)
+            return
+        key = inside.partition("/")[2].partition("/")[2], object_id(entry)
         copy = self._known.get(key)
         if copy is not None:
             os.link(copy, path)
             return
-        content = self._pool.read(entry)
+        self._copy(path, entry)
+        self._known[key] = path
+
+    def _copy(self, path: str, entry: Entry) -> None:
+        left = memoryview(self._pool.read(entry))
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            left = memoryview(content)
             while left:
                 left = left[os.write(descriptor, left) :]
             apply_to_open_file(descriptor, entry, owners=self._pool.owners)
         finally:
             os.close(descriptor)
-        self._known[key] = path

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from envbuild.bisect.layers import CandidateLayers
-from envbuild.bisect.verdict import Observation
+from envbuild.bisect.verdict import Observation, last_words_of
 from envbuild.build.sandbox_worker import Worker
 from envbuild.digest import sha256_of
 from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, binds_of, network_settings
 from envbuild.plan.image_config import Facts
-from envbuild.record import Pairs, Record
+from envbuild.record import Pairs, Record, values
 from envbuild.sandbox.helper_client import HelperGone
 from envbuild.sandbox.spec import OVER_TREE, Request, SandboxFailure
 from envbuild.store.store import Store
@@ -66,7 +66,7 @@ class Prober:
     def remember(self, candidate: Candidate, seen: list[Observation]) -> None:
         """Keep all that was seen of a candidate."""
         if not self._probe.network:
-            self._trials.put(self._key(candidate), [(run.status, run.timed_out, run.says, run.started) for run in seen])
+            self._trials.put(self._key(candidate), [values(run) for run in seen])
 
     def request(self, candidate: Candidate) -> Request:
         """Return what to run for a candidate, whose layers are made where they are missing."""
@@ -103,7 +103,8 @@ class Prober:
                 return Observation(failure.exit_code, started=False)
         if outcome.status or output.seen or candidate.selection not in self.tails:
             self.tails[candidate.selection] = output.tail.decode("utf-8", "replace")
-        return Observation(outcome.status, outcome.timed_out, output.seen)
+        words = last_words_of(output.tail.decode("utf-8", "replace"))
+        return Observation(outcome.status, outcome.timed_out, output.seen, last_words=words)
 
     def _environment(self, candidate: Candidate) -> dict[str, str]:
         facts = candidate.facts

@@ -35,7 +35,10 @@ def minimize(items: Iterable[Item], first_bad: FirstBad, requires: Requirements,
         count = _shortest_bad(known, clusters, first_bad, width)
         known |= _with_required(clusters[count - 1], requires, known.union(*clusters[:count]))
         clusters = clusters[: count - 1]
-    return ddmin(known, first_bad, requires)
+    # Mostly it is minimal by now: this is known after one trial for each member.
+    rests = sorted((known - {item} for item in sorted(known)), key=lambda rest: lacks_required(rest, requires))
+    bad = first_bad(rests) if len(known) > 1 else None
+    return known if bad is None else ddmin(rests[bad], first_bad, requires)
 
 
 def ddmin(items: Collection[Item], first_bad: FirstBad, requires: Requirements) -> Items:
@@ -62,6 +65,14 @@ def ddmin(items: Collection[Item], first_bad: FirstBad, requires: Requirements) 
 def lacks_required(chosen: Items, requires: Requirements) -> bool:
     """Return whether a set lacks something that one of its members requires."""
     return any(not chosen.issuperset(requires.get(item, ())) for item in chosen)
+
+
+def needed_by_others(items: Collection[Item], requires: Requirements) -> Items:
+    """Return those of the items that others of them require, directly or not, without being required by these."""
+    closed = {item: _with_required([item], requires, frozenset(items)) for item in items}
+    return frozenset(
+        item for item in items if any(item in closed[other] and other not in closed[item] for other in items)
+    )
 
 
 def _shortest_bad(known: Items, clusters: Sequence[Sequence[Item]], first_bad: FirstBad, width: int) -> int:

@@ -201,8 +201,9 @@ def filter_program(*, pretend_ownership: bool, notified: Collection[int] = (), m
     verdicts[special["clone3"]] = [_statement(_RETURN, _ERRNO | errno.ENOSYS)]
     namespaces = [_jump(_JUMP_ANY_BIT, NAMESPACE_FLAGS, 0, 1), _refuse()]
     threads = [
-        _jump(_JUMP_ANY_BIT, CLONE_VFORK, 2, 0),
-        _jump(_JUMP_ANY_BIT, CLONE_VM | CLONE_FS, 0, 1),
+        _jump(_JUMP_ANY_BIT, CLONE_FS, 2, 0),
+        _jump(_JUMP_ANY_BIT, CLONE_VFORK, 2, 0),  # it waits until its memory is its own again
+        _jump(_JUMP_ANY_BIT, CLONE_VM, 0, 1),
         notify,
     ]
     verdicts[special["clone"]] = _on_argument(0, [*namespaces, *(threads if notified else ())])

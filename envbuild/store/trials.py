@@ -15,15 +15,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Run = tuple[int, bool, bool, bool]
-"""Exit status, whether its time was up, whether it printed the expected text, and whether it was started."""
+Run = tuple[int, bool, bool, bool, str]
+"""Exit status, whether its time was up, whether it printed the expected text, whether it was started, and its last
+words."""
 KIND = "trial 1"
 """The kind of the rows in the memo; runs that mean something else need another number."""
 KEPT = 90 * 86400.0
 """Seconds that runs are kept after they were used last."""
 MAX_RUNS = 10_000
 """Of one test on one tree."""
-_SHAPE = (float, [(int, bool, bool, bool)])
+_SHAPE = (float, [(int, bool, bool, bool, str)])
 
 
 class Trials:

@@ -16,9 +16,10 @@ _MAX_HEADERS = 64
 _MAX_PATH = 4095
 
 
-def interpreter_of(root: int, path: bytes, known: dict[bytes, tuple[int, ...]]) -> bytes:
-    """Return the path of the interpreter of the program at `path` below `root`; b"" where there is none, or where this
-    is `known` already: paths, with what tells one file's content from another's."""
+def interpreter_of(root: int, path: bytes, floor: bytes, known: dict[bytes, tuple[int, ...]]) -> bytes:
+    """Return the path of the interpreter of the program at `path` below `root`, a directory whose own path is `floor`;
+    b"" where there is none, or where this is `known` already: paths, with what tells one file's content from
+    another's."""
     try:
         opened = syscalls.openat2(
             root, os.fsdecode(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY, syscalls.RESOLVE_IN_ROOT
@@ -28,9 +29,9 @@ def interpreter_of(root: int, path: bytes, known: dict[bytes, tuple[int, ...]]) 
     try:
         status = os.fstat(opened)
         mark = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        if not stat.S_ISREG(status.st_mode) or known.get(path) == mark:
+        if not stat.S_ISREG(status.st_mode) or known.get(floor + path) == mark:
             return b""
-        known[path] = mark
+        known[floor + path] = mark
         return _read(opened)
     except OSError:
         return b""

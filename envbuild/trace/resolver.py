@@ -17,6 +17,7 @@ from envbuild.trace.reads import (
     CONTENT,
     LISTING,
     MAX_BYTES,
+    MAX_NAME,
     MAX_PATHS,
     RIGHTS,
     Reads,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     Walked = tuple["_Place", ...]
 
-_ACCESS = ABSENT | RIGHTS | ATTRIBUTES | CONTENT | LISTING
+_ACCESS = RIGHTS | ATTRIBUTES | CONTENT | LISTING
 _MAX_PLACES = 64
 _MAX_ROUNDS = 20
 _MAX_STEPS = 5_000_000
@@ -148,6 +149,8 @@ class _Resolver:
         """Take note of what one event read."""
         follow = bool(event.action & FOLLOW)
         for place in self._walk(event.floor, event.path, follow=follow):
+            if event.action & OPENED and place.path.startswith(b"proc/") and place.path.endswith(b"/mem"):
+                raise _Unclear("may change other processes while they run")
             if place.entry is not None:
                 self._add(place.path, _access(event.action, place.entry))
 
@@ -237,7 +240,7 @@ class _Resolver:
             self._add(place.path, RIGHTS)
             return _Place(path, None)
         entry = self._entries(place.entry.digest).get(name)
-        if entry is None:
+        if entry is None and len(name) <= MAX_NAME:
             self._add(path, ABSENT)
         return _Place(path, entry)
 
@@ -275,9 +278,11 @@ def _access(action: int, entry: Entry) -> Access:
     if action & LINK_ALONE and entry.kind != LINK:
         return RIGHTS
     access = action & _ACCESS
-    if entry.kind == DIRECTORY:
-        return access | LISTING if action & OPENED else access
-    return access & ~LISTING or RIGHTS
+    if entry.kind != DIRECTORY:
+        access &= ~LISTING
+    elif action & OPENED:
+        access |= LISTING
+    return access or RIGHTS
 
 
 def _is_descriptor(path: bytes) -> bool:

@@ -15,7 +15,8 @@ import struct
 
 from envbuild.linux import syscalls
 from envbuild.trace import calls
-from envbuild.trace.calls import ACTIONS, AT_FDCWD, NUMBERS, PathCall
+from envbuild.trace.callers import SHORT, Callers, Untraceable
+from envbuild.trace.calls import ACTIONS, NUMBERS, PathCall
 from envbuild.trace.observed import FOLLOW, LINKED, MAX_BYTES, MAX_EVENTS, MOVED, Event, Observed
 from envbuild.trace.programs import interpreter_of
 from envbuild.trace.reads import CONTENT, LISTING, RIGHTS
@@ -29,24 +30,19 @@ if TYPE_CHECKING:
     """The number of a call or a mark, its flags or an action, where the process has its root, and the path; of marks
     that have two, these with a NUL between."""
 
-_RECEIVE, _SEND, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082104
+_RECEIVE, _SEND, _IS_VALID, _SET_FLAGS = 0xC0502100, 0xC0182101, 0x40082102, 0x40082104
 _CONTINUE, _SYNC_WAKE_UP = 1, 1
 _NOTIFICATION = struct.Struct("=QIIiIQ6Q")
 """struct seccomp_notif: id, pid, flags, then struct seccomp_data: number, architecture, instruction, arguments."""
 _ANSWER = struct.Struct("=QqiI")
 _ID = struct.Struct("=Q")
 _FIRST_ARGUMENT = 6
-_SHORT, _LONG = 192, 4096
-_MAX_OPEN = 256
 _MAX_INTERPRETERS = 5
 """As many interpreters of interpreters the kernel runs (execve(2))."""
-_AF_UNIX = 1
+_AF_UNIX, _SOCKET_ADDRESS = 1, 110
+"""The family, and how long an address of it is (unix(7))."""
 _ACTION, _MOVE, _LINK = 1 << 32, 2 << 32, 3 << 32
 """Marks of keys that do not stand for a call with one path; above all numbers of calls."""
-
-
-class Untraceable(Exception):
-    """Something that can't be followed; the text says what, to be read behind "the step"."""
 
 
 class Tracer:
@@ -55,19 +51,19 @@ class Tracer:
 
     def __init__(self, listener: int, proc: int) -> None:
         self._listener = listener
-        self._proc = proc
+        self._callers = Callers(proc)
         self._root = -1
         self._waits_blocking = _make_synchronous(listener)
         self._reason = ""
         self._events: dict[Key, None] = {}
         self._bytes = 0
-        self._memory: dict[int, int] = {}
-        self._directories: dict[int, bytes] = {}
-        self._threads = False
-        self._changed_root = False
         self._executed: dict[bytes, tuple[int, ...]] = {}
         numbers = NUMBERS[os.uname().machine]
-        self._paths = {numbers[name]: call for name, call in calls.PATH_CALLS.items() if name in numbers}
+        self._paths = {
+            numbers[name]: (_FIRST_ARGUMENT + call.path, _FIRST_ARGUMENT + call.flags, call.mask, call)
+            for name, call in calls.PATH_CALLS.items()
+            if name in numbers
+        }
         self._special = self._special_calls(numbers)
         self._names = {number: name for name, number in numbers.items()}
 
@@ -94,9 +90,9 @@ class Tracer:
             self._follow()
         finally:
             gc.enable()
-            for descriptor in (*self._memory.values(), self._root):
-                if descriptor >= 0:
-                    os.close(descriptor)
+            self._callers.close()
+            if self._root >= 0:
+                os.close(self._root)
         return Observed(tuple(self._seen()), self._reason)
 
     def _follow(self) -> None:
@@ -105,7 +101,8 @@ class Tracer:
         empty = bytes(_NOTIFICATION.size)
         notification = bytearray(empty)
         answer = bytearray(_ANSWER.pack(0, 0, 0, _CONTINUE))
-        put_id, text, place = _ID.pack_into, self._text, self._place
+        callers, put_id, pread = self._callers, _ID.pack_into, os.pread
+        memory, text, place = callers.memory, callers.text, callers.place
         poller = select.poll()
         poller.register(listener, select.POLLIN)
         while True:
@@ -122,21 +119,30 @@ class Tracer:
             except InterruptedError:
                 continue
             words = unpack(notification)
-            number = words[3]
-            call = paths.get(number)
+            pid, number = words[1], words[3]
             try:
-                if call is not None:
-                    path = text(words[1], words[_FIRST_ARGUMENT + call.path])
+                if number in paths:
+                    address_place, flags_place, mask, call = paths[number]
+                    # As Callers.text does it, but for what goes well nearly always.
+                    try:
+                        content = pread(memory[pid], SHORT, words[address_place])
+                        end = content.find(0)
+                    except (KeyError, OSError, OverflowError):
+                        end = -1
+                    path = named = content[:end] if end >= 0 else text(pid, words[address_place])
                     floor = b""
-                    if path[:1] != b"/" or self._changed_root:
-                        path, floor = place(words[1], call, words[_FIRST_ARGUMENT:], path)
-                    key = (number, words[_FIRST_ARGUMENT + call.flags] & call.mask, floor, path)
+                    if path[:1] != b"/" or callers.changed_root:
+                        path, floor = place(pid, call, words[_FIRST_ARGUMENT:], path)
+                    key = (number, words[flags_place] & mask, floor, path)
                     if key not in events and path:
                         self._note(key)
+                    if callers.threads:
+                        callers.check(pid, words[address_place], named)
                 else:
-                    special[number](number, words[1], words[_FIRST_ARGUMENT:])
-            except Untraceable as reason:
-                self._reason = self._reason or str(reason)
+                    special[number](number, pid, words[_FIRST_ARGUMENT:])
+            except (Untraceable, OSError) as problem:
+                if not self._reason and self._is_pending(words[0]):
+                    self._reason = _words_for(problem)
             put_id(answer, 0, words[0])
             try:
                 ioctl(listener, _SEND, answer)
@@ -145,88 +151,13 @@ class Tracer:
             except OSError as error:
                 self._reason = self._reason or f"could not be answered: {error.strerror}"
 
-    # What is read of whoever makes a call.
-
-    def _text(self, pid: int, address: int) -> bytes:
-        """Return the path at an address of a process; b"" where the kernel will not find one either."""
-        if not address or address >> 63:
-            return b""
-        content = self._read(pid, address, _SHORT)
-        end = content.find(0)
-        if end < 0:
-            if len(content) == _SHORT:
-                content = self._read(pid, address, _LONG)
-                end = content.find(0)
-            if end < 0:
-                if len(content) == _LONG:
-                    return b""  # too long for any path
-                raise Untraceable("names a path in memory that can't be read")
-        return content[:end]
-
-    def _read(self, pid: int, address: int, size: int) -> bytes:
-        opened = self._memory.get(pid)
-        if opened is not None:
-            try:
-                content = os.pread(opened, size, address)
-                if content:
-                    return content
-            except OSError:
-                pass
-            # It executed another program since, or its number is another process's by now: what was its memory is gone.
-            self._forget(pid)
-        elif len(self._memory) >= _MAX_OPEN:
-            for known in list(self._memory):
-                self._forget(known)
+    def _is_pending(self, call: int) -> bool:
+        """Tell whether whoever makes a call still waits for the answer; of who was killed nothing can be read."""
         try:
-            opened = os.open(b"%d/mem" % pid, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
-        except (FileNotFoundError, ProcessLookupError):
-            return b"\0"  # it was killed
-        except PermissionError:
-            raise Untraceable("runs a program that may not be read") from None
-        self._memory[pid] = opened
-        try:
-            return os.pread(opened, size, address)
+            fcntl.ioctl(self._listener, _IS_VALID, bytearray(_ID.pack(call)))
         except OSError:
-            return b""
-
-    def _forget(self, pid: int) -> None:
-        opened = self._memory.pop(pid, -1)
-        if opened >= 0:
-            os.close(opened)
-        self._directories.pop(pid, None)
-
-    def _place(self, pid: int, call: PathCall, arguments: Arguments, path: bytes) -> tuple[bytes, bytes]:
-        """Return a path from the tree's root, and where the process has its own; b"" for what leads nowhere."""
-        floor = self._floor(pid) if self._changed_root else b""
-        if path[:1] == b"/":
-            return floor + path, floor
-        directory = arguments[call.directory] & 0xFFFFFFFF if call.directory >= 0 else AT_FDCWD
-        if not path:
-            # With AT_EMPTY_PATH it is about the descriptor, which was opened before, or the working directory.
-            return (self._directory(pid) if directory == AT_FDCWD and call.directory >= 0 else b""), floor
-        base = self._directory(pid) if directory == AT_FDCWD else self._link_of(pid, b"fd/%d" % directory)
-        return (base + b"/" + path if base[:1] == b"/" else b""), floor
-
-    def _directory(self, pid: int) -> bytes:
-        if self._threads:
-            return self._link_of(pid, b"cwd")
-        known = self._directories.get(pid)
-        if known is None or pid not in self._memory:
-            known = self._directories[pid] = self._link_of(pid, b"cwd")
-        return known
-
-    def _floor(self, pid: int) -> bytes:
-        return self._link_of(pid, b"root").rstrip(b"/")
-
-    def _link_of(self, pid: int, name: bytes) -> bytes:
-        try:
-            return os.readlink(b"%d/%s" % (pid, name), dir_fd=self._proc)
-        except (FileNotFoundError, ProcessLookupError):
-            return b""  # it was killed, or has no such descriptor
-        except OSError as error:
-            raise Untraceable(f"runs something that can't be looked into: {error.strerror}") from error
-
-    # What is noted.
+            return False
+        return True
 
     def _note(self, key: Key) -> None:
         events = self._events
@@ -250,8 +181,13 @@ class Tracer:
         return seen
 
     def _argument(self, pid: int, call: PathCall, arguments: Arguments) -> tuple[bytes, bytes]:
-        path = self._text(pid, arguments[call.path])
-        return self._place(pid, call, arguments, path) if path else (b"", b"")
+        path = self._callers.text(pid, arguments[call.path])
+        if not path:
+            return b"", b""
+        placed = self._callers.place(pid, call, arguments, path)
+        if self._callers.threads:
+            self._callers.check(pid, arguments[call.path], path)
+        return placed
 
     def _pair(self, number: int, pid: int, arguments: Arguments) -> None:
         name = self._names[number]
@@ -272,7 +208,7 @@ class Tracer:
 
     def _link(self, number: int, pid: int, arguments: Arguments) -> None:
         path, floor = self._argument(pid, calls.LINK_CALLS[self._names[number]], arguments)
-        target = self._text(pid, arguments[0])
+        target = self._callers.text(pid, arguments[0])
         if path and target:
             self._note((_ACTION, RIGHTS, floor, path))
             self._note((_LINK, 0, floor, path + b"\0" + target))
@@ -281,10 +217,10 @@ class Tracer:
         call = calls.EXECUTE_CALLS[self._names[number]]
         path, floor = self._argument(pid, call, arguments)
         if not path and number == NUMBERS[os.uname().machine]["execveat"]:
-            base = self._link_of(pid, b"fd/%d" % (arguments[0] & 0xFFFFFFFF))
+            base = self._callers.link_of(pid, b"fd/%d" % (arguments[0] & 0xFFFFFFFF))
             path = base if base[:1] == b"/" else b"/memory"
         # From now on its memory may be another.
-        self._forget(pid)
+        self._callers.forget(pid)
         follow = 0 if call.flags >= 0 and arguments[call.flags] & call.mask else FOLLOW
         for _ in range(_MAX_INTERPRETERS):
             if not path:
@@ -299,24 +235,33 @@ class Tracer:
             if path.endswith((b"/self/exe", b"/thread-self/exe")):
                 return b""
             raise Untraceable("executes a program by its descriptor")
-        if floor:
-            raise Untraceable("executes programs below a root of its own")
-        if self._root < 0:
-            self._root = os.open(b"%d/root" % pid, os.O_PATH | os.O_CLOEXEC, dir_fd=self._proc)
-        interpreter = interpreter_of(self._root, path, self._executed)
-        if not interpreter or interpreter.startswith(b"/"):
-            return interpreter
-        return self._directory(pid) + b"/" + interpreter
+        if not path.startswith(floor + b"/"):
+            raise Untraceable("executes a program above the root of its process")
+        root = self._root
+        if floor or root < 0:
+            root = self._callers.open_root(pid)
+        try:
+            interpreter = interpreter_of(root, path[len(floor) :], floor, self._executed)
+        finally:
+            if floor:
+                os.close(root)
+            else:
+                self._root = root
+        if interpreter and not interpreter.startswith(b"/"):
+            return self._callers.directory(pid) + b"/" + interpreter
+        return interpreter and floor + interpreter
 
     def _socket(self, number: int, pid: int, arguments: Arguments) -> None:
         place = calls.SOCKET_CALLS[self._names[number]]
         if not arguments[place]:
             return
-        size = min(arguments[place + 1] & 0xFFFFFFFF, 110)
-        address = self._read(pid, arguments[place], size)
+        size = min(arguments[place + 1] & 0xFFFFFFFF, _SOCKET_ADDRESS)
+        if size < 3:
+            return
+        address = self._callers.read(pid, arguments[place], size)
         if len(address) > 3 and int.from_bytes(address[:2], "little") == _AF_UNIX and address[2]:
             path = address[2:].partition(b"\0")[0]
-            path, floor = self._place(pid, PathCall(0), arguments, path)
+            path, floor = self._callers.place(pid, PathCall(0), arguments, path)
             if path:
                 self._note((_ACTION, RIGHTS | FOLLOW, floor, path))
 
@@ -324,17 +269,17 @@ class Tracer:
         path, floor = self._argument(pid, PathCall(0), arguments)
         if path:
             self._note((_ACTION, RIGHTS | FOLLOW, floor, path))
-        self._directories.pop(pid, None)
+        self._callers.forget_directory(pid)
 
     def _forget_directory(self, number: int, pid: int, arguments: Arguments) -> None:
-        self._directories.pop(pid, None)
+        self._callers.forget_directory(pid)
 
     def _change_root(self, number: int, pid: int, arguments: Arguments) -> None:
         self._change_directory(number, pid, arguments)
-        self._changed_root = True
+        self._callers.changed_root = True
 
     def _open_how(self, number: int, pid: int, arguments: Arguments) -> None:
-        how = self._read(pid, arguments[2], 24)
+        how = self._callers.read(pid, arguments[2], 24)
         path, floor = self._argument(pid, PathCall(1, 0), arguments)
         if len(how) < 24 or not path:
             return
@@ -344,14 +289,18 @@ class Tracer:
         self._note((_ACTION, calls.opening(flags), floor, path))
 
     def _thread(self, number: int, pid: int, arguments: Arguments) -> None:
-        if not self._threads:
-            self._threads = True
-            for known in list(self._memory):
-                self._forget(known)
-            self._directories.clear()
+        if not self._callers.threads:
+            self._callers.threads = True
+            self._callers.forget_all()
 
     def _controls_another(self, number: int, pid: int, arguments: Arguments) -> None:
         raise Untraceable("changes other processes while they run")
+
+
+def _words_for(problem: Untraceable | OSError) -> str:
+    if isinstance(problem, Untraceable):
+        return str(problem)
+    return f"could not be looked into: {problem.strerror}"
 
 
 def _make_synchronous(listener: int) -> bool:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
+
+from tests.conftest import wait_for
+from tests.processes import alive_with
 
 pytestmark = pytest.mark.namespaces
 
@@ -88,6 +92,29 @@ def test_a_time_limit_can_be_the_failure(pair):
     answer = bisect(pair, "! grep -q bad /srv/f2 || sleep 60", "--timeout", "0.5")
     assert [difference["name"] for difference in answer["differences"]] == ["/srv/f2"]
     assert answer["failure"]["timed_out"]
+
+
+@pytest.mark.user
+def test_an_interrupted_search_leaves_nothing_running(pair, mark):
+    words = ("bisect", "web:good", "web:bad", "-j2", "--", "sh", "-c", f"! grep -q wrong /srv/conf || sleep {mark}")
+    search = pair.start(*words)
+    assert wait_for(lambda: alive_with(f"sleep\0{mark}"))
+    search.send_signal(signal.SIGINT)
+    output, _ = search.communicate(timeout=300)
+    assert search.returncode == 130, output
+    assert not alive_with(mark)
+    assert list((pair.store / "work").iterdir()) == []
+    assert b"Traceback" not in output
+
+
+def test_a_flaky_test_is_noticed_and_the_answer_found(pair):
+    # It fails once in three runs, where the file is bad.
+    test = "case $(cat /proc/sys/kernel/random/uuid) in [0-4]*) ! grep bad /srv/f13 ;; esac"
+    answer = bisect(pair, test, "--repeat", "20")
+    assert [difference["name"] for difference in answer["differences"]] == ["/srv/f13"]
+    assert answer["flaky"]["good"]["failures"] == 0 < answer["flaky"]["bad"]["failures"]
+    done = pair.command("bisect", "web:good", "web:bad", "--", "sh", "-c", test)
+    assert "the test is flaky: it failed in " in done.out
 
 
 def test_images_without_a_difference_are_refused(pair):

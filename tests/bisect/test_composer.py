@@ -147,7 +147,7 @@ def test_a_file_is_put_together_of_its_pieces(old, new, drawn):
     good, bad = (tree(trees, {b"f": entry}) for entry in entries)
     candidates = CandidateTrees(trees)
     composer = Composer(candidates, (good, bad), {}, [PathPart(b"f", *entries)], contents=texts)
-    composer.split(b"f", {part: 2 << number for number, part in enumerate(parts)}, pieces)
+    composer.split(b"f", dict(enumerate(parts, 1)), pieces)
     everything = (1 << len(parts)) - 1 << 1
     assert composer.tree(0) == good
     assert lookup(candidates, composer.tree(everything), b"f") == entries[1]

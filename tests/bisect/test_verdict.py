@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from envbuild.bisect.verdict import BAD, GOOD, UNRESOLVED, Failure, Observation, failure_of, verdict_of
+from envbuild.bisect.verdict import (
+    BAD,
+    GOOD,
+    MAX_WORDS,
+    UNRESOLVED,
+    Failure,
+    Observation,
+    failure_of,
+    last_words_of,
+    verdict_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -38,3 +48,24 @@ def test_without_more_the_failure_is_that_of_the_bad_environment():
     assert failure_of(Observation(137, timed_out=True), "", None) == Failure(timed_out=True)
     assert failure_of(Observation(3), "text", None) == Failure("text")
     assert failure_of(Observation(3), "", 4) == Failure(status=4)
+
+
+def test_a_failure_of_the_same_code_with_other_last_words_says_nothing():
+    looked_for = Failure(status=1, last_words="no such function: concat")
+    assert verdict_of(Observation(1, last_words="no such function: concat"), looked_for) == BAD
+    assert verdict_of(Observation(1, last_words="No module named encodings"), looked_for) == UNRESOLVED
+    assert verdict_of(Observation(0), looked_for) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("", ""),
+        ("a\n\n  b: no\n \n", "b: no"),
+        ("2026/11/27 23:45:58 [emerg] 3#3: invalid", "#/#/# # [emerg] ### invalid"),
+        ("/tmp/tmp0x1f.so: bad at 0x7f36", "/tmp/# bad at #"),
+        ("x" * 5000, "x" * MAX_WORDS),
+    ],
+)
+def test_last_words_leave_out_what_may_be_another_each_time(output, words):
+    assert last_words_of(output) == words

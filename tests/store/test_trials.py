@@ -18,7 +18,7 @@ def store(tmp_path):
 
 def test_runs_are_remembered(store):
     trials = Trials(store.memo)
-    runs = [(1, False, True, True), (0, False, False, True)]
+    runs = [(1, False, True, True, "no"), (0, False, False, True, "")]
     trials.put("key", runs)
     assert trials.get("key") == runs
     assert trials.get("other") == []
@@ -34,8 +34,8 @@ def test_what_was_not_used_for_long_is_forgotten(store, monkeypatch):
     trials = Trials(store.memo)
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now - KEPT - 10)
-    trials.put("old", [(0, False, False, True)])
+    trials.put("old", [(0, False, False, True, "")])
     monkeypatch.undo()
-    trials.put("new", [(0, False, False, True)])
+    trials.put("new", [(0, False, False, True, "")])
     trials.forget_unused()
     assert (trials.get("old"), len(trials.get("new"))) == ([], 1)
