@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from envbuild.bisect.bisect import Finding
 from envbuild.bisect.differences import FACT, FactPart, Group, Part, PathPart, PiecePart
 from envbuild.bisect.flakiness import Rates
-from envbuild.bisect.grouping import fact_name, shown_path
+from envbuild.bisect.grouping import fact_name
+from envbuild.bisect.loose_files import shown_path
 from envbuild.tree.diff import Change, aspects
 from envbuild.ui.humanize import count, duration
 from envbuild.ui.sanitize import clean, visible
