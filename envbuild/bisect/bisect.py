@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -26,7 +26,7 @@ from envbuild.bisect.search import (
     minimize,
     needed_by_others,
 )
-from envbuild.bisect.verdict import Failure
+from envbuild.bisect.verdict import Failure, Observation, Verdict
 from envbuild.build.sandbox_worker import Worker
 from envbuild.errors import UsageError, fields
 from envbuild.history.file_diff import NotInStore
@@ -35,6 +35,9 @@ from envbuild.plan.image_config import from_plain
 from envbuild.record import Pairs, Record
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE
+
+MAX_NAMED = 3
+"""Groups of a trial that are named in a report."""
 
 
 @fields
@@ -58,12 +61,23 @@ class Search(Record):
     repeat: int = 0
 
 
+class Trial(Record):
+    """A candidate that was tried: how many of the groups it has, whole or in part, their numbers if they are few, and
+    how its last run ended."""
+
+    size: int
+    groups: tuple[int, ...]
+    verdict: Verdict
+    last: Observation
+
+
 class Finding(Record):
     """What a search came to. `culprits` are the groups that break the test, together if they are several, of `total`;
     `needed` are others without which they do not, and which they need by what their packages say; `parts` are what of
     all of them is needed for it. `tried` groups were tried or left out alone, in `runs` runs, beside `remembered` ones,
     and `seconds`. `bad` is the smallest bad candidate, `good` the same without one of its parts. `tail` is the end of
-    what the test prints in it. `rates` say how often a flaky test fails, None for one that ends alike."""
+    what the test prints in it. `rates` say how often a flaky test fails, None for one that ends alike. `trials` are
+    all candidates, whose groups are numbers of `groups`."""
 
     culprits: tuple[Group, ...]
     needed: tuple[Group, ...]
@@ -79,6 +93,8 @@ class Finding(Record):
     good: Candidate
     tail: str
     rates: Rates | None = None
+    groups: tuple[Group, ...] = ()
+    trials: tuple[Trial, ...] = ()
 
 
 Report = Callable[[str, int, int], None]
@@ -185,7 +201,24 @@ class _Bisection:
             self._candidate(good),
             self._prober.tails.get(smallest, ""),
             self._judge.rates,
+            groups,
+            tuple(self._trials()),
         )
+
+    def _trials(self) -> Iterator[Trial]:
+        group_of: list[int] = []
+        paths: dict[bytes, int] = {}
+        for number, group in enumerate(self._differences.groups):
+            group_of += [number] * len(group.parts)
+            paths |= {part.path: number for part in group.parts if isinstance(part, PathPart)}
+        # Behind the parts of groups are pieces of paths.
+        group_of += [paths[part.path] if isinstance(part, PiecePart) else -1 for part in self._parts[len(group_of) :]]
+        masks: dict[int, int] = {}
+        for bit, number in enumerate(group_of):
+            masks[number] = masks.get(number, 0) | 1 << bit
+        for selection, verdict, last in self._judge.tried():
+            chosen = tuple(number for number, mask in masks.items() if selection & mask)
+            yield Trial(len(chosen), chosen if len(chosen) <= MAX_NAMED else (), verdict, last)
 
     def _narrow(self) -> tuple[list[Item], int]:
         """Return the groups that break the test, and the selection of what of them is needed for it. Raises Flaky."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from envbuild.bisect.flakiness import SAMPLE, Rates, count_of, is_mixed, judged
 from envbuild.bisect.probe import Candidate, Prober
-from envbuild.bisect.verdict import BAD, GOOD, SKIP, Failure, Observation, Verdict, failure_of, verdict_of
+from envbuild.bisect.verdict import BAD, GOOD, SKIP, UNRESOLVED, Failure, Observation, Verdict, failure_of, verdict_of
 from envbuild.errors import WorkFailed, fields
 from envbuild.record import Record
 
@@ -148,6 +148,12 @@ class Judge:
                 if self._verdicts[selection, alike] == BAD:
                     return place
         return None
+
+    def tried(self) -> Iterator[tuple[int, Verdict, Observation]]:
+        """Yield the candidates in the order in which they were tried, with their verdicts and their last runs."""
+        for selection, seen in self._seen.items():
+            verdicts = (self._verdicts.get((selection, alike)) for alike in (True, False))
+            yield selection, next(filter(None, verdicts), UNRESOLVED), seen[-1]
 
     def is_good(self, selection: int) -> bool:
         """Return whether a candidate that was tried is good."""

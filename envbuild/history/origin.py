@@ -68,7 +68,7 @@ def origin_of_package(store: Store, image: Image, path: bytes, name: str, versio
         return origin
     for below in _images(store, image):
         for file, text in below.known.get("sources", {}).get("locks", {}).items():
-            number = _pin(text, name, version)
+            number = pinned_at(text, name, version)
             if number:
                 pinned = lock_credit(store, below.digest, text.split("\n")[number - 1])
                 credits = [known for known in (origin.credit, pinned) if known is not None]
@@ -151,7 +151,7 @@ def _line_of(statement: StatementSyntax, keyword: str, member: str) -> int:
     return statement.span.line
 
 
-def _pin(lock: str, name: str, version: str) -> int:
+def pinned_at(lock: str, name: str, version: str) -> int:
     """Return the number of the line, from 1, that pins a package in a lock; 0 if none does."""
     plain = _normalized(name.partition(":")[0])
     for number, line in enumerate(lock.split("\n"), 1):

@@ -6,7 +6,7 @@ import os
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
-from envbuild.errors import BadOption, Interrupted, UsageError
+from envbuild.errors import BadOption, FileUnusable, Interrupted, UsageError
 from envbuild.store.store import Store
 
 TYPE_CHECKING = False
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from envbuild.bisect.bisect import Finding, Search
     from envbuild.history.operand import Operand
+    from envbuild.history.origin import Origin
 
 DESCRIPTION = """\
 Find what breaks an environment. GOOD is one in which the test command succeeds, BAD one in which it fails; each is
@@ -62,11 +63,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="run GOOD, BAD and what decides the answer N times, to notice a flaky test (default: once, and 3 times)",
     )
+    parser.add_argument("--html", metavar="FILE", help="write a report to this file, too: one page that needs no other")
     add_format(parser)
 
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     search = _search(arguments)
+    if arguments.html is not None and not os.path.isdir(os.path.dirname(os.path.abspath(arguments.html))):
+        raise FileUnusable(arguments.html, "there is no such directory", "name a file that can be written", "--html")
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
         good, bad = (_operand(store, environment, text) for text in (arguments.good, arguments.bad))
@@ -75,12 +79,23 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         except KeyboardInterrupt:
             raise Interrupted from None
         tags = _tag(store, environment, finding, arguments)
+        causes = _causes(store, bad, finding)
     from envbuild.ui.reports.bisect import lines_of, plain
 
+    asked = {"good": good.label, "bad": bad.label, "test": arguments.command}
+    report = {**asked, **plain(finding, causes), "tags": tags}
+    if arguments.html is not None:
+        from envbuild.ui.reports.bisect_page import bisect_page  # jinja2: only for pages
+
+        try:
+            with open(arguments.html, "w", encoding="utf-8") as file:
+                file.write(bisect_page(report))
+        except OSError as error:
+            raise FileUnusable(arguments.html, str(error.strerror), "name a file that can be written") from error
     if arguments.format == "json":
-        print_json({**plain(finding), "tags": tags}, environment.stdout)
+        print_json(report, environment.stdout)
         return 0
-    for line in lines_of(finding):
+    for line in lines_of(finding, causes):
         environment.stdout.write(f"{line}\n")
     environment.stdout.write(f"to look into both: envbuild shell {tags['bad']}; envbuild shell {tags['good']}\n")
     return 0
@@ -137,6 +152,18 @@ def _find(store: Store, environment: Environment, good: Operand, bad: Operand, s
         environment.progress_line() as report,
     ):
         return bisect(store, worker, folder, good, bad, search, machine, report)
+
+
+def _causes(store: Store, bad: Operand, finding: Finding) -> list[Origin | None]:
+    """Return what brought each of the differences to the bad environment."""
+    from envbuild.bisect.cause import cause_of
+    from envbuild.drift.instance_operand import instance_called
+
+    instance = instance_called(store, bad.label) if not bad.image else None
+    image = store.images.get(instance.image if instance is not None else bad.image)
+    if image is None:
+        return []
+    return [cause_of(store, bad, image, group, finding.parts) for group in finding.culprits]
 
 
 def _tag(store: Store, environment: Environment, finding: Finding, arguments: argparse.Namespace) -> dict[str, str]:

@@ -9,6 +9,8 @@ from envbuild.bisect.differences import FACT, FactPart, Group, Part, PathPart, P
 from envbuild.bisect.flakiness import Rates
 from envbuild.bisect.grouping import fact_name
 from envbuild.bisect.loose_files import shown_path
+from envbuild.history.origin import Origin
+from envbuild.text.dates import iso
 from envbuild.tree.diff import Change, aspects
 from envbuild.ui.humanize import count, duration
 from envbuild.ui.sanitize import clean, visible
@@ -16,6 +18,8 @@ from envbuild.ui.sanitize import clean, visible
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from envbuild.git.repository import Author
 
 MAX_LINES = 10
 """Of a hunk, of a list of files and of a test's output that are shown."""
@@ -34,7 +38,7 @@ def answer(finding: Finding) -> str:
     return f"{_listed(finding.culprits)} {breaks} ({', '.join(figures)})"
 
 
-def lines_of(finding: Finding) -> Iterator[str]:
+def lines_of(finding: Finding, causes: Sequence[Origin | None] = ()) -> Iterator[str]:
     """Yield the lines of the answer: the sentence, what of each difference it is, and how the test ends there."""
     yield visible(answer(finding))
     listed = [line for part in finding.parts for line in _part_lines(part, finding)]
@@ -42,6 +46,9 @@ def lines_of(finding: Finding) -> Iterator[str]:
         yield from (f"  {visible(line)}" for line in listed[: 4 * MAX_LINES])
         if len(listed) > 4 * MAX_LINES:
             yield f"  ... and {len(listed) - 4 * MAX_LINES} more lines"
+    for group, cause in zip(finding.culprits, causes, strict=False):
+        if cause is not None:
+            yield from map(visible, origin_lines(group, cause))
     if finding.rates is not None:
         yield f"the test is flaky: {_rates(finding.rates)}; each candidate was run until that told which it is"
     said = clean(finding.tail).rstrip().splitlines()[-MAX_LINES:]
@@ -68,11 +75,15 @@ def group_text(group: Group) -> str:
     return group.name
 
 
-def plain(finding: Finding) -> dict[str, Any]:
-    """Return the documented form."""
+def plain(finding: Finding, causes: Sequence[Origin | None] = ()) -> dict[str, Any]:
+    """Return the documented form; `causes` are what brought the differences, one for each."""
+    brought = [*causes, *[None] * (len(finding.culprits) - len(causes))]
     return {
         "answer": answer(finding),
-        "differences": [_plain_group(group) for group in finding.culprits],
+        "differences": [
+            {**_plain_group(group), "origin": plain_origin(cause)}
+            for group, cause in zip(finding.culprits, brought, strict=True)
+        ],
         "needed": [_plain_group(group) for group in finding.needed],
         "parts": [_plain_part(part, finding) for part in finding.parts],
         "total": finding.total,
@@ -92,7 +103,59 @@ def plain(finding: Finding) -> dict[str, Any]:
             "text": finding.failure.text,
         },
         "output": finding.tail,
+        "trials": [
+            {
+                "differences": trial.size,
+                "names": [finding.groups[number].name for number in trial.groups],
+                "verdict": trial.verdict,
+                "exit": trial.last.status,
+                "timed_out": trial.last.timed_out,
+            }
+            for trial in finding.trials
+        ],
     }
+
+
+def plain_origin(origin: Origin | None) -> dict[str, Any] | None:
+    """Return the documented form of what brought a difference."""
+    if origin is None:
+        return None
+    author = origin.credit.author if origin.credit is not None else None
+    return {
+        "statement": origin.text,
+        "place": origin.place,
+        "lock": origin.lock,
+        "commit": plain_author(author),
+        "uncommitted": origin.credit is not None and origin.credit.uncommitted,
+    }
+
+
+def plain_author(author: Author | None) -> dict[str, Any] | None:
+    """Return the documented form of a commit."""
+    if author is None:
+        return None
+    return {"commit": author.commit, "name": author.name, "time": iso(author.time), "summary": author.summary}
+
+
+def origin_lines(group: Group, origin: Origin) -> Iterator[str]:
+    """Yield the lines that say what brought a difference."""
+    place = f"{origin.place}: " if origin.place else ""
+    pinned = f", pinned in {origin.lock}" if origin.lock else ""
+    yield f"{group.name} was brought by {place}{origin.text}{pinned}"
+    credit = origin.credit
+    if credit is None:
+        return
+    if credit.author is not None:
+        yield f"  in commit {credit.author.commit[:12]}: {credit.author.summary} ({commit_line(credit.author)})"
+    elif credit.uncommitted:
+        yield f"  in no commit: {credit.what} was changed when the image was built"
+    elif credit.set:
+        yield f"  in no commit: {credit.what} was set on the command line of the build"
+
+
+def commit_line(author: Author) -> str:
+    """Return who wrote a commit, and when."""
+    return f"{author.name}, {iso(author.time)}"
 
 
 def _listed(groups: Sequence[Group]) -> str:
