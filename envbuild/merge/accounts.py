@@ -137,7 +137,7 @@ def _same_numbers(file: AccountFile, tables: list[dict[bytes, Row]], merged: Map
     clashes = []
     for number in sorted(ours.keys() & theirs.keys()):
         names = [[name for name in side[number] if name in merged] for side in (ours, theirs)]
-        if number in aliases or set(names[0]) & set(names[1]) or not (names[0] and names[1]):
+        if number in aliases or set(ours[number]) & set(theirs[number]) or not (names[0] and names[1]):
             continue
         if any(merged[side[0]][file.number] != number for side in names):
             continue

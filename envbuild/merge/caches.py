@@ -15,13 +15,22 @@ if TYPE_CHECKING:
 
 class Cache(NamedTuple):
     """A cache: the pattern of its paths (without a slash before them), where what it is made of lies and how its names
-    end (any of them), and the commands that may make it: the first whose program the tree has is run."""
+    end (any of them), and the commands that may make it: the first whose program the tree has is run.
+
+    The commands make all of it. Whether it is newer than what it is made of says nothing: times of trees are those of
+    packages, and of steps none is later than the epoch.
+    """
 
     name: str
     pattern: re.Pattern[bytes]
     inputs: tuple[bytes, ...]
     ending: re.Pattern[bytes]
     commands: tuple[tuple[str, ...], ...]
+
+    def concerns(self, path: bytes) -> bool:
+        """Return whether a path is of the cache, or of what it is made of."""
+        made_of = path.startswith(self.inputs) and self.ending.search(path) is not None
+        return made_of or self.pattern.fullmatch(path) is not None
 
 
 _ANY = re.compile(rb"")
@@ -44,8 +53,8 @@ CACHES = (
     _cache(
         "fontconfig",
         rb"var/cache/fontconfig/.+",
-        (b"usr/share/fonts/", b"usr/local/share/fonts/", b"etc/fonts/"),
-        ("/usr/bin/fc-cache", "-s"),
+        (b"usr/share/fonts/", b"usr/local/share/fonts/", b"etc/fonts/", b"usr/share/fontconfig/"),
+        ("/usr/bin/fc-cache", "-s", "-r"),
     ),
     _cache(
         "gconv",
@@ -79,6 +88,19 @@ CACHES = (
         ("/usr/bin/update-desktop-database", "-q"),
     ),
     _cache(
+        "mailcap",
+        rb"etc/mailcap",
+        (b"usr/lib/mime/packages/", b"usr/share/applications/"),
+        ("/usr/sbin/update-mime",),
+    ),
+    _cache(
+        "icons",
+        rb"usr/share/icons/hicolor/icon-theme\.cache",
+        (b"usr/share/icons/hicolor/",),
+        ("/usr/sbin/update-icon-caches", "/usr/share/icons/hicolor"),
+        ("/usr/bin/gtk-update-icon-cache", "-qf", "/usr/share/icons/hicolor"),
+    ),
+    _cache(
         "schemas",
         rb"usr/share/glib-2\.0/schemas/gschemas\.compiled",
         (b"usr/share/glib-2.0/schemas/",),
@@ -86,11 +108,21 @@ CACHES = (
     ),
     _cache(
         "manual pages",
-        rb"var/cache/man/.+",
+        rb"var/cache/man/(?:.+/)?index\.db",
         (b"usr/share/man/", b"usr/local/share/man/"),
-        ("/usr/bin/mandb", "-pq"),
+        ("/usr/bin/mandb", "-qc"),
     ),
 )
+
+
+_PREFIXES = (
+    b"etc/ld.so.cache",
+    b"etc/mailcap",
+    b"etc/ssl/certs/",
+    b"var/cache/",
+    *sorted({prefix for cache in CACHES for prefix in cache.inputs}),
+)
+"""Where all caches and all that they are made of lies."""
 
 
 def cache_of(path: bytes) -> Cache | None:
@@ -119,6 +151,8 @@ def _of_caches(changes: Iterable[Change]) -> tuple[dict[str, bytes], set[str]]:
     inputs: set[str] = set()
     for change in changes:
         path = change.path
+        if not path.startswith(_PREFIXES):
+            continue
         for cache in CACHES:
             if cache.pattern.fullmatch(path):
                 if change.after is not None:

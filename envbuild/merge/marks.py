@@ -17,9 +17,9 @@ def without_asked(merged: bytes, base: bytes, sides: Iterable[tuple[bytes, bytes
     `merged` are the marks of both sides, `base` is dpkg's status before, and `sides` are the (marks, status) of each: a
     package that a side added and did not mark was asked for there.
     """
-    marked = _names(merged)
+    marked = marked_names(merged)
     for marks, status in sides:
-        missing = marked - _names(marks)
+        missing = marked - marked_names(marks)
         marked -= missing & (_installed(status, missing) - _installed(base, missing)) if missing else set()
     kept = [part for part in _parts(merged) if _name(part) in marked]
     return b"".join(part + b"\n\n" for part in kept)
@@ -29,7 +29,8 @@ def _parts(content: bytes) -> list[bytes]:
     return [part.strip(b"\n") for part in content.split(b"\n\n") if part.strip(b"\n")]
 
 
-def _names(marks: bytes) -> set[bytes]:
+def marked_names(marks: bytes) -> set[bytes]:
+    """Return the names of the packages that are marked."""
     return {_name(part) for part in _parts(marks)}
 
 

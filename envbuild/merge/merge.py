@@ -5,6 +5,7 @@ from __future__ import annotations
 from envbuild.history.package_changes import STATUS
 from envbuild.images.find import facts_of
 from envbuild.merge.accounts import Renumbering, renumbered_owner
+from envbuild.merge.attributes import CONTENT
 from envbuild.merge.caches import stale_caches
 from envbuild.merge.choices import OURS, THEIRS, Choices, NoSuchConflict
 from envbuild.merge.compiled import compiled_edits
@@ -12,19 +13,21 @@ from envbuild.merge.conflict import Conflict
 from envbuild.merge.conflict_owners import with_owners
 from envbuild.merge.draft import Draft
 from envbuild.merge.facts import merge_facts
+from envbuild.merge.marks import MARKS
 from envbuild.merge.packages import Contested, conflict_of, contested_packages, owned_paths
 from envbuild.merge.renumber import Renumbered, renumber
 from envbuild.merge.resolve import Resolution
-from envbuild.merge.three_way import Collision, combine
+from envbuild.merge.three_way import Collision, Combined, combine
 from envbuild.packages.inventory.bad_record import MAX_STATUS
-from envbuild.packages.inventory.component import NODE
+from envbuild.packages.inventory.component import DPKG, NODE
 from envbuild.plan.image_config import Facts
 from envbuild.record import Record
 from envbuild.store.images import Image
+from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, edit
-from envbuild.tree.diff import diff, expanded
-from envbuild.tree.entry import DIRECTORY, Digest, Entry
+from envbuild.tree.diff import Change, diff, expanded, own
+from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
 from envbuild.tree.lookup import child, root_entry
 
 TYPE_CHECKING = False
@@ -71,25 +74,32 @@ def merge_trees(
     if choices.renumber and base not in (ours, theirs):
         moved = renumber(draft, store.objects, base, ours, theirs)
     combined = combine(draft, base, ours, moved.tree)
-    if combined.tree in (ours, moved.tree) and not combined.collisions:
+    if base in (ours, theirs) or ours == theirs:
         if keep:
             draft.keep(store, combined.tree)
         return Merged(combined.tree, renumbered=moved.moved, numbers=moved.numbers)
     # By the trees of the store: numbers of owners say nothing of packages and caches.
     changes = [list(expanded(store.trees, diff(store.trees, base, tree))) for tree in (ours, theirs)]
     stale = [*stale_caches(changes[0], changes[1])]
+
+    def contents(path: bytes) -> list[bytes]:
+        try:
+            return [store.read_file(tree, path.decode(), MAX_STATUS) or b"" for tree in (base, ours, theirs)]
+        except TooLargeToRead:
+            return [b"", b"", b""]
+
     contested: list[Contested] = []
     owned: dict[bytes, int] = {}
-    if combined.collisions:
-        contested = contested_packages(store, changes[0], changes[1], choices)
+    if combined.collisions or any(change.path == MARKS for side in changes for change in side):
+        contested = contested_packages(store, changes[0], changes[1], contents(MARKS), choices)
         owned = owned_paths(store, ours, theirs, contested, combined.collisions) if contested else {}
 
-    def statuses() -> list[bytes]:
-        return [store.read_file(tree, STATUS.decode(), MAX_STATUS) or b"" for tree in (base, ours, theirs)]
-
-    resolution = Resolution(draft, store.objects, choices, contested, statuses)
+    resolution = Resolution(draft, store.objects, choices, contested, lambda: contents(STATUS))
     folded: dict[int, list[bytes]] = {}
-    for collision in combined.collisions:
+    collisions = list(combined.collisions)
+    if any(package.side and package.package.kind == DPKG for package in contested):
+        collisions += _status(draft, (base, ours, moved.tree), combined)
+    for collision in collisions:
         number = _owner(owned, collision.path)
         if number is not None and not _is_folder(collision):
             folded.setdefault(number, []).append(collision.path)
@@ -102,7 +112,11 @@ def merge_trees(
     for number, package in enumerate(contested):
         if package.side:
             decided += package.names
-            edits += _of_side(draft, package, ours if package.side == OURS else moved.tree, owned, number)
+            side = ours if package.side == OURS else moved.tree
+            moving = _of_side(draft, package, side, combined.tree, owned, number)
+            # A side whose package is not taken made its caches of other files.
+            stale += stale_caches((*changes[0], *changes[1]), [Change(e.path, None, e.entry) for e in moving])
+            edits += moving
         else:
             conflicts.append(conflict_of(package, folded.get(number, ())))
     tree = edit(draft, combined.tree, edits, 0)
@@ -115,6 +129,16 @@ def merge_trees(
         draft.keep(store, tree)
     stale += resolution.stale
     return Merged(tree, tuple(conflicts), tuple(dict.fromkeys(decided)), tuple(stale), moved.moved, moved.numbers)
+
+
+def _status(draft: Draft, trees: tuple[Digest, Digest, Digest], combined: Combined) -> list[Collision]:
+    """Return dpkg's status as a collision, if it is none by itself: what was decided of a package changes it."""
+    before, ours, theirs = (_entry_at(draft, tree, STATUS) for tree in trees)
+    merged = _entry_at(draft, combined.tree, STATUS)
+    known = any(collision.path == STATUS for collision in combined.collisions)
+    if known or ours is None or theirs is None or ours.kind != FILE or theirs.kind != FILE:
+        return []
+    return [Collision(STATUS, before, ours, theirs, merged, (CONTENT,))]
 
 
 def _owner(owned: dict[bytes, int], path: bytes) -> int | None:
@@ -131,13 +155,29 @@ def _is_folder(collision: Collision) -> bool:
     return all(side is not None and side.kind == DIRECTORY for side in (collision.ours, collision.theirs))
 
 
-def _of_side(draft: Draft, package: Contested, side: Digest, owned: dict[bytes, int], number: int) -> list[Edit]:
-    """Return the edits that give a package the files of one side."""
+def _of_side(
+    draft: Draft, package: Contested, side: Digest, merged: Digest, owned: dict[bytes, int], number: int
+) -> list[Edit]:
+    """Return the edits of the merged tree that give a package the files of one side, with the directories that they are
+    in there."""
     edits = []
+    folders: set[bytes] = set()
     for path in (path for path, owner in owned.items() if owner == number):
         entry = _entry_at(draft, side, path)
-        if entry is not None and entry.kind == DIRECTORY and package.package.kind != NODE:
+        if entry is None:
+            edits.append(Edit(path, None))
+            continue
+        if entry.kind == DIRECTORY and package.package.kind != NODE:
             continue  # others have files there, too
+        parts = path.split(b"/")
+        for length in range(1, len(parts)):
+            folder = b"/".join(parts[:length])
+            if folder in folders:
+                continue
+            folders.add(folder)
+            above = _entry_at(draft, side, folder)
+            if above is not None and _entry_at(draft, merged, folder) is None:
+                edits.append(Edit(folder, own(above)))
         edits.append(Edit(path, entry, True))
     return edits
 

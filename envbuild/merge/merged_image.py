@@ -17,6 +17,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+TEST = "test"
+"""The kind of a test, among the steps of an image."""
 MERGE = "Merge"
 """The kind of the step that an image has which a merge made."""
 
@@ -37,32 +39,45 @@ def finish_merge(
     `name` is what its stage is called. Where it is one of the sides, that side's record is returned."""
     assert not result.conflicts
     tree = result.merged.tree
-    remade = remake_caches(store, tree, result.merged.stale, result.facts.epoch)
+    remade = remake_caches(store, tree, ours.tree, result.merged.stale, result.facts.epoch)
     digest = image_digest(remade.tree, result.facts)
     known = store.images.get(digest)
-    detail = _detail(remade.tree, name, base.digest, ours.digest, theirs.digest)
+    detail = _detail(remade.tree, name, base, ours, theirs)
     image = known or Image(digest, remade.tree, dump(result.facts), detail, time.time())
     return FinishedMerge(image, remade.made, remade.left)
 
 
-def _detail(tree: Digest, name: str, base: Digest, ours: Digest, theirs: Digest) -> str:
-    """Return the detail of an image that no build made: one stage with one step, the merge."""
-    step: dict[str, Any] = {
-        "text": f"merge of sha256:{theirs} since sha256:{base}",
+def _detail(tree: Digest, name: str, base: Image, ours: Image, theirs: Image) -> str:
+    """Return the detail of an image that no build made: one stage with one step, the merge, and the texts of the tests
+    of both sides."""
+    text = f"merge of sha256:{theirs.digest} since sha256:{base.digest}"
+    stage = {
+        "stage": name,
+        "base": f"image:sha256:{ours.digest}",
+        "origin": f"image sha256:{ours.digest}",
+        "tree": ours.tree,
+        "steps": [step_of(text, MERGE, tree), *tests_of(tree, ours, theirs)],
+    }
+    return json.dumps({"stages": [stage]}, sort_keys=True, separators=(",", ":"))
+
+
+def step_of(text: str, kind: str, tree: Digest) -> dict[str, Any]:
+    """Return the record of a step that no build made, and that led to this tree."""
+    return {
+        "text": text,
         "file": "",
         "line": 0,
-        "kind": MERGE,
+        "kind": kind,
         "key": "",
         "tree": tree,
         "output": EMPTY_CONTENT,
         "seconds": 0,
         "owners_kept": True,
     }
-    stage = {
-        "stage": name,
-        "base": f"image:sha256:{ours}",
-        "origin": f"image sha256:{ours}",
-        "tree": tree,
-        "steps": [step],
-    }
-    return json.dumps({"stages": [stage]}, sort_keys=True, separators=(",", ":"))
+
+
+def tests_of(tree: Digest, *images: Image) -> list[dict[str, Any]]:
+    """Return the records of the tests of images, each text once, as those of an image with this tree."""
+    stages = [image.known.get("stages", [])[-1:] for image in images]
+    texts = [step["text"] for last in stages for stage in last for step in stage["steps"] if step["kind"] == TEST]
+    return [step_of(text, TEST, tree) for text in dict.fromkeys(texts)]

@@ -10,8 +10,9 @@ from envbuild.merge.caches import is_cache
 from envbuild.merge.choices import Choices
 from envbuild.merge.conflict import ABSENT, PACKAGE, Conflict, Sides
 from envbuild.merge.drivers import driver_of
+from envbuild.merge.marks import marked_names
 from envbuild.packages.inventory.bad_record import BadRecord
-from envbuild.packages.inventory.component import NODE, PYTHON
+from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
@@ -20,7 +21,7 @@ from envbuild.tree.lookup import LinkCircle, lookup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from envbuild.merge.three_way import Collision
 
@@ -56,10 +57,11 @@ class Contested(Record):
 
 
 def contested_packages(
-    store: Store, ours: Iterable[Change], theirs: Iterable[Change], choices: Choices
+    store: Store, ours: Iterable[Change], theirs: Iterable[Change], marks: Sequence[bytes], choices: Choices
 ) -> list[Contested]:
     """Return the packages that both sides changed, and differently, by their own records among the changes. What can't
-    be read of these is no package's record."""
+    be read of these is no package's record. `marks` are apt's in the three trees: to ask for a package by name that was
+    there for others is a change, too."""
     sides = [
         {_identity(change.package): change for change in package_changes(store, changes).changes}
         for changes in (ours, theirs)
@@ -71,6 +73,16 @@ def contested_packages(
         if versions[0] != versions[1]:
             package = Contested(left.old, left.new, right.new)
             contested.append(package.replace(side=choices.side_of(*package.names)))
+    names = [marked_names(content) for content in marks]
+    for number, side in enumerate(sides):
+        for change in side.values():
+            old = change.old
+            if change.new is not None or old is None or old.kind != DPKG or _identity(old) in sides[1 - number]:
+                continue
+            name = os.fsencode(old.name.partition(":")[0])
+            if name in names[0] and name not in names[2 - number]:
+                package = Contested(old, None, old) if number == 0 else Contested(old, old, None)
+                contested.append(package.replace(side=choices.side_of(*package.names)))
     return contested
 
 

@@ -51,6 +51,8 @@ def merge_paragraphs(form: Form, base: bytes, ours: bytes, theirs: bytes, prefer
         return _joined(form, was, left, right)
 
     merged, keys = merge_records(tables[0], tables[1], tables[2], join)
+    if form.packages:
+        keys = _of_decided(tables, merged, keys, prefer)
     clashes = []
     for key in sorted(keys):
         sides = [table.get(key) for table in tables]
@@ -75,6 +77,23 @@ def merge_paragraphs(form: Form, base: bytes, ours: bytes, theirs: bytes, prefer
     if not texts[1].endswith("\n\n"):
         content = content.removesuffix("\n")
     return Outcome(content.encode("utf-8", "surrogateescape"), tuple(clashes), tuple(chosen))
+
+
+def _of_decided(tables: list[dict[Key, str]], merged: dict[Key, str], clashes: list[Key], prefer: Prefer) -> list[Key]:
+    """Give packages that are decided as a whole their side's paragraphs, also where only one side changed them; return
+    the clashes that are left."""
+    decided = set()
+    for key in tables[0].keys() | tables[1].keys() | tables[2].keys():
+        before, ours, theirs = (table.get(key) for table in tables)
+        side = prefer("", key[0]) if not before == ours == theirs else ""
+        if side:
+            decided.add(key)
+            text = theirs if side == THEIRS else ours
+            if text is None:
+                merged.pop(key, None)
+            else:
+                merged[key] = text
+    return [key for key in clashes if key not in decided]
 
 
 def _table(form: Form, parts: list[str], shared: set[str]) -> dict[Key, str]:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     Value = TypeVar("Value")
 
     Prefer = Callable[[str, str], str]
-    """The side that was chosen for a record's subject, and for a package: `ours`, `theirs` or ""."""
+    """The side that was chosen for a record with this subject, of a package: `ours`, `theirs` or "". With an empty
+    subject, that of a package that conflicts as a whole."""
     Join = Callable[[Value | None, Value, Value], Value | None]
     """What two values of one record come to that differ from the base's, None if they can't go together."""
 

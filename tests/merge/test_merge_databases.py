@@ -36,6 +36,24 @@ def test_a_package_in_two_versions_is_one_conflict_and_a_choice_takes_all_of_it(
     assert set(sides.ls("/usr/lib")) == {"tool-2.so"}
 
 
+def test_a_package_that_one_side_asked_for_and_the_other_removed(sides):
+    """It was there for others: what is asked for by name is no longer apt's to remove, which its mark alone says."""
+    mark = "Package: tool\nArchitecture: amd64\nAuto-Installed: 1\n\n"
+    for side in ("base", "ours"):
+        sides.packages(side).debian("tool", "1", {"usr/lib/tool/a": "x"})
+    sides.write("base", {"var/lib/apt/extended_states": mark})
+    sides.write("ours", {"var/lib/apt/extended_states": ""})
+    sides.write("theirs", {"var/lib/apt/extended_states": "", "var/lib/dpkg/status": "\n"})
+    sides.build()
+    assert sides.conflicts() == {"tool": "package"}
+    assert sides.merge("--ours", "tool").code == 0
+    assert "Package: tool\n" in sides.cat("/var/lib/dpkg/status")
+    assert set(sides.ls("/usr/lib/tool")) == {"a"}
+    assert sides.merge("--theirs", "tool").code == 0
+    assert "Package: tool\n" not in sides.cat("/var/lib/dpkg/status")
+    assert "usr" not in sides.ls("/") or "lib" not in sides.ls("/usr") or "tool" not in sides.ls("/usr/lib")
+
+
 def test_a_package_that_both_installed_alike_and_others_of_each(sides):
     for side, name in (("ours", "left"), ("theirs", "right")):
         packages = sides.packages(side)

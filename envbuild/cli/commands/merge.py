@@ -113,6 +113,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         contents = read_resolved(arguments.resolved) if arguments.resolved else ()
         choices = Choices(tuple(arguments.our_names), tuple(arguments.their_names), arguments.renumber, contents)
         enter_for(store)
+        if not arguments.dry_run and store.stacks.chain(ours.tree):
+            # Caches are made on these layers: looked through meanwhile, as that takes as long as all else.
+            store.stacks.check_ahead(ours.tree)
         result = merge_images(store, base, ours, theirs, choices, keep=not arguments.dry_run)
         plain = merge_plain(result)
         checks = Verification()

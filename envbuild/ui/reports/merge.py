@@ -29,7 +29,7 @@ _WORDS = {
     "record": "both changed",
     "id": "both gave the number",
     "alternative": "both chose",
-    "package": "two versions",
+    "package": "in two versions, or removed on one side",
     "fact": "both changed the fact",
 }
 
