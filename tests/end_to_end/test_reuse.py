@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 
 import pytest
 
@@ -97,6 +98,28 @@ def test_without_the_option_nothing_is_traced_or_reused(project):
     assert project.build(EARLY.format("other"), *STEPS).ran == [EARLY.format("other"), *STEPS]
     project.build(EARLY.format("third"), *STEPS)
     assert STEPS[1] in project.build(EARLY.format("fourth"), *STEPS, options=TRACE).of("step-reused")[0]["text"]
+
+
+def test_a_new_account_is_no_other_home(project):
+    home = "run echo $HOME > /home.txt"
+    project.build("run mkdir /srv", home, options=TRACE)
+    assert home in reused(rebuilt(project, "adduser app", home))
+    moved = "run sed -i s,/root,/srv, /etc/passwd"
+    assert because(rebuilt(project, moved, home))[home] == "it would be started in another way on this tree"
+    assert project.cat("/home.txt") == "/srv\n"
+
+
+@pytest.mark.parametrize("damage", [b"", b"no record", None])
+def test_a_damaged_record_counts_for_nothing(project, damage):
+    project.build(EARLY.format("one"), STEPS[1], options=TRACE)
+    database = sqlite3.connect(project.store / "store.db")
+    with database:
+        if damage is None:
+            database.execute("UPDATE runs SET result = ?", ("0" * 64,))
+        else:
+            database.execute("UPDATE runs SET reads = ?", (damage,))
+    database.close()
+    assert reused(rebuilt(project, EARLY.format("other"), STEPS[1])) == []
 
 
 def test_a_step_that_is_asked_for_runs(project):
