@@ -9,8 +9,10 @@ from envbuild.build.sandbox_worker import Worker
 from envbuild.digest import sha256_of
 from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, binds_of, network_settings
+from envbuild.instances.network.interface import Network
 from envbuild.plan.image_config import Facts
 from envbuild.record import Pairs, Record, values
+from envbuild.sandbox.exec_client import Session
 from envbuild.sandbox.helper_client import HelperGone
 from envbuild.sandbox.spec import OVER_TREE, Request, SandboxFailure
 from envbuild.store.store import Store
@@ -22,15 +24,28 @@ from envbuild.tree.lookup import has_tmp, lookup
 TAIL = 4096
 """Bytes that are kept of the end of what a test prints."""
 
+HOSTNAME = "bisect"
+"""The name of a candidate in the network of a group."""
+
 
 class Probe(Record):
     """What is run on each candidate, and how: for `timeout` seconds at most, with the machine's network if it has a
-    `network`. `text` is looked for in its output."""
+    `network`, or with `services` of a group. `text` is looked for in its output."""
 
     argv: tuple[str, ...]
     timeout: float | None = None
     network: bool = False
     text: str = ""
+    services: bool = False
+
+
+class Surroundings(Record):
+    """What runs have around them: the user's `variables` about proxies and indexes, and the user's `home`, for those
+    with the machine's network; and the network with the services, if there are any. Then one thread runs tests."""
+
+    variables: Pairs = ()
+    home: str = ""
+    network: Network | None = None
 
 
 class Candidate(Record):
@@ -50,13 +65,12 @@ class Layers(Protocol):
 class Prober:
     """Runs one test on candidates. Several threads may use it."""
 
-    def __init__(self, store: Store, worker: Worker, layers: Layers, probe: Probe, machine: tuple[Pairs, str]) -> None:
-        """`machine` are the user's variables about proxies and indexes, and the user's folder."""
+    def __init__(self, store: Store, worker: Worker, layers: Layers, probe: Probe, around: Surroundings) -> None:
         self._store = store
         self._worker = worker
         self._layers = layers
         self._probe = probe
-        self._machine = machine
+        self._around = around
         self._homes = Homes(store)
         self._trials = Trials(store.memo)
         self.tails: dict[int, str] = {}
@@ -64,13 +78,13 @@ class Prober:
         started."""
 
     def known(self, candidate: Candidate) -> list[Observation]:
-        """Return how the test ended on this candidate before, in this search and others. What a network answers can't
-        be remembered."""
-        return [] if self._probe.network else [Observation(*run) for run in self._trials.get(self._key(candidate))]
+        """Return how the test ended on this candidate before, in this search and others. What a network or a service
+        answers can't be remembered."""
+        return [] if self._depends_on_others else [Observation(*run) for run in self._trials.get(self._key(candidate))]
 
     def remember(self, candidate: Candidate, seen: list[Observation]) -> None:
         """Keep all that was seen of a candidate."""
-        if not self._probe.network:
+        if not self._depends_on_others:
             self._trials.put(self._key(candidate), [values(run) for run in seen])
 
     def request(self, candidate: Candidate) -> Request:
@@ -99,8 +113,13 @@ class Prober:
                 binds=tuple(binds_of(settings, space.path)),
                 environment=(*settings.environment, *request.environment),
             )
+            session = None
+            if self._around.network is not None:
+                session = Session()
+                request = request.replace(names=False)
+                request = self._around.network.attach(space.path, (HOSTNAME,), request, session)
             try:
-                outcome = self._worker.run(request, output.write)
+                outcome = self._worker.run(request, output.write, session=session)
             except HelperGone:
                 raise
             except SandboxFailure as failure:
@@ -111,12 +130,20 @@ class Prober:
         words = last_words_of(output.tail.decode("utf-8", "replace"))
         return Observation(outcome.status, outcome.timed_out, output.seen, last_words=words)
 
+    @property
+    def _depends_on_others(self) -> bool:
+        return self._probe.network or self._probe.services
+
     def _environment(self, candidate: Candidate) -> dict[str, str]:
         facts = candidate.facts
         return {"HOME": self._homes.of(candidate.tree, facts.user), **facts.environment_of_commands()}
 
     def _network(self, tree: Digest) -> NetworkSettings:
-        return network_settings(self._store, tree, *self._machine) if self._probe.network else NetworkSettings()
+        return (
+            network_settings(self._store, tree, self._around.variables, self._around.home)
+            if self._probe.network
+            else NetworkSettings()
+        )
 
     def _has_etc(self, tree: Digest) -> bool:
         entry = lookup(self._store.trees, tree, b"etc", follow=False)
