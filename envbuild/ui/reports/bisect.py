@@ -8,7 +8,8 @@ from envbuild.bisect.bisect import Finding
 from envbuild.bisect.commits import FirstBadCommit
 from envbuild.bisect.differences import FACT, FactPart, Group, Part, PathPart, PiecePart
 from envbuild.bisect.flakiness import Rates
-from envbuild.bisect.grouping import fact_name, shown_path
+from envbuild.bisect.grouping import fact_name
+from envbuild.bisect.loose_files import shown_path
 from envbuild.history.origin import Origin
 from envbuild.text.dates import iso
 from envbuild.tree.diff import Change, aspects
