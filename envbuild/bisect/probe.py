@@ -24,6 +24,9 @@ from envbuild.tree.lookup import has_tmp, lookup
 TAIL = 4096
 """Bytes that are kept of the end of what a test prints."""
 
+PATIENCE, MIN_PATIENCE, MAX_PATIENCE = 20, 30.0, 600.0
+"""How many times as long as in the two environments a run may take, at least so many seconds; and the seconds of one
+where that is not known, as both were remembered."""
 HOSTNAME = "bisect"
 """The name of a candidate in the network of a group."""
 
@@ -73,6 +76,8 @@ class Prober:
         self._around = around
         self._homes = Homes(store)
         self._trials = Trials(store.memo)
+        self._longest = 0.0
+        self._limit: float | None = None
         self.tails: dict[int, str] = {}
         """The end of what the test printed in each candidate, when it failed if it ever did; or why it could not be
         started."""
@@ -85,7 +90,9 @@ class Prober:
     def remember(self, candidate: Candidate, seen: list[Observation]) -> None:
         """Keep all that was seen of a candidate."""
         if not self._depends_on_others:
-            self._trials.put(self._key(candidate), [values(run) for run in seen])
+            # What took longer than we waited for may have had a busy machine.
+            kept = [run for run in seen if not run.timed_out or self._probe.timeout is not None]
+            self._trials.put(self._key(candidate), [values(run) for run in kept])
 
     def request(self, candidate: Candidate) -> Request:
         """Return what to run for a candidate, whose layers are made where they are missing."""
@@ -101,6 +108,12 @@ class Prober:
             timeout=self._probe.timeout,
             tmp=OVER_TREE if has_tmp(self._store.trees, tree) else "",
         )
+
+    def expect_no_longer(self) -> None:
+        """End runs from now on that take many times as long as those before, if nobody gave a time limit: a candidate
+        may hang in which neither environment does."""
+        if self._probe.timeout is None:
+            self._limit = max(MIN_PATIENCE, PATIENCE * self._longest) if self._longest else MAX_PATIENCE
 
     def run(self, candidate: Candidate, request: Request) -> Observation:
         """Run the test once. Raises what ends the search, such as HelperGone."""
@@ -119,12 +132,17 @@ class Prober:
                 request = request.replace(names=False)
                 request = self._around.network.attach(space.path, (HOSTNAME,), request, session)
             try:
-                outcome = self._worker.run(request, output.write, session=session)
+                outcome = self._worker.run(
+                    request if self._limit is None else request.replace(timeout=self._limit),
+                    output.write,
+                    session=session,
+                )
             except HelperGone:
                 raise
             except SandboxFailure as failure:
                 self.tails[candidate.selection] = failure.message
                 return Observation(failure.exit_code, started=False)
+        self._longest = max(self._longest, outcome.seconds)
         if outcome.status or output.seen or candidate.selection not in self.tails:
             self.tails[candidate.selection] = output.tail.decode("utf-8", "replace")
         words = last_words_of(output.tail.decode("utf-8", "replace"))

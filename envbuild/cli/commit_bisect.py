@@ -57,11 +57,13 @@ def search_commits(
 def _request(environment: Environment) -> BuildRequest:
     """Return a build as `envbuild build` without options makes it; it puts nothing into shared caches."""
     from envbuild.cli.build_options import request_of_user
-    from envbuild.cli.cache_options import NONE, shared_caches
+    from envbuild.cli.cache_options import NONE, add_cache_options, shared_caches
 
-    options = {"cache_from": [], "cache_to": [NONE], "cache_mounts": False, "offline": False}
-    options |= {"trace": False, "no_trace": False, "audit": None}
-    shared = shared_caches(argparse.Namespace(**options), environment)
+    parser = argparse.ArgumentParser()
+    add_cache_options(parser)
+    options = parser.parse_args(["--cache-to", NONE])
+    options.offline = False
+    shared = shared_caches(options, environment)
     return request_of_user(environment).replace(epoch=environment.epoch(), **shared)
 
 
