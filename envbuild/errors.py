@@ -183,6 +183,7 @@ EnvbuildError  exit 2
     UnusableLockFile(path, reason, hint)  packages.python_locks.document
     UnusableProject(path, reason, hint)  packages.python_project
     WasCommitted(reference, instance)  build.verify
+    WasPutTogether(reference, by)  build.verify
     WhichRecipe(folder, paths, command)  cli.recipe_operand
   WorkFailed  exit 1
     AccountTaken(what)  images.accounts
