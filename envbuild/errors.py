@@ -139,6 +139,7 @@ EnvbuildError  exit 2
     NotALayout(path, reason)  sharing.export
     NotAnArchive(source)  build.inputs
     NotAsBuilt(reference, digest, path, revision, reason)  images.find
+    NotBefore(good, bad)  git.repository
     NotBuiltHere(reference, digest, path, revision)  images.find
     NotForContent(shown)  instances.copy
     NotInRegistry(reference, host)  registry.errors
@@ -206,6 +207,7 @@ EnvbuildError  exit 2
     CannotMakeNetwork(reason)  instances.network.named
     ChangedWhileBuilt(path)  compose.images
     ChildKilled(status)  linux.forked
+    CommitWithoutImage(commit)  bisect.commits
     ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch

@@ -192,7 +192,7 @@ class _Bisection:
             tuple(self._selected(smallest)),
             self._pieces,
             len(groups),
-            len(self._alone),
+            max(len(self._alone), len(culprits)),
             self._judge.runs,
             self._judge.remembered,
             time.monotonic() - self._began,

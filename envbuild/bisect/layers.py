@@ -6,6 +6,7 @@ import os
 
 from envbuild.bisect.composer import CandidateTrees, Selection
 from envbuild.bisect.layer_folder import LayerFolder
+from envbuild.digest import sha256_of
 from envbuild.linux.attributes import apply_to_open_file
 from envbuild.record import Record
 from envbuild.store.layer_writer import LayerWriter
@@ -93,7 +94,7 @@ class _CandidateWriter(LayerWriter):
         self._known[key] = path
 
     def _copy(self, path: str, entry: Entry) -> None:
-        left = memoryview(self._pool.read(entry))
+        left = memoryview(self._content(entry))
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             while left:
@@ -101,3 +102,14 @@ class _CandidateWriter(LayerWriter):
             apply_to_open_file(descriptor, entry, owners=self._pool.owners)
         finally:
             os.close(descriptor)
+
+    def _content(self, entry: Entry) -> bytes:
+        """Return what is in a file of the store. Its attributes are of no matter here. Raises StoreDamaged."""
+        try:
+            with open(self._pool.where(object_id(entry)), "rb", buffering=0) as file:
+                content = file.read(entry.size + 1)
+        except FileNotFoundError:
+            content = b""
+        if sha256_of(content) == entry.digest:
+            return content
+        return self._pool.read(entry)  # which says what is wrong

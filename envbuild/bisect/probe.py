@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from envbuild.bisect.layers import CandidateLayers
+from typing import Protocol
+
 from envbuild.bisect.verdict import Observation, last_words_of
 from envbuild.build.sandbox_worker import Worker
 from envbuild.digest import sha256_of
@@ -40,12 +41,16 @@ class Candidate(Record):
     facts: Facts
 
 
+class Layers(Protocol):
+    """What returns the layers of a candidate, topmost first."""
+
+    def of(self, selection: int, tree: Digest, /) -> tuple[str, ...]: ...
+
+
 class Prober:
     """Runs one test on candidates. Several threads may use it."""
 
-    def __init__(
-        self, store: Store, worker: Worker, layers: CandidateLayers, probe: Probe, machine: tuple[Pairs, str]
-    ) -> None:
+    def __init__(self, store: Store, worker: Worker, layers: Layers, probe: Probe, machine: tuple[Pairs, str]) -> None:
         """`machine` are the user's variables about proxies and indexes, and the user's folder."""
         self._store = store
         self._worker = worker

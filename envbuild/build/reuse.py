@@ -144,7 +144,7 @@ class Reuse:
             return None
         reasons = []
         for run in self._store.runs.of(statement):
-            reason = self._try(pending, run)
+            reason = self.place(pending, run)
             if isinstance(reason, Placed):
                 return reason
             reasons.append(reason)
@@ -152,7 +152,7 @@ class Reuse:
             self._reasons[key] = reasons[0]  # the last run is the likest
         return None
 
-    def _try(self, pending: PendingStep, run: RunRecord) -> Placed | str:
+    def place(self, pending: PendingStep, run: RunRecord) -> Placed | str:
         """Return what comes of a run on the tree of a step, or why it can't be known."""
         store, trees, step = self._store, self._store.trees, pending.step
         if run.parent == pending.parent:

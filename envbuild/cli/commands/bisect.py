@@ -39,9 +39,19 @@ TAKES_COMMAND = 2
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "envbuild bisect [OPTION ...] GOOD BAD [--] TEST [ARGUMENT ...]"
-    parser.add_argument("good", metavar="GOOD", help="an environment in which the test succeeds")
-    parser.add_argument("bad", metavar="BAD", help="an environment in which it fails")
+    parser.usage = (
+        "envbuild bisect [OPTION ...] GOOD BAD [--] TEST [ARGUMENT ...]\n"
+        "       envbuild bisect [OPTION ...] --commits GOOD..BAD [RECIPE] -- TEST [ARGUMENT ...]"
+    )
+    parser.add_argument(
+        "good", nargs="?", metavar="GOOD", help="an environment in which the test succeeds; with --commits a recipe"
+    )
+    parser.add_argument("bad", nargs="?", metavar="BAD", help="an environment in which it fails")
+    parser.add_argument(
+        "--commits",
+        metavar="GOOD..BAD",
+        help="find the first bad commit of a recipe first, then what of its image breaks the test",
+    )
     parser.add_argument("--expect", default="", metavar="TEXT", help="only a run that prints this text is bad")
     parser.add_argument(
         "--expect-exit", type=int, metavar="N", help="only a run that ends with this exit code is bad (default: as BAD)"
@@ -71,19 +81,33 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     search = _search(arguments)
     if arguments.html is not None and not os.path.isdir(os.path.dirname(os.path.abspath(arguments.html))):
         raise FileUnusable(arguments.html, "there is no such directory", "name a file that can be written", "--html")
+    commits = None
+    if arguments.commits is not None:
+        from envbuild.cli.commit_bisect import search_commits
+
+        commits = search_commits(arguments, environment, search)
     with Store.open(environment.store_path(), create=False) as store:
         store.share()
-        good, bad = (_operand(store, environment, text) for text in (arguments.good, arguments.bad))
+        if commits is not None:
+            border = commits.border
+            good, bad = (
+                _operand(store, environment, f"sha256:{image}").replace(label=commit[:12])
+                for image, commit in ((border.good_image, border.good), (border.bad_image, border.bad))
+            )
+        else:
+            good, bad = (_operand(store, environment, text) for text in (arguments.good, arguments.bad))
         try:
             finding = _find(store, environment, good, bad, search)
         except KeyboardInterrupt:
             raise Interrupted from None
-        tags = _tag(store, environment, finding, arguments)
+        tags = _tag(store, environment, finding, good, bad)
         causes = _causes(store, bad, finding)
-    from envbuild.ui.reports.bisect import lines_of, plain
+    from envbuild.ui.reports.bisect import border_lines, lines_of, plain, plain_border
 
     asked = {"good": good.label, "bad": bad.label, "test": arguments.command}
     report = {**asked, **plain(finding, causes), "tags": tags}
+    if commits is not None:
+        report |= plain_border(commits.border, commits.author)
     if arguments.html is not None:
         from envbuild.ui.reports.bisect_page import bisect_page  # jinja2: only for pages
 
@@ -95,6 +119,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     if arguments.format == "json":
         print_json(report, environment.stdout)
         return 0
+    if commits is not None:
+        for line in border_lines(commits.border, commits.author):
+            environment.stdout.write(f"{line}\n")
     for line in lines_of(finding, causes):
         environment.stdout.write(f"{line}\n")
     environment.stdout.write(f"to look into both: envbuild shell {tags['bad']}; envbuild shell {tags['good']}\n")
@@ -107,6 +134,10 @@ def _search(arguments: argparse.Namespace) -> Search:
 
     if not arguments.command:
         raise UsageError("bisect needs a test command", "as in: envbuild bisect web@{1} web -- TEST")
+    if arguments.commits is None and arguments.bad is None:
+        raise UsageError("bisect needs a good and a bad environment", "as in: envbuild bisect web@{1} web -- TEST")
+    if arguments.commits is not None and arguments.bad is not None:
+        raise UsageError("--commits takes one recipe", "as in: envbuild bisect --commits v1.0..HEAD web.env -- TEST")
     if arguments.jobs < 1:
         raise BadOption("--jobs", str(arguments.jobs), "number of tests", "--jobs 2")
     if arguments.repeat < 0:
@@ -166,16 +197,16 @@ def _causes(store: Store, bad: Operand, finding: Finding) -> list[Origin | None]
     return [cause_of(store, bad, image, group, finding.parts) for group in finding.culprits]
 
 
-def _tag(store: Store, environment: Environment, finding: Finding, arguments: argparse.Namespace) -> dict[str, str]:
+def _tag(store: Store, environment: Environment, finding: Finding, good: Operand, bad: Operand) -> dict[str, str]:
     """Tag the smallest bad environment and its good neighbour; return the tags."""
     from envbuild.bisect.tagged import tag_candidates
     from envbuild.images.names import to_set
 
     tags = {side: f"bisect:{side}" for side in ("good", "bad")}
-    place, good = to_set(store, tags["good"], ".")
-    _, bad = to_set(store, tags["bad"], ".")
+    place, of_good = to_set(store, tags["good"], ".")
+    _, of_bad = to_set(store, tags["bad"], ".")
     if place.project is not None:
         store.projects.add(place.project)
-    known = {"user": environment.user(), "source": arguments.bad, "from": arguments.good}
-    tag_candidates(store, finding, good, bad, known)
+    known = {"user": environment.user(), "source": bad.label, "from": good.label}
+    tag_candidates(store, finding, of_good, of_bad, known)
     return tags
