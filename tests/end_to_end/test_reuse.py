@@ -219,6 +219,19 @@ def test_they_run_while_the_others_do(project, mark):
     assert project.cat("/a") == project.cat("/b") == "woken\n"
 
 
+def test_a_build_that_fails_ends_what_runs_ahead(project, mark):
+    first, second = "run [ ! -e /switch ]", f"run sleep {mark}7 || echo woken > /b"
+    project.write("web.env", "from tar:busybox.tar", "run mkdir /a", first, second)
+    build = project.start("build", "--trace")
+    assert wait_for(lambda: alive_with(f"sleep\0{mark}7"))
+    for pid in alive_with(f"sleep\0{mark}7"):
+        os.kill(pid, signal.SIGTERM)
+    assert build.wait() == 0
+    project.write("web.env", "from tar:busybox.tar", "run mkdir /a; touch /switch", first, second)
+    assert project.start("build", "--no-cache", "--trace", "--speculate", "-j", "2").wait() == 1
+    assert not alive_with(f"sleep\0{mark}7")
+
+
 def test_a_step_that_ran_ahead_wrongly_runs_again(project):
     """What the first step writes follows from a mount that is in no record: so the guess about the second is wrong."""
     first = "run [ -e /switch ] && echo other > /b/made; mkdir -p /a; true"
@@ -226,7 +239,7 @@ def test_a_step_that_ran_ahead_wrongly_runs_again(project):
     early = "run mkdir /b; echo one > /b/made"
     project.build(early, first, second, options=TRACE)
     lines = ("run mkdir /b; echo one > /b/made; touch /switch", first, second)
-    done = project.build(*lines, options=(*TRACE, "--speculate", "-j", "4"))
+    done = project.build(*lines, options=("--no-cache", *TRACE, "--speculate", "-j", "4"))
     assert done.code == 0
     assert project.cat("/copy") == "other\n"
     assert because(done)[second] == "it ran ahead, but it reads /b/made, whose content and time changed"
