@@ -40,7 +40,7 @@ def test_apt_counts_on_a_tree_with_other_files_and_not_with_another_package(debi
     # A script that lists a directory sees what is new in it.
     done = build("run mkdir -p /usr/share/own-large; touch /usr/share/own-large/new")
     assert reused(done) == []
-    assert debian.cat("/var/lib/own-small") == "new\nnoise\n"
+    assert "new" in debian.cat("/var/lib/own-small").split()
 
 
 @pytest.mark.usefixtures("compiled_pip")
