@@ -33,6 +33,7 @@ from envbuild.history.file_diff import NotInStore
 from envbuild.history.operand import Operand
 from envbuild.plan.image_config import from_plain
 from envbuild.record import Pairs, Record
+from envbuild.store.database import StoreUnusable
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE
 
@@ -117,6 +118,8 @@ def bisect(
     for layers was made. `machine` are the user's variables about
     proxies and indexes, and the user's folder. Raises UsageError, GoodFails, BadSucceeds and StoreDamaged.
     """
+    if store.database.read_only:
+        raise StoreUnusable(store.path, "it may only be read, and a bisect makes trees")
     for side in (good, bad):
         if side.tree is None:
             raise NotInStore(side.label)

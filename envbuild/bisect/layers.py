@@ -17,6 +17,8 @@ from envbuild.tree.entry import Digest, Entry, object_id
 
 MAX_COPIED = 64 << 10
 """Bytes of a file that is copied into memory; larger ones are links to the store's."""
+MAX_MEMORY = 256 << 20
+"""Bytes of all such files; of more, those that come later are links, too."""
 
 
 class _Mounted(Record):
@@ -74,22 +76,24 @@ class _CandidateWriter(LayerWriter):
         self._pool = objects
         self._folder = folder
         self._known: dict[tuple[str, Digest], str] = {}
+        self._room = MAX_MEMORY
 
     def put_file(self, path: str, entry: Entry) -> None:
         if self._folder.path == self._folder.on_disk:
             super().put_file(path, entry)
             return
         inside = path[len(self._folder.path) :]
-        if entry.size > MAX_COPIED:
-            on_disk = self._folder.on_disk + inside
-            os.makedirs(os.path.dirname(on_disk), exist_ok=True)
-            super().put_file(on_disk, entry)
-            return
         key = inside.partition("/")[2].partition("/")[2], object_id(entry)
         copy = self._known.get(key)
         if copy is not None:
             os.link(copy, path)
             return
+        if entry.size > min(MAX_COPIED, self._room):
+            on_disk = self._folder.on_disk + inside
+            os.makedirs(os.path.dirname(on_disk), exist_ok=True)
+            super().put_file(on_disk, entry)
+            return
+        self._room -= entry.size
         self._copy(path, entry)
         self._known[key] = path
 
