@@ -183,6 +183,8 @@ EnvbuildError  exit 2
     UnusableLockFile(path, reason, hint)  packages.python_locks.document
     UnusableProject(path, reason, hint)  packages.python_project
     WasCommitted(reference, instance)  build.verify
+    WasPutTogether(reference, by)  build.verify
+    WhichNetwork(file, networks)  cli.bisect_services
     WhichRecipe(folder, paths, command)  cli.recipe_operand
   WorkFailed  exit 1
     AccountTaken(what)  images.accounts

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from envbuild.bisect.probe import Candidate, Probe, Prober
+from envbuild.bisect.probe import Candidate, Probe, Prober, Surroundings
 from envbuild.bisect.verdict import Observation
 from envbuild.build.sandbox_worker import Worker
 from envbuild.images.find import facts_of
-from envbuild.record import Pairs
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
@@ -23,11 +22,11 @@ class _StoreLayers:
 
 
 def try_image(
-    store: Store, worker: Worker, image: Image, probe: Probe, runs: int, machine: tuple[Pairs, str]
+    store: Store, worker: Worker, image: Image, probe: Probe, runs: int, around: Surroundings
 ) -> tuple[list[Observation], int]:
     """Run the test in an image until there are so many runs, with those that are remembered; return all, and how many
     ran now. The process is root of the user namespace and uses the store (`share`)."""
-    prober = Prober(store, worker, _StoreLayers(store), probe, machine)
+    prober = Prober(store, worker, _StoreLayers(store), probe, around)
     candidate = Candidate(0, image.tree, facts_of(image))
     seen = prober.known(candidate)
     ran = 0

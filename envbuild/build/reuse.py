@@ -74,6 +74,8 @@ class Reuse:
         """Return the result that a step has by an earlier run on another tree, and record it; None if it has to run."""
         if not isinstance(pending.step.action, (Execute, InstallPackages)):
             return None
+        if self._store.trees.elsewhere is not None and not self._store.trees.has(pending.parent):
+            return None  # it is only in a shared cache yet, and has to be here to be changed
         key = pending.key(owners_kept=self.owners_kept)
         statement = pending.statement(owners_kept=self.owners_kept)
         try:

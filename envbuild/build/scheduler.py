@@ -224,11 +224,12 @@ class Scheduler:
             with self._slots, self.store.work.exclusive(f"step-{key}", waiting):
                 # Another build may have run the same step while this one waited for it.
                 result = self._cache.result(pending)
+                if result is None and self.job.bring_here(pending.parent, *self._inputs.trees_of(stage, pending.step)):
+                    result = self._cache.result(pending)  # on a tree that is here a run on another one may count
                 if result is not None:
                     at.take(result)
                     self.job.take_cached(stage, result)
                     continue
-                self.job.bring_here(pending.parent, *self._inputs.trees_of(stage, pending.step))
                 result = self._run_step(at, pending, key)
             at.take(result)
             self.reporter.count_run()

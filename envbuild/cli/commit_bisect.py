@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import ExitStack
 
 from envbuild.cli.environment import Environment
 from envbuild.errors import BadOption, EnvbuildError
@@ -31,8 +32,11 @@ class CommitAnswer(Record):
     author: Author | None
 
 
-def search_commits(arguments: argparse.Namespace, environment: Environment, search: Search) -> CommitAnswer:
-    """Return the first commit of `--commits` whose image breaks the test. The process has one thread and the rights of
+def search_commits(
+    arguments: argparse.Namespace, environment: Environment, search: Search, network: str
+) -> CommitAnswer:
+    """Return the first commit of `--commits` whose image breaks the test; `network` is that of the services that it
+    needs, "" for none. The process has one thread and the rights of
     the user. Raises UsageError and kinds of WorkFailed."""
     from envbuild.bisect.commits import first_bad_commit
     from envbuild.cli.recipe_operand import recipe_path
@@ -45,33 +49,42 @@ def search_commits(arguments: argparse.Namespace, environment: Environment, sear
     repository = Repository(os.path.dirname(recipe) or ".")
     inner = repository.path_of(recipe)
     commits = repository.commits_between(good, bad or "HEAD")
-    walk = _Walk(environment, repository, inner, _request(environment, search.jobs), search)
+    walk = _Walk(environment, repository, inner, _request(environment), search, network)
     border = first_bad_commit(commits, walk.image_of, walk.runs_of, search)
     return CommitAnswer(border, repository.author(border.bad))
 
 
-def _request(environment: Environment, jobs: int) -> BuildRequest:
+def _request(environment: Environment) -> BuildRequest:
     """Return a build as `envbuild build` without options makes it; it puts nothing into shared caches."""
     from envbuild.cli.build_options import request_of_user
-    from envbuild.cli.cache_options import NONE, shared_caches
+    from envbuild.cli.cache_options import NONE, add_cache_options, shared_caches
 
-    options = {"cache_from": [], "cache_to": [NONE], "cache_mounts": False, "offline": False}
-    options |= {"trace": False, "no_trace": False, "audit": None}
-    shared = shared_caches(argparse.Namespace(**options), environment)
-    return request_of_user(environment).replace(jobs=jobs, epoch=environment.epoch(), **shared)
+    parser = argparse.ArgumentParser()
+    add_cache_options(parser)
+    options = parser.parse_args(["--cache-to", NONE])
+    options.offline = False
+    shared = shared_caches(options, environment)
+    return request_of_user(environment).replace(epoch=environment.epoch(), **shared)
 
 
 class _Walk:
     """The images of commits and the runs of the test in them."""
 
     def __init__(
-        self, environment: Environment, repository: Repository, recipe: str, request: BuildRequest, search: Search
+        self,
+        environment: Environment,
+        repository: Repository,
+        recipe: str,
+        request: BuildRequest,
+        search: Search,
+        network: str,
     ) -> None:
         self._environment = environment
         self._repository = repository
         self._recipe = recipe
         self._request = request
         self._search = search
+        self._network = network
 
     def image_of(self, commit: str) -> str | None:
         """Return the digest of a commit's image; say why if there is none."""
@@ -104,16 +117,22 @@ class _Walk:
 
     def _runs(self, image: str, runs: int) -> list[list[object]]:
         from envbuild.bisect.image_trial import try_image
+        from envbuild.bisect.probe import Surroundings
         from envbuild.build.helper_ahead import start_helper
         from envbuild.build.sandbox_worker import Worker
+        from envbuild.instances.network.select import enter_network
         from envbuild.store.store import Store
 
-        with Store.open(self._environment.store_path()) as store:
+        with ExitStack() as held:
+            network = None
+            if self._network:
+                network = held.enter_context(enter_network(self._network, self._environment.store_path()))
+            store = held.enter_context(Store.open(self._environment.store_path()))
             store.share()
             known = store.images.get(image)
             if known is None:
                 raise EnvbuildError(f"the image {image[:12]} is gone", "run the same command again")
-            machine = self._environment.network(), self._environment.home()
+            around = Surroundings(self._environment.network(), self._environment.home(), network)
             with Worker.start(store, start_helper(store, known.tree)) as worker:
-                seen, _ = try_image(store, worker, known, self._search.probe, runs, machine)
+                seen, _ = try_image(store, worker, known, self._search.probe, runs, around)
         return [list(values(run)) for run in seen]

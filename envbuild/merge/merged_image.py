@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from envbuild.images.build_steps import MERGE
 from envbuild.merge.cache_makers import remake_caches
 from envbuild.merge.merge import MergedImage
 from envbuild.plan.image_config import dump, image_digest
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 TEST = "test"
 """The kind of a test, among the steps of an image."""
-MERGE = "Merge"
-"""The kind of the step that an image has which a merge made."""
 
 
 class FinishedMerge(Record):

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from envbuild.build.image_files import image_of_origin
 from envbuild.errors import UsageError, fields
+from envbuild.images.build_steps import MERGE as MERGE_STEP
 from envbuild.images.find import facts_of
 from envbuild.images.lock_attestation import is_base
-from envbuild.merge.merged_image import MERGE as MERGE_STEP
 from envbuild.plan.image_config import Facts
 from envbuild.record import Record
 from envbuild.sharing.base_record import base_by_layers, image_said, said_base

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from envbuild.build.request import BuildRequest
+from envbuild.images.build_steps import REBASE
 from envbuild.merge.choices import Choices
 from envbuild.merge.merge import MergedImage, merge_images
 from envbuild.merge.merged_image import FinishedMerge, finish_merge, step_of, tests_of
@@ -15,9 +16,6 @@ from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.text import json
 from envbuild.tree.entry import Digest
-
-REBASE = "Rebase"
-"""The kind of the step that an image has which was put on another base."""
 
 
 class Rebased(Record):
