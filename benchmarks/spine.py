@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import (
-    bisect,
+    bisects,
     copies,
     curves,
     disk,
@@ -52,7 +52,7 @@ ROWS = {
     "inside": inside.measure,
     "instances": instances.measure,
     "ports": ports.measure,
-    "bisect": bisect.measure,
+    "bisect": bisects.measure,
     "export": sharing.measure_export,
     "import": sharing.measure_import,
     "push": sharing.measure_push,

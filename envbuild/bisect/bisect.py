@@ -33,6 +33,7 @@ from envbuild.history.file_diff import NotInStore
 from envbuild.history.operand import Operand
 from envbuild.plan.image_config import from_plain
 from envbuild.record import Record
+from envbuild.store.database import StoreUnusable
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE
 
@@ -116,6 +117,8 @@ def bisect(
     The process is root of the user namespace and uses the store (`share`); the worker was started after the `folder`
     for layers was made. Raises UsageError, GoodFails, BadSucceeds and StoreDamaged.
     """
+    if store.database.read_only:
+        raise StoreUnusable(store.path, "it may only be read, and a bisect makes trees")
     for side in (good, bad):
         if side.tree is None:
             raise NotInStore(side.label)

@@ -45,6 +45,9 @@ def shown_path(path: bytes) -> str:
 def _by_step(store: Store, sides: Sequence[Operand], paths: Iterable[bytes]) -> Iterator[tuple[str, list[bytes]]]:
     """Yield what each step did last to some of the paths, as far as the trees in between are kept."""
     wanted = set(paths)
+    inside = {
+        b"/".join(names[:depth]) for names in (path.split(b"/") for path in wanted) for depth in range(len(names))
+    }
     steps: dict[str, list[bytes]] = {}
     for side in sides:
         image = store.images.get(side.image) if side.image else None
@@ -55,7 +58,13 @@ def _by_step(store: Store, sides: Sequence[Operand], paths: Iterable[bytes]) -> 
         for before, maker in pairwise(made):
             place = f" ({maker.file}:{maker.line})" if maker.file else ""
             name = f"{one_line(maker.text)}{place}"
-            for change in expanded(store.trees, diff(store.trees, before.tree, maker.tree)):
+            # Whatever else the step brought is not gone through.
+            changes = (
+                change
+                for change in diff(store.trees, before.tree, maker.tree)
+                if change.path in wanted or change.path in inside
+            )
+            for change in expanded(store.trees, changes):
                 if change.path in wanted:
                     last[change.path] = name
         for path, name in last.items():
