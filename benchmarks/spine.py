@@ -9,19 +9,15 @@ docs/performance.md.
 
 from __future__ import annotations
 
-import sys
-
-# Not the directory of this file, whose modules are called as some of the standard library.
-sys.path.pop(0)
-sys.path.insert(0, __file__.rpartition("/")[0].rpartition("/")[0] or ("." if "/" in __file__ else ".."))
-
 import argparse
 import platform
+import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import (
-    bisect,
+    bisects,
     copies,
     curves,
     disk,
@@ -56,7 +52,7 @@ ROWS = {
     "inside": inside.measure,
     "instances": instances.measure,
     "ports": ports.measure,
-    "bisect": bisect.measure,
+    "bisect": bisects.measure,
     "export": sharing.measure_export,
     "import": sharing.measure_import,
     "push": sharing.measure_push,

@@ -139,6 +139,7 @@ EnvbuildError  exit 2
     NotALayout(path, reason)  sharing.export
     NotAnArchive(source)  build.inputs
     NotAsBuilt(reference, digest, path, revision, reason)  images.find
+    NotBefore(good, bad)  git.repository
     NotBuiltHere(reference, digest, path, revision)  images.find
     NotForContent(shown)  instances.copy
     NotInRegistry(reference, host)  registry.errors
@@ -182,6 +183,8 @@ EnvbuildError  exit 2
     UnusableLockFile(path, reason, hint)  packages.python_locks.document
     UnusableProject(path, reason, hint)  packages.python_project
     WasCommitted(reference, instance)  build.verify
+    WasPutTogether(reference, by)  build.verify
+    WhichNetwork(file, networks)  cli.bisect_services
     WhichRecipe(folder, paths, command)  cli.recipe_operand
   WorkFailed  exit 1
     AccountTaken(what)  images.accounts
@@ -206,6 +209,7 @@ EnvbuildError  exit 2
     CannotMakeNetwork(reason)  instances.network.named
     ChangedWhileBuilt(path)  compose.images
     ChildKilled(status)  linux.forked
+    CommitWithoutImage(commit)  bisect.commits
     ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
     FetchFailed(url, reason)  build.fetch

@@ -16,7 +16,7 @@ from envbuild.bisect.layer_folder import LayerFolder
 from envbuild.bisect.layers import CandidateLayers
 from envbuild.bisect.package_requirements import required_groups
 from envbuild.bisect.pieces import FilePieces, pieces_of
-from envbuild.bisect.probe import Candidate, Probe, Prober
+from envbuild.bisect.probe import Candidate, Probe, Prober, Surroundings
 from envbuild.bisect.search import (
     FirstBad,
     Item,
@@ -32,7 +32,8 @@ from envbuild.errors import UsageError, fields
 from envbuild.history.file_diff import NotInStore
 from envbuild.history.operand import Operand
 from envbuild.plan.image_config import from_plain
-from envbuild.record import Pairs, Record
+from envbuild.record import Record
+from envbuild.store.database import StoreUnusable
 from envbuild.store.store import Store
 from envbuild.tree.entry import FILE
 
@@ -108,15 +109,16 @@ def bisect(
     good: Operand,
     bad: Operand,
     search: Search,
-    machine: tuple[Pairs, str],
+    around: Surroundings,
     report: Report = lambda what, done, total: None,
 ) -> Finding:
     """Find a smallest set of differences between two environments that breaks a test.
 
     The process is root of the user namespace and uses the store (`share`); the worker was started after the `folder`
-    for layers was made. `machine` are the user's variables about
-    proxies and indexes, and the user's folder. Raises UsageError, GoodFails, BadSucceeds and StoreDamaged.
+    for layers was made. Raises UsageError, GoodFails, BadSucceeds and StoreDamaged.
     """
+    if store.database.read_only:
+        raise StoreUnusable(store.path, "it may only be read, and a bisect makes trees")
     for side in (good, bad):
         if side.tree is None:
             raise NotInStore(side.label)
@@ -124,7 +126,7 @@ def bisect(
         held.enter_context(store.work.removing_behind())
         pool = held.enter_context(ThreadPoolExecutor(search.jobs, "test"))
         try:
-            return _Bisection(store, worker, good, bad, search, machine, report, pool, folder).run()
+            return _Bisection(store, worker, good, bad, search, around, report, pool, folder).run()
         except BaseException:
             # Else the pool would wait for tests that nobody waits for.
             pool.shutdown(wait=False, cancel_futures=True)
@@ -142,7 +144,7 @@ class _Bisection:
         good: Operand,
         bad: Operand,
         search: Search,
-        machine: tuple[Pairs, str],
+        around: Surroundings,
         report: Report,
         pool: ThreadPoolExecutor,
         folder: LayerFolder,
@@ -168,7 +170,7 @@ class _Bisection:
         self._composer = self._compose()
         everything = (1 << len(self._parts)) - 1
         layers = CandidateLayers(store, self._trees, folder, good.tree, (everything, bad.tree))
-        self._prober = Prober(store, worker, layers, search.probe, machine)
+        self._prober = Prober(store, worker, layers, search.probe, around)
         conditions = Conditions((good.label, bad.label), search.probe.text, search.status, search.repeat)
         self._judge = Judge(self._prober, self._candidate, everything, conditions, pool, search.jobs)
         self._alone: set[Item] = set()
@@ -192,7 +194,7 @@ class _Bisection:
             tuple(self._selected(smallest)),
             self._pieces,
             len(groups),
-            len(self._alone),
+            max(len(self._alone), len(culprits)),
             self._judge.runs,
             self._judge.remembered,
             time.monotonic() - self._began,

@@ -8,7 +8,6 @@ from envbuild.bisect.composer import VARIABLE
 from envbuild.bisect.differences import (
     DEBIAN,
     FACT,
-    FILE,
     NODE,
     PYTHON,
     RECORDS,
@@ -19,6 +18,7 @@ from envbuild.bisect.differences import (
     PathPart,
     StanzaPart,
 )
+from envbuild.bisect.loose_files import loose_groups, shown_path
 from envbuild.bisect.status_stanzas import StatusChanges, status_changes
 from envbuild.history.compare import ExplainedChanges, explained_changes, fact_changes
 from envbuild.history.operand import Operand
@@ -83,18 +83,12 @@ def grouped(store: Store, old: Operand, new: Operand) -> Differences:
     for part in parts(explained.records):
         records.setdefault(_record_name(part.path), []).append(part)
     groups += [Group(RECORDS, name, tuple(members)) for name, members in records.items()]
-    loose = sorted(parts((*explained.rest, *explained.parents)), key=lambda part: part.path)
-    groups += [Group(FILE, shown_path(part.path), (part,)) for part in loose]
+    groups += loose_groups(store, (new, old), parts((*explained.rest, *explained.parents)))
     groups.append(Group(TIMES, "the times of files", tuple(parts(explained.times))))
     for fact in fact_changes(old.facts or {}, new.facts or {}):
         if fact.name.startswith(TRIED_FACTS):
             groups.append(Group(FACT, fact_name(fact.name), (FactPart(fact.name, fact.old, fact.new),)))
     return Differences(tuple(group for group in groups if group.parts), status)
-
-
-def shown_path(path: bytes) -> str:
-    """Return a path as users write it."""
-    return "/" if path == ROOT_NAME else "/" + path.decode("utf-8", "backslashreplace")
 
 
 def fact_name(name: str) -> str:

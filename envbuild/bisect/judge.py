@@ -120,6 +120,7 @@ class Judge:
                 raise GoodFails(label, how) if wanted == GOOD else BadSucceeds(label, how)
         self._learn_last_words()
         self._know_ends()
+        self._prober.expect_no_longer()
         if any(is_mixed(self._of(selection)) for selection in ends):
             self.be_patient()
 

@@ -6,6 +6,7 @@ import os
 
 from envbuild.bisect.composer import CandidateTrees, Selection
 from envbuild.bisect.layer_folder import LayerFolder
+from envbuild.digest import sha256_of
 from envbuild.linux.attributes import apply_to_open_file
 from envbuild.record import Record
 from envbuild.store.layer_writer import LayerWriter
@@ -16,6 +17,8 @@ from envbuild.tree.entry import Digest, Entry, object_id
 
 MAX_COPIED = 64 << 10
 """Bytes of a file that is copied into memory; larger ones are links to the store's."""
+MAX_MEMORY = 256 << 20
+"""Bytes of all such files; of more, those that come later are links, too."""
 
 
 class _Mounted(Record):
@@ -73,31 +76,48 @@ class _CandidateWriter(LayerWriter):
         self._pool = objects
         self._folder = folder
         self._known: dict[tuple[str, Digest], str] = {}
+        self._room = MAX_MEMORY
+        self._start = len(folder.path) + 1
 
     def put_file(self, path: str, entry: Entry) -> None:
         if self._folder.path == self._folder.on_disk:
             super().put_file(path, entry)
             return
-        inside = path[len(self._folder.path) :]
-        if entry.size > MAX_COPIED:
-            on_disk = self._folder.on_disk + inside
-            os.makedirs(os.path.dirname(on_disk), exist_ok=True)
-            super().put_file(on_disk, entry)
-            return
-        key = inside.partition("/")[2].partition("/")[2], object_id(entry)
+        inside = path[self._start :]
+        identity = object_id(entry)
+        key = inside.partition("/")[2], identity
         copy = self._known.get(key)
         if copy is not None:
             os.link(copy, path)
             return
-        self._copy(path, entry)
+        if entry.size > min(MAX_COPIED, self._room):
+            on_disk = f"{self._folder.on_disk}/{inside}"
+            os.makedirs(os.path.dirname(on_disk), exist_ok=True)
+            super().put_file(on_disk, entry)
+            return
+        self._room -= entry.size
+        self._copy(path, entry, identity)
         self._known[key] = path
 
-    def _copy(self, path: str, entry: Entry) -> None:
-        left = memoryview(self._pool.read(entry))
+    def _copy(self, path: str, entry: Entry, identity: Digest) -> None:
+        left = self._content(entry, identity)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             while left:
                 left = left[os.write(descriptor, left) :]
-            apply_to_open_file(descriptor, entry, owners=self._pool.owners)
+            # It belongs to root already, and most files do.
+            apply_to_open_file(descriptor, entry, owners=self._pool.owners and (entry.uid, entry.gid) != (0, 0))
         finally:
             os.close(descriptor)
+
+    def _content(self, entry: Entry, identity: Digest) -> bytes:
+        """Return what is in a file of the store. Its attributes are of no matter here. Raises StoreDamaged."""
+        try:
+            descriptor = os.open(self._pool.where(identity), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return self._pool.read(entry)  # which says what is wrong
+        try:
+            content = os.read(descriptor, entry.size + 1)
+        finally:
+            os.close(descriptor)
+        return content if sha256_of(content) == entry.digest else self._pool.read(entry)

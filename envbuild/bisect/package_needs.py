@@ -20,7 +20,9 @@ from envbuild.packages.python_versions import BadSpecifier, meets
 MAX_NEEDS = 2000
 """Of one package that are read; Debian's longest list has some hundred."""
 _RELATION = re.compile(r"([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9-]+)?\s*(?:\((<<|<=|=|>=|>>|<|>)\s*([^\s)]+)\s*\))?")
-_REQUIREMENT = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*\(?([^;()]*)\)?\s*(?:;(.*))?", re.DOTALL)
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+MAX_TEXT = 4000
+"""Characters of one need that are read."""
 
 
 def debian_state(stanza: str) -> State:
@@ -54,7 +56,7 @@ def _relations(text: str) -> list[list[re.Match[str]]]:
     """Return the relations of a field, each with its alternatives (deb-control(5))."""
     listed = []
     for part in text.replace("\n", " ").split(",", MAX_NEEDS)[:MAX_NEEDS]:
-        matches = [_RELATION.match(word.strip()) for word in part.split("|")]
+        matches = [_RELATION.match(word.strip()) for word in part[:MAX_TEXT].split("|")]
         known = [match for match in matches if match is not None]
         if known:
             listed.append(known)
@@ -96,9 +98,11 @@ def python_state(metadata: bytes, where: str) -> State:
     name, version = (fields.get(field, [""])[0] for field in ("name", "version"))
     needs = []
     for text in fields.get("requires-dist", [])[:MAX_NEEDS]:
-        match = _REQUIREMENT.fullmatch(text.strip())
-        if match is not None and "extra" not in (match[3] or ""):
-            needs.append((_distribution(f"{where}/{_normal(match[1])}", match[2]),))
+        wanted, _, marker = text[:MAX_TEXT].strip().partition(";")
+        match = _DISTRIBUTION.match(wanted)
+        if match is not None and "extra" not in marker:
+            specifiers = wanted[match.end() :].rpartition("]")[2].strip().strip("()")
+            needs.append((_distribution(f"{where}/{_normal(match[0])}", specifiers),))
     return State(((f"{where}/{_normal(name)}", version),), tuple(needs))
 
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from envbuild.record import Record
 
+MAX_OF_NAME = 200
+"""Packages that have one name; of more than that it says nothing who needs or refuses it."""
 OLD, NEW = 0, 1
 """The states of a difference: not chosen, and chosen."""
 Fits = Callable[[str], bool]
@@ -68,7 +70,7 @@ def requirements(changed: Mapping[int, Sequence[States]], unchanged: Iterable[St
                     if other is not None:
                         imply(number, side, other)
                 for wanted in state.refuses:
-                    for other, there, version in moving.get(wanted.name, ()):
+                    for other, there, version in moving.get(wanted.name, ())[:MAX_OF_NAME]:
                         if there != side and wanted.fits(version):
                             imply(number, side, other)
     return required
@@ -84,9 +86,10 @@ def _only_in(
     nothing, or by several differences."""
     satisfied: set[tuple[int, int]] = set()
     for wanted in alternatives:
-        if any(map(wanted.fits, fixed.get(wanted.name, ()))):
+        if any(map(wanted.fits, fixed.get(wanted.name, ())[:MAX_OF_NAME])):
             return None
-        satisfied |= {(other, there) for other, there, version in moving.get(wanted.name, ()) if wanted.fits(version)}
+        known = moving.get(wanted.name, ())[:MAX_OF_NAME]
+        satisfied |= {(other, there) for other, there, version in known if wanted.fits(version)}
     others = {other for other, there in satisfied if there == side}
     if len(others) != 1:
         return None

@@ -109,10 +109,12 @@ def _build(request: BuildRequest, store: Store, emit: Emit, places: SharedPlaces
     if not progress.complete:
         if store.database.read_only:
             raise StoreUnusable(store.path, "it may only be read, and not all of the build is in it")
-        from envbuild.build.tree_steps import only_trees_left, perform_left
+        from envbuild.build.tree_steps import only_trees_left, perform_ahead, perform_left
 
         if only_trees_left(job):
             perform_left(job, answers, inputs)
+        elif job.cache.reuse is not None:
+            perform_ahead(job, answers, inputs)
     if not progress.complete:
         from envbuild.build.helper_ahead import helper_ahead  # sandbox and threads: only when something runs
 

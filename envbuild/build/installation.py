@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from envbuild.build.execution import Execution
-from envbuild.build.installation_site import InstallationSite
+from envbuild.build.installation_site import InstallationSite, InstallationTrace
 from envbuild.build.job import BuildJob
 from envbuild.build.package_answers import ResolvedAnswers
 from envbuild.build.part_installer import PartInstaller
@@ -49,21 +49,24 @@ class Installation:
         sink: Callable[[bytes], None],
         *,
         fresh: bool,
+        traced: bool = False,
     ) -> Execution:
-        """Return what the installation on a stage's tree came to. If `fresh`, nothing of an earlier one is used. Raises
-        Stopped."""
+        """Return what the installation on a stage's tree came to. If `fresh`, nothing of an earlier one is used; if
+        `traced`, what its commands read is noted. Raises Stopped."""
+        trace = InstallationTrace() if traced else None
         check = self._check(at, pending.number)
         variables = ((CHECK, check),) if check else ()
         # The check of all packages starts programs among which their own code may run.
         if not fresh and check != CHECK_ALL and self._cache.may_use_parts(pending.step):
-            done = self._in_parts(at, pending, action, variables, sink)
+            done = self._in_parts(at, pending, action, variables, sink, trace)
             if done is not None:
-                return done
+                return done if trace is None else done.replace(reads=trace.reads, touched=trace.touched)
             if self._stop.is_set():
                 raise Stopped
         task = self._answers.install_task(action, pending)
         task = task.replace(environment=(*task.environment, *variables))
-        return self._executor.install(pending.step, task, at.tree, at.near, pending.epoch, sink)
+        done = self._executor.install(pending.step, task, at.tree, at.near, pending.epoch, sink, traced=traced)
+        return done.replace(touched=done.touched.replace(clocked=False))
 
     def _in_parts(
         self,
@@ -72,10 +75,18 @@ class Installation:
         action: InstallPackages,
         variables: Pairs,
         sink: Callable[[bytes], None],
+        trace: InstallationTrace | None,
     ) -> Execution | None:
         parts, joined = self._answers.parts_of(action, pending), self._answers.joined_of(action, pending)
         site = InstallationSite(
-            self._job.store, self._executor, pending.step, at.tree, at.near, pending.epoch, self._cache.owners_kept
+            self._job.store,
+            self._executor,
+            pending.step,
+            at.tree,
+            at.near,
+            pending.epoch,
+            self._cache.owners_kept,
+            trace,
         )
         if isinstance(parts, InStages):
             assert isinstance(parts, AptStages)

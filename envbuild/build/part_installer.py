@@ -104,7 +104,7 @@ class PartInstaller:
         return Execution(outcome, tree, output, tail, files, size, 0.0)
 
     def _run(self, task: Task, tree: Digest, near: tuple[Digest, ...], sink: Sink) -> Execution:
-        return self._site.executor.install(self._site.step, task, tree, near, self._site.epoch, sink)
+        return self._site.install(task, tree, near, sink)
 
     def _split(
         self, parts: InParts, prepared: Digest, tree: Digest, packages: Sequence[Package]
@@ -139,6 +139,7 @@ class PartInstaller:
         if record is None or self._store.leads_to_lost(record.tree):
             return None
         self._used.append(key)
+        self._site.goes_on_from_kept()
         return record.tree
 
     def _keep(self, trees: dict[str, Digest]) -> None:

@@ -32,8 +32,12 @@ from envbuild.record import Pairs, Record
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 
-MAX_TESTS = 256
-"""Tests of one image that are run: its record may be somebody else's."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+MAX_TESTS, MAX_SECONDS = 64, 60.0
+"""Tests of one image that are run without its recipe, and the time of each: its record may be somebody else's."""
 
 
 class RecipeTests(Record):
@@ -60,12 +64,18 @@ def image_tests(store: Store, image: Image, facts: Facts) -> Iterator[RecipeTest
     has_sources = {"tree", "recipe", "locks"} <= sources.keys() and store.trees.has(sources["tree"])
     with tempfile.TemporaryDirectory(prefix="envbuild-tests-") as folder:
         root = os.path.realpath(folder)
-        if has_sources:
-            check_out(store, sources, root)
-            settings = tuple(sources.get("settings", {}).items())
-            yield recipe_tests(store, f"{root}/{sources['recipe']}", facts, root, settings)
-        else:
-            yield _of_record(store, image, facts, root)
+        yield _of_sources(store, sources, facts, root) if has_sources else _of_record(store, image, facts, root)
+
+
+def _of_sources(store: Store, sources: dict[str, Any], facts: Facts, root: str) -> RecipeTests:
+    """Return the tests of the recipe that was kept beside an image. What is kept may not be what the record says."""
+    try:
+        check_out(store, sources, root)
+        settings = tuple(sources.get("settings", {}).items())
+        return recipe_tests(store, f"{root}/{sources['recipe']}", facts, root, settings)
+    except (EnvbuildError, OSError) as error:
+        reason = error.message.splitlines()[0] if isinstance(error, EnvbuildError) else str(error.strerror)
+        return RecipeTests(left_out=(("the tests of its recipe", reason.replace(f"{root}/", "")),))
 
 
 def _of_record(store: Store, image: Image, facts: Facts, root: str) -> RecipeTests:
@@ -103,8 +113,9 @@ def _planned(store: Store, graph: Graph, stage: Stage, facts: Facts, project: st
         if alone and (reason := _needs(step)):
             left_out.append((one_line(step.text), reason))
             continue
+        limit = min(step.timeout or MAX_SECONDS, MAX_SECONDS) if alone else step.timeout
         try:
-            checks.append(check_of(step, inputs.gather(stage, step, facts.epoch)))
+            checks.append(check_of(step.replace(timeout=limit), inputs.gather(stage, step, facts.epoch)))
         except NotKnownYet:
             left_out.append((one_line(step.text), "it mounts something of another stage"))
         except EnvbuildError as error:

@@ -51,7 +51,7 @@ class BuildRequest(Record):
     packages would be installed, and ends there. `rerun` are places (LINE or FILE:LINE) whose steps run again.
     `trace` says which steps are traced as they run: ALL, AUTO for those that are worth it (reuse.py), or "" for none.
     Their runs then count on other trees, too, but for the share `audit` of them (0 to 1), which is run all the same and
-    compared.
+    compared. With `speculate` a step may run while another one before it does (speculation.py).
     `home` is the user's, `user` tells who that is. `immutable` makes the tag one that never moves again.
     Without `record` nothing is: no image, tag, lock or cached step; and bases are those of the lock.
     Without `publish` steps are kept for the cache, and no image, tag or lock.
@@ -83,6 +83,7 @@ class BuildRequest(Record):
     explain: bool = False
     trace: str = ""
     audit: float = 0.0
+    speculate: bool = False
     rerun: tuple[str, ...] = ()
     jobs: int = 2
     secrets: tuple[tuple[str, bytes], ...] = ()

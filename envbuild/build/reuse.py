@@ -74,6 +74,8 @@ class Reuse:
         """Return the result that a step has by an earlier run on another tree, and record it; None if it has to run."""
         if not isinstance(pending.step.action, (Execute, InstallPackages)):
             return None
+        if self._store.trees.elsewhere is not None and not self._store.trees.has(pending.parent):
+            return None  # it is only in a shared cache yet, and has to be here to be changed
         key = pending.key(owners_kept=self.owners_kept)
         statement = pending.statement(owners_kept=self.owners_kept)
         try:
@@ -144,7 +146,7 @@ class Reuse:
             return None
         reasons = []
         for run in self._store.runs.of(statement):
-            reason = self._try(pending, run)
+            reason = self.place(pending, run)
             if isinstance(reason, Placed):
                 return reason
             reasons.append(reason)
@@ -152,7 +154,7 @@ class Reuse:
             self._reasons[key] = reasons[0]  # the last run is the likest
         return None
 
-    def _try(self, pending: PendingStep, run: RunRecord) -> Placed | str:
+    def place(self, pending: PendingStep, run: RunRecord) -> Placed | str:
         """Return what comes of a run on the tree of a step, or why it can't be known."""
         store, trees, step = self._store, self._store.trees, pending.step
         if run.parent == pending.parent:

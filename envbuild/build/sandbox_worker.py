@@ -25,6 +25,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
+    from envbuild.sandbox.exec_client import Session
+
 _CHUNK = 1 << 16
 
 
@@ -57,12 +59,14 @@ class Worker:
         request: Request,
         sink: Callable[[bytes], None],
         listener: Callable[[tuple[int, ...], Callable[[], None]], None] | None = None,
+        session: Session | None = None,
     ) -> Outcome:
         """Run one command without input; `sink` gets its output and errors as they come, from another thread where the
         command has a network.
 
-        `listener` gets the sockets that listen inside, if the request is `proxied`, and what ends the command. Returns
-        when the command has ended and all its output is in the sink.
+        `listener` gets the sockets that listen inside, if the request is `proxied`, and what ends the command;
+        `session` connects the network of one that is `attached`. Returns when the command has ended and all its output
+        is in the sink.
         """
         if self._steps.takes(request):
             return self._steps.run(request, sink)
@@ -94,7 +98,9 @@ class Worker:
         reader = threading.Thread(target=drain, name="step output")
         reader.start()
         try:
-            outcome = self._helper.run(request, stdin=nothing, output=writing, started=numbers.append, listener=listen)
+            outcome = self._helper.run(
+                request, stdin=nothing, output=writing, started=numbers.append, listener=listen, session=session
+            )
         finally:
             # The sandbox is gone with all its processes; ours is the last writing end.
             os.close(writing)

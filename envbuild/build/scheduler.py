@@ -35,7 +35,7 @@ from envbuild.build.sandbox_worker import Worker
 from envbuild.build.step_failure import StepFailure, Stopped, report_failure, step_failed
 from envbuild.build.tree_actions import Performer
 from envbuild.build.tree_steps import perform
-from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMissing, walk
+from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMissing, pending_step, walk
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 from envbuild.images.network_settings import network_settings
 from envbuild.language.base_kinds import RecipeBase, StageBase
@@ -51,6 +51,7 @@ from envbuild.tree.entry import EMPTY_CONTENT, Digest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.build.reuse import Reuse
+    from envbuild.build.speculation import Speculation
 
 
 class StageThread:
@@ -85,6 +86,7 @@ class Scheduler:
         self._answers: ResolvedAnswers
         self._performer = Performer(self.store)
         self._explanations: StepExplanations
+        self._speculation: Speculation | None = None
 
     def run(self, helper: StartedHelper | None = None) -> None:
         """Bring all stages of the build to their end, with the helper if it was started already. Raises the first
@@ -123,14 +125,31 @@ class Scheduler:
             )
             self._answers = ResolvedAnswers(self.job, self._files, self._executor, self._slots, self._stop)
             self._threads = {stage.number: StageThread(stage) for stage in left}
+            if request.speculate and self._cache.reuse is not None:
+                self._speculation = self._speculate(self._cache.reuse)
             with self.store.work.removing_behind():
-                self._run_threads()
+                try:
+                    self._run_threads()
+                finally:
+                    if self._speculation is not None:
+                        self._speculation.end()
         failures = [thread.error for thread in self._threads.values() if thread.error is not None]
         real = [error for error in failures if not isinstance(error, Stopped)]
         if real:
             raise real[0]
         if self._differences:
             raise NotReproducible(self._differences)
+
+    def _speculate(self, reuse: Reuse) -> Speculation:
+        from envbuild.build.speculation import Speculation  # only where it is asked for
+
+        def pending(at: StageProgress, number: int) -> PendingStep:
+            return pending_step(at, number, at.steps[number], self._answers, self._inputs)
+
+        def run(step: PendingStep, near: tuple[Digest, ...], sink: Callable[[bytes], None]) -> Execution:
+            return self._command(step, near, sink, fresh=False)
+
+        return Speculation(self.store, reuse, self._slots, pending, run)
 
     def _report_single_id(self) -> None:
         ids = self._worker.ids
@@ -205,11 +224,12 @@ class Scheduler:
             with self._slots, self.store.work.exclusive(f"step-{key}", waiting):
                 # Another build may have run the same step while this one waited for it.
                 result = self._cache.result(pending)
+                if result is None and self.job.bring_here(pending.parent, *self._inputs.trees_of(stage, pending.step)):
+                    result = self._cache.result(pending)  # on a tree that is here a run on another one may count
                 if result is not None:
                     at.take(result)
                     self.job.take_cached(stage, result)
                     continue
-                self.job.bring_here(pending.parent, *self._inputs.trees_of(stage, pending.step))
                 result = self._run_step(at, pending, key)
             at.take(result)
             self.reporter.count_run()
@@ -318,21 +338,28 @@ class Scheduler:
     # Steps
 
     def _execute(self, at: StageProgress, pending: PendingStep, event: int) -> Execution:
-        step, inputs, reuse = pending.step, pending.inputs, self._cache.reuse
-        recipe = os.path.realpath(self.job.graph.recipe_of(at.stage).path)
+        step = pending.step
 
         def once(sink: Callable[[bytes], None], fresh: bool) -> Execution:
             if isinstance(step.action, InstallPackages):
                 from envbuild.build.installation import Installation  # only where packages are installed
 
                 installation = Installation(self.job, self._executor, self._answers, self._cache, self._stop)
-                return installation.run(at, pending, step.action, sink, fresh=fresh)
-            caches = CacheUser(recipe, at.stage.name, fresh, at.stage.recipe_name, self._cache.mounts)
-            traced = reuse is not None and reuse.traces(step)
-            return self._executor.execute(step, inputs, at.tree, at.near, pending.epoch, caches, sink, traced=traced)
+                traced = self._cache.reuse is not None and self._cache.reuse.traces(step)
+                return installation.run(at, pending, step.action, sink, fresh=fresh, traced=traced)
+            return self._command(pending, at.near, sink, fresh=fresh)
 
-        # A build that is only held against another one must not depend on what this store's caches have.
-        done = once(self.reporter.sink(event), fresh=not self.job.request.record)
+        sink = self.reporter.sink(event)
+        ahead = self._speculation.take(pending, sink) if self._speculation is not None else None
+        if isinstance(ahead, Execution):
+            done = ahead
+        else:
+            if ahead is not None:
+                self.reporter.emit(StepExplained(event, (ahead,), (ahead,)))
+            if self._speculation is not None:
+                self._speculation.begin(at, pending)
+            # A build that is only held against another one must not depend on what this store's caches have.
+            done = once(sink, fresh=not self.job.request.record)
         if self._stop.is_set() and done.outcome.status:
             # Ended by us, not by its own fault.
             raise Stopped
@@ -345,6 +372,17 @@ class Scheduler:
             if again.tree != done.tree:
                 self._differences += self._difference(step, done.tree, again.tree)
         return done
+
+    def _command(
+        self, pending: PendingStep, near: tuple[Digest, ...], sink: Callable[[bytes], None], *, fresh: bool
+    ) -> Execution:
+        """Run a step's command on the tree that it starts from."""
+        step, stage, reuse = pending.step, pending.stage, self._cache.reuse
+        recipe = os.path.realpath(self.job.graph.recipe_of(stage).path)
+        caches = CacheUser(recipe, stage.name, fresh, stage.recipe_name, self._cache.mounts)
+        traced = reuse is not None and reuse.traces(step)
+        inputs, epoch = pending.inputs, pending.epoch
+        return self._executor.execute(step, inputs, pending.parent, near, epoch, caches, sink, traced=traced)
 
     def _difference(self, step: Step, first: Digest, second: Digest) -> list[str]:
         from envbuild.build.check_differences import differences  # only for --check

@@ -97,6 +97,7 @@ class StagedInstaller:
         else:
             return None
         if way.stage.archives:
+            self._site.goes_on_from_kept()
             number = len(way.stage.archives)
             sink(f"{number} of {stages.number} package{'s' * (stages.number != 1)} as unpacked here before\n".encode())
         for end in stage_ends(plan.archives, len(stage.archives)):
@@ -109,9 +110,7 @@ class StagedInstaller:
 
     def _plan(self, stages: AptStages) -> Plan | None:
         """Ask the tree's apt; None if it would do more than what the plan says."""
-        done = self._site.executor.install(
-            self._site.step, stages.plan_task(), self._site.tree, self._site.near, self._site.epoch, _say_nothing
-        )
+        done = self._site.install(stages.plan_task(), self._site.tree, self._site.near, _say_nothing)
         if done.outcome.status:
             return None
         touched = []
@@ -135,6 +134,7 @@ class StagedInstaller:
             return Stage((), self._site.tree, began)
         known = next((stage for stage in self._known(first) if not stage.archives), None)
         if known is not None:
+            self._site.goes_on_from_kept()
             return known
         done = self._run(stages.call_task(plan.first), self._site.tree, sink)
         return None if done is None else self._keep(first, Stage((), done.tree, began))
@@ -190,7 +190,7 @@ class StagedInstaller:
     def _run(self, task: Task, tree: Digest, sink: Sink) -> Execution | None:
         """Run a task on a tree, of which what it leaves keeps its times; None if it fails."""
         near = (self._site.tree, *self._site.near) if tree != self._site.tree else self._site.near
-        done = self._site.executor.install(self._site.step, task, tree, near, self._site.epoch, sink, keeps_times=True)
+        done = self._site.install(task, tree, near, sink, keeps_times=True)
         return done if not done.outcome.status else None
 
     def _known(self, first: str) -> Iterator[Stage]:

@@ -26,12 +26,14 @@ from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
 from envbuild.tree.lookup import LinkCircle, lookup, walk
 
-AUDIT_SECONDS = 300.0
+AUDIT_SECONDS = 120.0
 """The time after which an audit is ended: what it runs is a program of the tree."""
-MAX_ENVIRONMENTS = 64
+MAX_ENVIRONMENTS = 16
 """Python environments of one tree that are audited."""
 _NOWHERE = Place("", 0)
-_PIP = ("-m", "pip", "--disable-pip-version-check", "--no-input", "check")
+_CHECK = ("--disable-pip-version-check", "--no-input", "check")
+_WHEELS = ("/python-wheels", "/ensurepip/_bundled")
+"""The directories of the wheels that ensurepip installs, of Debian and of Python itself."""
 
 
 class Check(Record):
@@ -120,27 +122,35 @@ def audits_of(store: Store, tree: Digest) -> list[Check]:
 
 
 def _pip_checks(store: Store, tree: Digest) -> Iterator[Check]:
-    """Yield a check for each environment that has a pip, and for each other with the system's pip if there is one
-    (pip 22.3: `--python`)."""
-    environments, with_pip = [], set()
+    """Yield a check for each environment: with its own pip, else with the system's (pip 22.3: `--python`), else with
+    the one that came with Python to be installed (ensurepip)."""
+    environments, with_pip, wheels = [], set(), []
     for path, entry in walk(store.trees, tree):
         folder, _, name = os.fsdecode(path).rpartition("/")
         if name == "pyvenv.cfg" and entry.kind == FILE:
             environments.append(f"/{folder}")
         elif name == "pip" and entry.kind == DIRECTORY and folder.endswith(("/site-packages", "/dist-packages")):
             with_pip.add(f"/{folder}")
+        elif entry.kind == FILE and name.startswith("pip-") and name.endswith(".whl") and folder.endswith(_WHEELS):
+            wheels.append(f"/{folder}/{name}")
     own = next((name for name in ("/usr/local/bin/python3", "/usr/bin/python3") if _is_program(store, tree, name)), "")
     outside = [path for path in with_pip if not any(path.startswith(f"{folder}/") for folder in environments)]
     if own and outside:
-        yield _audit("pip check", (own, *_PIP))
+        yield _audit("pip check", (own, "-m", "pip", *_CHECK))
     for folder in environments[:MAX_ENVIRONMENTS]:
         python = f"{folder}/bin/python"
         if not _is_program(store, tree, python):
             continue
+        words: tuple[str, ...]
         if any(path.startswith(f"{folder}/") for path in with_pip):
-            yield _audit(f"pip check in {folder}", (python, *_PIP))
+            words = (python, "-m", "pip", *_CHECK)
         elif own and outside:
-            yield _audit(f"pip check in {folder}", (own, *_PIP[:2], "--python", python, *_PIP[2:]))
+            words = (own, "-m", "pip", "--python", python, *_CHECK)
+        elif wheels:
+            words = (python, f"{max(wheels)}/pip", *_CHECK)
+        else:
+            continue
+        yield _audit(f"pip check in {folder}", words)
 
 
 def _audit(name: str, argv: tuple[str, ...], *, silent: bool = False) -> Check:

@@ -7,12 +7,13 @@ import time
 
 from envbuild.build.context import MAX_ATTEMPTS, WAIT
 from envbuild.build.events import Notice, StepFinished
+from envbuild.build.graph import Stage
 from envbuild.build.job import BuildJob
 from envbuild.build.named_inputs import parts_and_source
 from envbuild.build.progress import StageProgress, StepResult
 from envbuild.build.tree_actions import Performer
 from envbuild.build.walk import InputSource, PackageAnswers, PendingStep, StepMissing, pending_step, walk
-from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
+from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted, MachineLacks
 from envbuild.plan.step import AddUser, CopyIn, DiscardPaths, MakeDirectory, WriteFile
 from envbuild.sandbox.user_namespace import SINGLE, enter_user_namespace
 from envbuild.store.database import StoreDamaged
@@ -49,7 +50,7 @@ def perform(
 
 def only_trees_left(job: BuildJob) -> bool:
     """Return whether a build lacks results, none of which has to run, to be fetched or to be explained."""
-    if job.request.dry_run or job.request.explain or job.request.places:
+    if _has_to_say_more(job):
         return False
     stages = [job.progress.get(stage) for stage in job.graph.stages]
     return all(
@@ -57,11 +58,40 @@ def only_trees_left(job: BuildJob) -> bool:
     )
 
 
+def _has_to_say_more(job: BuildJob) -> bool:
+    """Return whether the build has to say something of all steps before one is done."""
+    return bool(job.request.dry_run or job.request.explain or job.request.places)
+
+
+def perform_ahead(job: BuildJob, answers: PackageAnswers, inputs: InputSource) -> None:
+    """Perform what comes before the first step that has to run, in each stage: commands in between may have run on
+    other trees, and then no sandbox is made. The process has one thread, and enters the user namespace."""
+    reuse = job.cache.reuse
+    if reuse is None or _has_to_say_more(job) or any(job.progress.get(stage) is None for stage in job.graph.stages):
+        return  # bases are prepared outside of the namespace
+    from envbuild.build.before_steps import check_grants
+
+    stages = [stage for stage in job.graph.stages if not job.progress.has_ended(stage)]
+    check_grants(job, stages)
+    try:
+        ids = enter_user_namespace()
+    except MachineLacks:
+        return  # what is wrong with the recipe is told first
+    if ids.kind == SINGLE and job.cache.owners_kept:
+        return  # it turned out only now, and is for the steps that run to say
+    job.store.owners_observable = ids.kind != SINGLE
+    reuse.writes_files = True
+    _perform(job, stages, answers, inputs)
+
+
 def perform_left(job: BuildJob, answers: PackageAnswers, inputs: InputSource) -> None:
     """Perform the steps of a build in which `only_trees_left`. The process has one thread, and enters the user
     namespace, in which files can be given to others. Raises the first failure, and MachineLacks kinds."""
     job.store.owners_observable = enter_user_namespace().kind != SINGLE
-    stages = [stage for stage in job.graph.stages if not job.progress.has_ended(stage)]
+    _perform(job, [stage for stage in job.graph.stages if not job.progress.has_ended(stage)], answers, inputs)
+
+
+def _perform(job: BuildJob, stages: list[Stage], answers: PackageAnswers, inputs: InputSource) -> None:
     if sum(len(job.progress[stage].steps) - job.progress[stage].next_number for stage in stages) > 1:
         from envbuild.build.file_sources import FileSources
         from envbuild.build.input_check import check_inputs  # of one step alone it would look for what that takes
@@ -89,7 +119,7 @@ class _TreeSteps:
                 if isinstance(met, StepMissing):
                     missing = met.pending
                 self._job.take(met)
-            if missing is None:
+            if missing is None or not isinstance(missing.step.action, _LOCAL):
                 return
             result = self._run_step(at, missing)
             at.take(result)

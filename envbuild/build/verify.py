@@ -11,6 +11,7 @@ from envbuild.build.events import Emit
 from envbuild.build.request import BuildRequest
 from envbuild.build.source_tree import check_out
 from envbuild.errors import UsageError, fields
+from envbuild.images.build_steps import put_together
 from envbuild.lockfile.lock import EARLIER
 from envbuild.record import Record
 from envbuild.store.images import Image
@@ -59,6 +60,20 @@ class WasCommitted(UsageError):
 
 
 @fields
+class WasPutTogether(UsageError):
+    """An image that a merge or a rebase made of others, and no build."""
+
+    reference: str
+    by: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"{self.reference} was put together by a {self.by}, and no build made it",
+            f"build the recipe, and compare: envbuild diff {self.reference} NAME",
+        )
+
+
+@fields
 class NeedsSecrets(UsageError):
     """The build was given secrets, which are never kept."""
 
@@ -75,11 +90,13 @@ def verify(store: Store, image: Image, reference: str, request: BuildRequest, em
     """Run every step of the image's build again, from the recorded recipe, lock and files and on the recorded bases.
 
     Neither tags nor locks nor the cache change. `request` is what is not on record: jobs, secrets, network, home.
-    Raises NoSources, WasCommitted, NeedsSecrets, and what a build raises.
+    Raises NoSources, WasCommitted, WasPutTogether, NeedsSecrets, and what a build raises.
     """
     detail: dict[str, Any] = image.known
     if "commit" in detail:
         raise WasCommitted(reference, detail["commit"]["instance"])
+    for kind in put_together(image):
+        raise WasPutTogether(reference, kind.lower())
     sources: dict[str, Any] = detail.get("sources", {})
     if not {"tree", "recipe", "locks"} <= sources.keys() or not store.trees.has(sources["tree"]):
         raise NoSources(reference)

@@ -46,6 +46,11 @@ def add_cache_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-trace", action="store_true", help="don't, whatever the file with settings says")
     parser.add_argument(
+        "--speculate",
+        action="store_true",
+        help="with --trace: run steps at once that did not read of each other before",
+    )
+    parser.add_argument(
         "--audit",
         metavar="SHARE",
         help="run this share of the steps that need not run all the same, and compare (such as 5%%)",
@@ -93,7 +98,9 @@ def _traced(arguments: argparse.Namespace, setting: bool | str, audit: float) ->
         trace = ALL if arguments.trace else ""
     if audit and not trace:
         raise UsageError("--audit without --trace", "add --trace: only steps that were traced are reused, and audited")
-    return {"trace": trace, "audit": audit} if trace else {}
+    if arguments.speculate and not trace:
+        raise UsageError("--speculate without --trace", "add --trace: what steps read says which may run at once")
+    return {"trace": trace, "audit": audit, "speculate": arguments.speculate} if trace else {}
 
 
 def _share(text: str | None) -> float:

@@ -14,13 +14,15 @@ from envbuild.git.merge_in_progress import merge_in_progress
 from envbuild.git.repository import Repository
 from envbuild.images.names import place_of
 from envbuild.merge.choices import Choices
+from envbuild.merge.conflict_files import read_resolved, write_conflicts
 from envbuild.rebase.background import Background
 from envbuild.rebase.git_images import sides_of_merge
 from envbuild.rebase.git_locks import merge_locks, unmerged_paths
-from envbuild.rebase.git_merge import RecipeMerge, merge_recipe
+from envbuild.rebase.git_merge import RecipeMerge, merge_recipe, refuse_unused
 from envbuild.rebase.rebuild import SAME, TIMES, WAITING, Rebuild, note, rebuild_of, run_rebuild
 from envbuild.store.store import Store
 from envbuild.store.tags import MERGE
+from envbuild.ui.humanize import count
 from envbuild.ui.reports.git_merge import rebuild_of_recipe_lines, rebuild_plain, recipe_merge_lines, recipe_merge_plain
 from envbuild.ui.stream import Output
 
@@ -67,15 +69,18 @@ def run_in_git(arguments: argparse.Namespace, environment: Environment) -> int:
             environment.warn([text], "note")
         all_sides = sides_of_merge(store, repository, merge)
         unmerged = unmerged_paths(repository)
-        choices = Choices(tuple(arguments.our_names), tuple(arguments.their_names), arguments.renumber)
+        contents = read_resolved(arguments.resolved) if arguments.resolved else ()
+        choices = Choices(tuple(arguments.our_names), tuple(arguments.their_names), arguments.renumber, contents)
         enter_for(store)
         request = request_of_user(environment)
-        merged = []
-        for sides in all_sides:
-            recipe = merge_recipe(
-                store, root, sides, unmerged, choices, request, checked=not (arguments.no_verify or arguments.dry_run)
-            )
-            merged.append(recipe)
+        checked = not (arguments.no_verify or arguments.dry_run)
+        merged = [merge_recipe(store, root, sides, unmerged, choices, request, checked=checked) for sides in all_sides]
+        refuse_unused(merged)
+        conflicts = [conflict for recipe in merged if recipe.result for conflict in recipe.result.conflicts]
+        if conflicts and arguments.write:
+            written = write_conflicts(store, arguments.write, conflicts)
+            environment.warn([f"{count(written, 'conflict')} written to {arguments.write}"], "note")
+        for recipe in merged:
             if recipe.is_good and not arguments.dry_run:
                 _put(store, root, recipe, merge, user)
         begun = [] if arguments.dry_run else [f"{root}/{recipe.sides.path}" for recipe in merged if _may_begin(recipe)]
@@ -90,6 +95,8 @@ def run_in_git(arguments: argparse.Namespace, environment: Environment) -> int:
             {"kind": merge.kind, "base": merge.base, "ours": merge.ours, "theirs": merge.theirs, "recipes": plain},
             environment.stdout,
         )
+    elif arguments.dry_run and not conflicts:
+        output.write_lines(["no conflicts"])
     else:
         for recipe in merged:
             output.write_lines(list(recipe_merge_lines(recipe, known[recipe.sides.path], output)))

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Timer
@@ -54,6 +55,7 @@ SECONDS = 60.0
 MAX_OUTPUT = 64 << 20
 _CHUNK = 1 << 16
 _MAX_ERROR = 4096
+_MAX_LOOKS = 10_000
 
 
 @fields
@@ -149,6 +151,7 @@ def running(
         yield child
     finally:
         timer.cancel()
+        _await_end(timer)
         _end(child)
         for pipe in (child.stdin, child.stdout):
             if pipe is not None:
@@ -183,6 +186,16 @@ def output(
             errors.seek(0)
             raise GitFailed(words, errors.read(_MAX_ERROR).decode("utf-8", "replace"))
         return b"".join(parts)
+
+
+def _await_end(timer: Timer) -> None:
+    """Wait until the thread of a timer is gone: with it, this process could not enter a user namespace."""
+    timer.join()
+    # Python has done with a thread a moment before the kernel has.
+    for _ in range(_MAX_LOOKS):
+        if not os.path.exists(f"/proc/self/task/{timer.native_id}"):
+            return
+        time.sleep(0.0001)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -96,6 +96,17 @@ class NothingInCommon(UsageError):
 
 
 @fields
+class NotBefore(UsageError):
+    """Two commits of which the first does not lead to the second."""
+
+    good: str
+    bad: str
+
+    def text(self) -> tuple[str, str]:
+        return f"{self.good} is not a commit before {self.bad}", "name a good commit and a later one, as in v1.0..HEAD"
+
+
+@fields
 class OtherWorkTree(UsageError):
     """A repository whose working tree is not the directory that its `.git` lies in."""
 
@@ -298,6 +309,20 @@ class Repository:
         """Return HEAD and the last commits of all branches that changed a file, the newest first."""
         words = ("rev-list", "--all", f"--max-count={most}", "--", path)
         return [self.commit_of("HEAD"), *self._git(*words).decode("ascii", "replace").split()]
+
+    def commits_between(self, good: str, bad: str) -> list[str]:
+        """Return a commit and those that lead from it to a later one, the first parent of each merge. Raises
+        NotBefore and NoSuchRevision."""
+        first, last = self.commit_of(good), self.commit_of(bad)
+        if self.merge_base(first, last) != first or first == last:
+            raise NotBefore(good, bad)
+        words = ("rev-list", "--first-parent", "--reverse", f"{first}..{last}")
+        return [first, *self._git(*words).decode("ascii", "replace").split()]
+
+    def author(self, commit: str) -> Author | None:
+        """Return who made a commit."""
+        words = ("log", "-1", "--no-show-signature", f"--format={_LOGGED}", commit)
+        return author_of(self._git(*words))
 
     def shallow_commits(self) -> frozenset[str]:
         """Return the commits at which a shallow clone ends: git takes them for the origin of all that they have."""

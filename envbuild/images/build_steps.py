@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
+MERGE, REBASE = "Merge", "Rebase"
+"""The kinds of steps of images that were put together of others (merge/, rebase/)."""
+
 
 class BuildStep(Record):
     """A step, or what a stage starts from (`base`). `known` is what is on record of the step or the stage, `before` the
@@ -50,3 +53,9 @@ def build_steps(image: Image) -> Iterator[BuildStep]:
             yield BuildStep(number, name, step["text"], tree, step["tree"], step)
             if step["kind"] != "test":
                 tree = step["tree"]
+
+
+def put_together(image: Image) -> list[str]:
+    """Return the kinds of steps by which an image was put together of others; none where a build made it."""
+    stages = image.known.get("stages", [])
+    return [step["kind"] for step in (stages[-1]["steps"][:1] if stages else []) if step["kind"] in (MERGE, REBASE)]

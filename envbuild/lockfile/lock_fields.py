@@ -128,12 +128,16 @@ def _install(plain: dict[str, Any]) -> LockedInstall:
     manager, earlier = str(plain["install"]), plain.get("earlier")
     if not manager.isalnum():
         raise ValueError(f"{manager[:40]!r} is not a package manager")
-    wants, sources = (_texts_of(plain.get(name)) for name in ("wants", "sources"))
+    sources = _texts_of(plain.get("sources"))
+    listed = listed_of(plain.get("packages"))
+    # Git takes what two branches added at the end of `wants` and at the beginning of `packages` for one place: where it
+    # keeps the lines of both, wants of the second stand behind packages of the first.
+    wants = _texts_of([*(plain.get("wants") or []), *(item for item in listed if isinstance(item, str))])
     install = LockedInstall(
         manager=manager,
         wants=wants,
         asks=digest_of(plain["asks"]),
-        packages=packages_of(listed_of(plain.get("packages"))),
+        packages=packages_of(item for item in listed if not isinstance(item, str)),
         earlier=_earlier(earlier) if earlier else None,
         sources=sources,
     )

@@ -40,8 +40,7 @@ def links_after(
         chosen = _by_hand(plan, merged, collision)
         if not chosen:
             if collision is not None:
-                words = Sides(*map(_target, collision.sides))
-                yield master, Conflict(ALTERNATIVE, master, name, words, entries=collision.sides)
+                yield master, conflict_of_link(collision)
             return
     if not chosen:
         return
@@ -51,6 +50,13 @@ def links_after(
         yield path, None if target is None else _link(path, target, collisions.get(path))
         if target is None:
             yield merged.slaves[slave].strip("/").encode("utf-8", "surrogateescape"), None
+
+
+def conflict_of_link(collision: Collision) -> Conflict:
+    """Return the conflict of a link in /etc/alternatives that both sides turned, and differently."""
+    name = collision.path.removeprefix(LINKS).decode("utf-8", "surrogateescape")
+    words = Sides(*map(_target, collision.sides))
+    return Conflict(ALTERNATIVE, collision.path, name, words, entries=collision.sides)
 
 
 def _by_hand(plan: LinkPlan, merged: Alternative, collision: Collision | None) -> str:

@@ -6,6 +6,7 @@ import re
 
 from envbuild.merge import accounts, alternatives, json_documents, paragraphs
 from envbuild.merge.lines import MAX_TEXT, is_text, join_texts, merge_lists, merge_logs
+from envbuild.merge.path_records import merge_diversions, merge_statoverrides
 from envbuild.merge.python_records import MAX_RECORD, merge_python_record
 from envbuild.merge.records import BadDatabase, Outcome
 from envbuild.record import NamedTuple
@@ -43,17 +44,6 @@ def _list(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) -> Outcome:
     return Outcome(merge_lists(base, ours, theirs))
 
 
-def _triples(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) -> Outcome:
-    """Merge dpkg's diversions: three lines each, the path, where it is diverted to, and by which package."""
-    sides = []
-    for content in (base, ours, theirs):
-        lines = content.splitlines()
-        if len(lines) % 3:
-            raise BadDatabase
-        sides.append(b"".join(b"\0".join(lines[at : at + 3]) + b"\n" for at in range(0, len(lines), 3)))
-    return Outcome(merge_lists(sides[0], sides[1], sides[2]).replace(b"\0", b"\n"))
-
-
 def _union(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) -> Outcome:
     if not all(map(is_text, (base, ours, theirs))):
         raise BadDatabase
@@ -75,7 +65,8 @@ _JSON = Driver("json", json_documents.merge_json, json_documents.MAX_DOCUMENT)
 _BY_PATH = {
     b"var/lib/dpkg/status": Driver("dpkg status", _paragraphs(paragraphs.STATUS), paragraphs.MAX_DATABASE),
     b"var/lib/apt/extended_states": Driver("apt marks", _paragraphs(paragraphs.MARKS), paragraphs.MAX_DATABASE),
-    b"var/lib/dpkg/diversions": Driver("dpkg diversions", _triples, MAX_LIST),
+    b"var/lib/dpkg/diversions": Driver("dpkg diversions", merge_diversions, MAX_LIST),
+    b"var/lib/dpkg/statoverride": Driver("dpkg statoverrides", merge_statoverrides, MAX_LIST),
     **{
         b"var/cache/debconf/" + name: Driver("debconf", _paragraphs(paragraphs.DEBCONF), paragraphs.MAX_DATABASE)
         for name in (b"config.dat", b"templates.dat", b"passwords.dat")
@@ -90,7 +81,7 @@ _BY_PATTERN = (
     ),
     (
         re.compile(
-            rb"var/lib/dpkg/(?:statoverride|triggers/[^/]+)|var/lib/ucf/(?:hashfile|registry)|etc/shells"
+            rb"var/lib/dpkg/triggers/[^/]+|var/lib/ucf/(?:hashfile|registry)|etc/shells"
             rb"|etc/ca-certificates\.conf|etc/python3?/[^/]*\.d/[^/]+|.*-packages/[^/]+\.pth"
             rb"|var/lib/systemd/deb-systemd-[^/]+/.*"
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from envbuild.images.build_steps import MERGE
 from envbuild.merge.cache_makers import remake_caches
 from envbuild.merge.merge import MergedImage
 from envbuild.plan.image_config import dump, image_digest
@@ -17,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-MERGE = "Merge"
-"""The kind of the step that an image has which a merge made."""
+TEST = "test"
+"""The kind of a test, among the steps of an image."""
 
 
 class FinishedMerge(Record):
@@ -40,29 +41,42 @@ def finish_merge(
     remade = remake_caches(store, tree, ours.tree, result.merged.stale, result.facts.epoch)
     digest = image_digest(remade.tree, result.facts)
     known = store.images.get(digest)
-    detail = _detail(remade.tree, name, base.digest, ours.digest, theirs.digest)
+    detail = _detail(remade.tree, name, base, ours, theirs)
     image = known or Image(digest, remade.tree, dump(result.facts), detail, time.time())
     return FinishedMerge(image, remade.made, remade.left)
 
 
-def _detail(tree: Digest, name: str, base: Digest, ours: Digest, theirs: Digest) -> str:
-    """Return the detail of an image that no build made: one stage with one step, the merge."""
-    step: dict[str, Any] = {
-        "text": f"merge of sha256:{theirs} since sha256:{base}",
+def _detail(tree: Digest, name: str, base: Image, ours: Image, theirs: Image) -> str:
+    """Return the detail of an image that no build made: one stage with one step, the merge, and the texts of the tests
+    of both sides."""
+    text = f"merge of sha256:{theirs.digest} since sha256:{base.digest}"
+    stage = {
+        "stage": name,
+        "base": f"image:sha256:{ours.digest}",
+        "origin": f"image sha256:{ours.digest}",
+        "tree": ours.tree,
+        "steps": [step_of(text, MERGE, tree), *tests_of(tree, ours, theirs)],
+    }
+    return json.dumps({"stages": [stage]}, sort_keys=True, separators=(",", ":"))
+
+
+def step_of(text: str, kind: str, tree: Digest) -> dict[str, Any]:
+    """Return the record of a step that no build made, and that led to this tree."""
+    return {
+        "text": text,
         "file": "",
         "line": 0,
-        "kind": MERGE,
+        "kind": kind,
         "key": "",
         "tree": tree,
         "output": EMPTY_CONTENT,
         "seconds": 0,
         "owners_kept": True,
     }
-    stage = {
-        "stage": name,
-        "base": f"image:sha256:{ours}",
-        "origin": f"image sha256:{ours}",
-        "tree": tree,
-        "steps": [step],
-    }
-    return json.dumps({"stages": [stage]}, sort_keys=True, separators=(",", ":"))
+
+
+def tests_of(tree: Digest, *images: Image) -> list[dict[str, Any]]:
+    """Return the records of the tests of images, each text once, as those of an image with this tree."""
+    stages = [image.known.get("stages", [])[-1:] for image in images]
+    texts = [step["text"] for last in stages for stage in last for step in stage["steps"] if step["kind"] == TEST]
+    return [step_of(text, TEST, tree) for text in dict.fromkeys(texts)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from envbuild.digest import sha256_of
-from envbuild.merge.alternative_links import LinkPlan, links_after
+from envbuild.merge.alternative_links import LinkPlan, conflict_of_link, links_after
 from envbuild.merge.alternatives import FOLDER, LINKS
 from envbuild.merge.attributes import CONTENT as CONTENTS
 from envbuild.merge.attributes import TARGET
@@ -104,7 +104,11 @@ class Resolution:
                     self.edits.append(Edit(path, entry, True))
                 self._link_collisions.pop(path, None)
         for collision in self._link_collisions.values():
-            self._whole(collision)
+            # Their records are the same, or there are none.
+            if collision.ours is None or collision.theirs is None:
+                self._whole(collision)
+            else:
+                self._alternative(conflict_of_link(collision), collision)
 
     def _is_link(self, collision: Collision) -> bool:
         return all(side is None or side.kind == LINK for side in collision.sides)

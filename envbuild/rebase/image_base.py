@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from envbuild.build.image_files import image_of_origin
 from envbuild.errors import UsageError, fields
+from envbuild.images.build_steps import MERGE as MERGE_STEP
 from envbuild.images.find import facts_of
 from envbuild.images.lock_attestation import is_base
 from envbuild.plan.image_config import Facts
@@ -30,6 +31,8 @@ GIVEN, LAYERS, BUILT, SAID = "given", "layers", "built here", "said"
 _IMAGES = ("image:", "recipe:", "registry:", "oci:")
 """How the texts of bases begin that are images and bring facts along."""
 _MADE_HERE = (BUILD, COMMIT, MERGE, REBASE)
+MAX_MERGES = 64
+"""Merges on the way from an image to one that was built."""
 MIN_SHARE = 0.5
 """Less of a base than this in the image, as it was, is taken for a mistake or a lie."""
 
@@ -114,6 +117,12 @@ def _of_record(store: Store, image: Image) -> ImageBase | None:
     """Return the base by the record of the image's build, which came along with it if it was pulled; None where that
     has none, or the store has not its tree."""
     stage = _lowest_stage(image)
+    for _ in range(MAX_MERGES):
+        if stage is None or not _is_merge(stage):
+            break
+        # What was merged into an image is what it is made of: its base is that of the side that it began with.
+        below = image_of_origin(store, stage["origin"])
+        stage = _lowest_stage(below) if below is not None else None
     if stage is None or (not stage["steps"] and stage["base"].startswith("import ")):
         return None
     text, tree = stage["base"], stage["tree"]
@@ -141,6 +150,10 @@ def _lowest_stage(image: Image) -> dict[str, Any] | None:
             break
         stage = by_name[stage["base"]]
     return stage
+
+
+def _is_merge(stage: dict[str, Any]) -> bool:
+    return any(step["kind"] == MERGE_STEP for step in stage["steps"][:1])
 
 
 def _said_by_record(image: Image) -> str:

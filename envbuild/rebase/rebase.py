@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from envbuild.build.request import BuildRequest
+from envbuild.images.build_steps import REBASE
 from envbuild.merge.choices import Choices
 from envbuild.merge.merge import MergedImage, merge_images
-from envbuild.merge.merged_image import FinishedMerge, finish_merge
+from envbuild.merge.merged_image import FinishedMerge, finish_merge, step_of, tests_of
 from envbuild.plan.image_config import Facts, dump, image_digest
 from envbuild.rebase.image_base import ImageBase
 from envbuild.rebase.made_base import NewBase
@@ -14,10 +15,7 @@ from envbuild.record import Record
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.text import json
-from envbuild.tree.entry import EMPTY_CONTENT, Digest
-
-REBASE = "Rebase"
-"""The kind of the step that an image has which was put on another base."""
+from envbuild.tree.entry import Digest
 
 
 class Rebased(Record):
@@ -77,20 +75,12 @@ def _bare(tree: Digest, facts: Facts) -> Image:
 def _detail(image: Image, name: str, base: ImageBase, onto: NewBase, tree: Digest) -> str:
     """Return the detail of a rebased image: it begins with the new base, so that it can be put on the next one, and has
     the texts of the tests."""
-    step = {
-        "text": f"rebase of sha256:{image.digest} from {base.name}",
-        "file": "",
-        "line": 0,
-        "kind": REBASE,
-        "key": "",
-        "tree": tree,
-        "output": EMPTY_CONTENT,
-        "seconds": 0,
-        "owners_kept": True,
+    step = step_of(f"rebase of sha256:{image.digest} from {base.name}", REBASE, tree)
+    stage = {
+        "stage": name,
+        "base": onto.text,
+        "origin": onto.origin,
+        "tree": onto.tree,
+        "steps": [step, *tests_of(tree, image)],
     }
-    stages = image.known.get("stages", [])
-    tests = [
-        {**old, "tree": tree, "key": ""} for old in (stages[-1]["steps"] if stages else ()) if old["kind"] == "test"
-    ]
-    stage = {"stage": name, "base": onto.text, "origin": onto.origin, "tree": onto.tree, "steps": [step, *tests]}
     return json.dumps({"stages": [stage]}, sort_keys=True, separators=(",", ":"))

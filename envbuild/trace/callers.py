@@ -26,7 +26,7 @@ class Callers:
     """The processes of one step, by the numbers that they have in `proc`, a /proc that is held open.
 
     What is kept of a process is good for as long as its memory is there: it goes when it executes another program, and
-    with the process. That is not so for memory that others share; so with `threads` less is kept.
+    with the process. Of those that share it less is kept.
     """
 
     def __init__(self, proc: int) -> None:
@@ -34,8 +34,10 @@ class Callers:
         self.memory: dict[int, int] = {}
         """Descriptors of their memory."""
         self._directories: dict[int, bytes] = {}
-        self.threads = False
-        """Whether any two of them share memory or a working directory."""
+        self.shared: set[int] = set()
+        """Those with more than one thread."""
+        self._any_threads = False
+        self._all_shared = False
         self.changed_root = False
         """Whether any has another root than the tree's."""
 
@@ -87,6 +89,8 @@ class Callers:
             raise Untraceable("runs a program that may not be read") from None
         self._directories.pop(pid, None)
         self.memory[pid] = opened
+        if self._any_threads and (self._all_shared or self._has_threads(pid)):
+            self.shared.add(pid)
         try:
             return os.pread(opened, size, address)
         except OSError:
@@ -98,6 +102,23 @@ class Callers:
         if opened >= 0:
             os.close(opened)
         self._directories.pop(pid, None)
+        self.shared.discard(pid)
+
+    def share(self, pid: int, *, all_of_it: bool) -> None:
+        """Take note that a process is about to have another thread; with `all_of_it` another process that shares
+        something with it, and so can't be known by its number."""
+        self._any_threads = True
+        if all_of_it:
+            self._all_shared = True
+            self.shared.update(self.memory)
+        self.shared.add(pid)
+
+    def _has_threads(self, pid: int) -> bool:
+        try:
+            # A directory for each, with the two names of every directory (proc_pid_task(5)).
+            return os.stat(b"%d/task" % pid, dir_fd=self._proc).st_nlink > 3
+        except OSError:
+            return True
 
     def place(self, pid: int, call: PathCall, arguments: Arguments, path: bytes) -> tuple[bytes, bytes]:
         """Return a path from the tree's root, and where the process has its own; b"" for what leads nowhere."""
@@ -113,7 +134,7 @@ class Callers:
 
     def directory(self, pid: int) -> bytes:
         """Return the working directory of a process, from the tree's root."""
-        if self.threads:
+        if pid in self.shared:
             return self.link_of(pid, b"cwd")
         known = self._directories.get(pid)
         if known is None or pid not in self.memory:

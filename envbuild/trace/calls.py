@@ -137,6 +137,7 @@ NUMBERS = {
     },
 }
 """The calls that the tracer is told of. What else knows paths is refused in every sandbox (sandbox/seccomp.py)."""
+CLONE_THREAD = 0x10000
 CLONE = {"x86_64": 56, "aarch64": 220}
 """The tracer is also told of a clone(2) of a thread, or of a process that shares its working directory."""
 
@@ -197,7 +198,7 @@ def opening(flags: int) -> int:
     """Return what open(2) with these flags asks."""
     follow = 0 if flags & _O_NOFOLLOW else FOLLOW
     if flags & _O_PATH:
-        return CONTENT | follow
+        return CONTENT | OPENED | follow  # it can be opened anew through /proc/self/fd
     if flags & _O_TMPFILE:
         return RIGHTS | follow
     if flags & os.O_CREAT and flags & os.O_EXCL:

@@ -85,7 +85,7 @@ class _Resolver:
         self.paths: dict[bytes, Access] = {}
         self._bytes = 0
         self._trees = trees
-        self._mounts = {mount.target: mount for mount in mounts}
+        self._mounts: dict[bytes, Mount] = {}
         self._root = _Place(b"", root_entry(trees, parent))
         self._children: dict[Digest, dict[bytes, Entry]] = {}
         self._made: dict[bytes, set[bytes]] = {}
@@ -95,6 +95,11 @@ class _Resolver:
         self._walked: dict[tuple[bytes, bytes], Walked] = {}
         self._changes_root = False
         self._steps = 0
+        for mount in sorted(mounts, key=lambda mount: mount.target.count(b"/")):
+            # A link of the tree leads to where it really was mounted.
+            reached = [place.path for place in self._walk(b"", b"/" + mount.target, follow=True)]
+            self._mounts |= dict.fromkeys((mount.target, *reached), mount)
+            self._walked.clear()
 
     def learn_links(self, events: Sequence[Event]) -> None:
         """Take note of all links that the step made or moved, wherever they came to lie."""

@@ -16,7 +16,7 @@ import struct
 from envbuild.linux import syscalls
 from envbuild.trace import calls
 from envbuild.trace.callers import SHORT, Callers, Untraceable
-from envbuild.trace.calls import ACTIONS, NUMBERS, PathCall
+from envbuild.trace.calls import ACTIONS, AT_FDCWD, NUMBERS, PathCall
 from envbuild.trace.observed import FOLLOW, LINKED, MAX_BYTES, MAX_EVENTS, MOVED, Event, Observed
 from envbuild.trace.programs import interpreter_of
 from envbuild.trace.reads import CONTENT, LISTING, RIGHTS
@@ -60,7 +60,13 @@ class Tracer:
         self._executed: dict[bytes, tuple[int, ...]] = {}
         numbers = NUMBERS[os.uname().machine]
         self._paths = {
-            numbers[name]: (_FIRST_ARGUMENT + call.path, _FIRST_ARGUMENT + call.flags, call.mask, call)
+            numbers[name]: (
+                _FIRST_ARGUMENT + call.path,
+                _FIRST_ARGUMENT + call.flags,
+                call.mask,
+                _FIRST_ARGUMENT + call.directory,
+                call,
+            )
             for name, call in calls.PATH_CALLS.items()
             if name in numbers
         }
@@ -102,7 +108,7 @@ class Tracer:
         notification = bytearray(empty)
         answer = bytearray(_ANSWER.pack(0, 0, 0, _CONTINUE))
         callers, put_id, pread = self._callers, _ID.pack_into, os.pread
-        memory, text, place = callers.memory, callers.text, callers.place
+        memory, shared, text, place = callers.memory, callers.shared, callers.text, callers.place
         poller = select.poll()
         poller.register(listener, select.POLLIN)
         while True:
@@ -122,7 +128,7 @@ class Tracer:
             pid, number = words[1], words[3]
             try:
                 if number in paths:
-                    address_place, flags_place, mask, call = paths[number]
+                    address_place, flags_place, mask, directory_place, call = paths[number]
                     # As Callers.text does it, but for what goes well nearly always.
                     try:
                         content = pread(memory[pid], SHORT, words[address_place])
@@ -132,11 +138,15 @@ class Tracer:
                     path = named = content[:end] if end >= 0 else text(pid, words[address_place])
                     floor = b""
                     if path[:1] != b"/" or callers.changed_root:
-                        path, floor = place(pid, call, words[_FIRST_ARGUMENT:], path)
-                    key = (number, words[flags_place] & mask, floor, path)
-                    if key not in events and path:
-                        self._note(key)
-                    if callers.threads:
+                        if not path and words[directory_place] & 0xFFFFFFFF != AT_FDCWD:
+                            pass  # it is about a descriptor, and what that stands for was opened before
+                        else:
+                            path, floor = place(pid, call, words[_FIRST_ARGUMENT:], path)
+                    if path:
+                        key = (number, words[flags_place] & mask, floor, path)
+                        if key not in events:
+                            self._note(key)
+                    if pid in shared:
                         callers.check(pid, words[address_place], named)
                 else:
                     special[number](number, pid, words[_FIRST_ARGUMENT:])
@@ -185,7 +195,7 @@ class Tracer:
         if not path:
             return b"", b""
         placed = self._callers.place(pid, call, arguments, path)
-        if self._callers.threads:
+        if pid in self._callers.shared:
             self._callers.check(pid, arguments[call.path], path)
         return placed
 
@@ -289,9 +299,7 @@ class Tracer:
         self._note((_ACTION, calls.opening(flags), floor, path))
 
     def _thread(self, number: int, pid: int, arguments: Arguments) -> None:
-        if not self._callers.threads:
-            self._callers.threads = True
-            self._callers.forget_all()
+        self._callers.share(pid, all_of_it=not arguments[0] & calls.CLONE_THREAD)
 
     def _controls_another(self, number: int, pid: int, arguments: Arguments) -> None:
         raise Untraceable("changes other processes while they run")

@@ -117,6 +117,20 @@ def test_a_flaky_test_is_noticed_and_the_answer_found(pair):
     assert "the test is flaky: it failed in " in done.out
 
 
+def test_what_one_step_brought_is_one_difference_if_it_is_much(project):
+    for side in ("good", "bad"):
+        for n in range(210):
+            project.write(f"{side}/f{n}", f"{side} {n}")
+        lines = ("from tar:busybox.tar", f"copy {side} -> /srv", f"file /etc/{side}", f"    {side}")
+        assert project.build(*lines, options=("--tag", f"web:{side}")).code == 0
+    answer = bisect(project, "! grep bad /srv/f99")
+    assert answer["total"] == 3
+    assert [(group["kind"], group["name"]) for group in answer["differences"]] == [
+        ("step", "copy bad -> /srv (web.env:2)")
+    ]
+    assert {part["path"] for part in answer["parts"]} == {"/srv/f99"}
+
+
 def test_images_without_a_difference_are_refused(pair):
     done = pair.command("bisect", "web:bad", "web:bad", "--", "false")
     assert (done.code, "do not differ" in done.err) == (2, True)

@@ -108,3 +108,14 @@ def test_node_packages_follow_ranges_that_changed():
     pairs = moved(*states.values())
     assert requirements(pairs, ()) == {0: {1, 2}, 1: {0}, 2: {0}}
     assert node_states({app: (b"[", b"{}"), lib: (None, b"1")})[app] == (ABSENT, ABSENT)
+
+
+def test_records_that_were_made_to_cost_time_cost_little():
+    spaces = " " * 200_000
+    odd = python_state(f"Name: a\nVersion: 1\nRequires-Dist: b{spaces}[x]{spaces}({spaces})x\n".encode(), "")
+    assert len(odd.needs) <= 1
+    assert len(debian_state(f"Package: a\nVersion: 1\nDepends: b {spaces}(({spaces}, {'c|' * 100_000}").needs) <= 2
+    count = 2000
+    names = ", ".join(f"v{n}" for n in range(5))
+    pairs = moved(*((ABSENT, stanza(f"p{n}", "1", Provides=names, Conflicts=names)) for n in range(count)))
+    assert requirements(pairs, ()) == {}

@@ -70,3 +70,13 @@ def test_a_locked_build_refuses_the_edit(edited):
     done = edited.build(options=("--locked=exact",))
     assert done.code != 0
     assert "web.env.lock" in done.err
+
+
+def test_no_sandbox_is_made_for_commands_that_read_nothing_of_an_edit(project):
+    lines = ("run echo 1 > /one", "file /etc/note\n    behind", "run cat /one > /two", "workdir /srv", "test cat /two")
+    project.build("file /etc/early\n    a", *lines, options=("--trace",))
+    project.write("web.env", "from tar:busybox.tar", "file /etc/early\n    b", *lines)
+    assert loaded(project, SANDBOX[:3], "build", "--trace", "web.env") == "0 []"
+    image = project.show()["digest"]
+    assert project.build(options=("--no-cache",)).image == image.removeprefix("sha256:")
+    assert project.command("fsck").code == 0

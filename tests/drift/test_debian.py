@@ -137,6 +137,7 @@ def test_what_pip_installed_for_a_user_and_for_the_system_is_installed_again(han
     assert run.out == "alpha 1.0\n"
 
 
+@pytest.mark.nightly  # apt over a whole Debian, five times
 @pytest.mark.root
 def test_versions_that_only_go_with_each_other_go_back_together(hands, server_of_wheels, tmp_path):
     own = Repository(server_of_wheels, tmp_path / "own", "debian-own", "bookworm")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
 import pytest
 
-from tests.conftest import Done, Project
+from tests.conftest import Done, Project, wait_for
+from tests.processes import alive_with
 
 pytestmark = pytest.mark.namespaces
 
@@ -158,3 +161,50 @@ def test_the_file_with_settings_has_what_took_long_traced(project):
     project.write("cache.toml", "trace = 7")
     done = project.command("build", **variables)
     assert (done.code, "trace is neither true nor false" in done.err) == (2, True)
+
+
+def test_steps_that_read_nothing_of_each_other_give_the_same_image_at_once(project):
+    apart = "run mkdir -p /{0}; echo {0} > /{0}/made; cat /{0}/made > /{0}/copy"
+    lines = [*(apart.format(name) for name in "abc"), "run cat /a/copy /b/copy /c/copy > /all.html"]
+    project.build(*lines, options=TRACE)
+    alone = project.build(options=("--no-cache", "-j", "1"))
+    for jobs in ("1", "4"):
+        done = project.build(options=("--no-cache", *TRACE, "--speculate", "-j", jobs))
+        assert done.code == 0, done.err
+        assert (done.image, done.ran, done.of("step-explained")) == (alone.image, lines, [])
+    assert project.cat("/all.html") == "a\nb\nc\n"
+
+
+def test_they_run_while_the_others_do(project, mark):
+    lines = [f"run sleep {mark}{number} || echo woken > /{name}" for number, name in enumerate("ab")]
+    project.write("web.env", "from tar:busybox.tar", *lines)
+
+    def wake(*texts: str) -> None:
+        for text in texts:
+            assert wait_for(lambda text=text: alive_with(text))
+        for text in texts:
+            for pid in alive_with(text):
+                os.kill(pid, signal.SIGTERM)
+
+    first = project.start("build", "--trace")
+    wake(f"sleep\0{mark}0")
+    wake(f"sleep\0{mark}1")
+    assert first.wait() == 0
+    both = project.start("build", "--trace", "--no-cache", "--speculate", "-j", "2")
+    wake(f"sleep\0{mark}0", f"sleep\0{mark}1")
+    assert both.wait() == 0
+    assert project.cat("/a") == project.cat("/b") == "woken\n"
+
+
+def test_a_step_that_ran_ahead_wrongly_runs_again(project):
+    """What the first step writes follows from a mount that is in no record: so the guess about the second is wrong."""
+    first = "run [ -e /switch ] && echo other > /b/made; mkdir -p /a; true"
+    second = "run cat /b/made > /copy"
+    early = "run mkdir /b; echo one > /b/made"
+    project.build(early, first, second, options=TRACE)
+    lines = ("run mkdir /b; echo one > /b/made; touch /switch", first, second)
+    done = project.build(*lines, options=(*TRACE, "--speculate", "-j", "4"))
+    assert done.code == 0
+    assert project.cat("/copy") == "other\n"
+    assert because(done)[second] == "it ran ahead, but it reads /b/made, whose content and time changed"
+    assert project.build(options=("--no-cache",)).image == done.image

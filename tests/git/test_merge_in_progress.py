@@ -113,3 +113,13 @@ def test_files_that_git_did_not_write(diverged, git, head):
     os.mkfifo(path)
     with pytest.raises(EnvbuildError):
         merge_in_progress(Repository(str(diverged.folder)))
+
+
+def test_after_git_the_process_has_one_thread(diverged):
+    """Else it could not enter a user namespace."""
+    repository = Repository(str(diverged.folder))
+    threads = set()
+    for _ in range(50):
+        repository.commit_of("HEAD")
+        threads.add(len(os.listdir("/proc/self/task")))
+    assert threads == {min(threads)}

@@ -233,6 +233,18 @@ class TestBothSidesOfAMerge:
         assert [install.manager for install in lock.stages[0].installs] == ["pip", "apt"]
         assert [url for url, _ in lock.own.fetched] == ["https://h/x", "https://h/y"]
 
+    def test_wants_that_stand_behind_packages_are_wants(self):
+        package = APT.packages[0]
+        text = lock_file.dump(ONE)
+        line = lock_file.package_line(package)
+        other = lock_file.package_line(package.replace(name="jq"))
+        text = text.replace(
+            line, f'{other}\n              - "zip"\n              - "tar"\n            packages:\n{line}'
+        )
+        install = lock_file.parse(text, "web.env.lock").stages[0].installs[0]
+        assert install.wants == ("jq", "tar", "zip")
+        assert [known.name for known in install.packages] == ["jq", "zip"]
+
 
 @pytest.mark.parametrize(
     ("text", "reason"),

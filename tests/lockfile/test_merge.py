@@ -124,7 +124,7 @@ def test_two_branches_that_each_add_a_statement(debian, git, apt, driver):
     assert debian.build(options=("--locked=exact",)).code == 0
 
 
-@pytest.mark.parametrize("driver", [True, False])
+@pytest.mark.parametrize("driver", [True, pytest.param(False, marks=pytest.mark.nightly)])
 def test_packages_that_do_not_go_together_are_told_with_what_mends_it(debian, git, server, tmp_path, driver):
     own = Repository(server, tmp_path / "own")
     own.add("own-lib", "1.0-1")

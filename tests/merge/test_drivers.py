@@ -203,3 +203,36 @@ def test_a_status_of_a_hundred_thousand_packages_costs_what_its_size_does():
     assert outcome.clashes == ()
     assert len(outcome.content) > len(base)
     assert time.process_time() - started < 30, "not its square"
+
+
+DIVERSIONS, OVERRIDES = "var/lib/dpkg/diversions", "var/lib/dpkg/statoverride"
+
+
+def test_dpkg_takes_one_diversion_and_one_override_of_a_path():
+    shared, mine, yours = b"/a\n/a.x\nx\n", b"/b\n/b.ours\nours\n", b"/c\n/c.theirs\ntheirs\n"
+    outcome = merged(DIVERSIONS, shared, shared + mine, yours)
+    assert (outcome.clashes, outcome.content) == ((), yours + mine)
+    other = b"/b\n/b.theirs\ntheirs\n"
+    outcome = merged(DIVERSIONS, shared, shared + mine, shared + other)
+    assert [(clash.subject, clash.sides) for clash in outcome.clashes] == [
+        ("/b", ("nothing", "/b, /b.ours, ours", "/b, /b.theirs, theirs"))
+    ]
+    chosen = merged(DIVERSIONS, shared, shared + mine, shared + other, prefer=lambda subject, package: "theirs")
+    assert (chosen.content, chosen.settled) == (shared + other, ("/b",))
+    outcome = merged(OVERRIDES, b"", b"root a 4755 /bin/my tool\n", b"root b 755 /bin/my tool\nroot b 644 /x")
+    assert [clash.subject for clash in outcome.clashes] == ["/bin/my tool"]
+    assert outcome.content == b"root a 4755 /bin/my tool\nroot b 644 /x\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        (DIVERSIONS, b"/a\n/b\n"),
+        (DIVERSIONS, b"/a\n/b\nc"),
+        (DIVERSIONS, b"/a\n/b\nc\n" * 2),
+        (OVERRIDES, b"root a 4755\n"),
+    ],
+)
+def test_what_dpkg_itself_would_refuse_is_merged_as_any_other_file(path, content):
+    with pytest.raises(BadDatabase):
+        merged(path, b"", content, b"")

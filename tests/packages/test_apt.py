@@ -87,6 +87,7 @@ def test_recommended_packages_come_when_asked_for(debian):
     assert {"zip", "unzip"} <= locked(debian).keys()
 
 
+@pytest.mark.nightly  # another index of a whole Debian
 def test_a_package_of_another_architecture(debian):
     done = debian.build(DEBIAN, f"apt zlib1g:{FOREIGN}")
     if "Mirror sync in progress" in done.out:
@@ -119,6 +120,7 @@ def test_debconf_never_asks(debian):
     assert done.code == 0, done.err
 
 
+@pytest.mark.nightly  # two installations of the real thing
 def test_check_names_the_files_of_a_package_that_are_never_the_same(debian):
     done = debian.build(DEBIAN, "apt ssl-cert", options=("--check",))
     assert done.code == 1

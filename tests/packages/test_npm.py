@@ -199,6 +199,7 @@ def test_the_settings_of_a_project_are_honoured_and_its_tokens_are_kept_nowhere(
     assert "is-even" in names(debian)
 
 
+@pytest.mark.nightly  # npm itself four times
 def test_a_lock_of_before_answers_as_long_as_the_environment_is_the_same(debian):
     debian.write("app/package.json", json.dumps(DEVELOPED))
     statement = "npm(into=/srv/app) -r app"
@@ -232,6 +233,7 @@ def as_before(project, files) -> str:
     return lock_file.dump(lock.replace(own=lock.own.replace(stages=(stage,))))
 
 
+@pytest.mark.nightly  # npm itself five times; what stays is asked in test_npm_added.py, too
 def test_what_a_directory_has_already_stays_and_an_update_says_why(debian, server):
     registry = Registry(server)
     registry.add_npm("v18.19.0")

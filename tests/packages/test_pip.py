@@ -262,6 +262,7 @@ more = ["beta"]
 """
 
 
+@pytest.mark.nightly  # setuptools, three times; the next one builds a project daily
 def test_a_project_of_the_folder_is_built_and_an_edit_builds_it_alone(debian, build, index, server):
     for name in ("alpha", "beta"):
         index.add(name, "1.0")

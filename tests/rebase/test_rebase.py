@@ -119,3 +119,9 @@ def test_the_tests_of_an_image_that_came_run_without_its_recipe(came):
     assert done.code == 0, done.out + done.err
     assert "as the image says, which nothing proves" in done.out
     assert "2 checks passed: test grep -q app /app, test [ $APP = 1 ] && " in done.out
+
+
+def test_what_no_build_made_is_not_verified(bases):
+    rebased(bases, "web", "--onto", "new")
+    done = bases.command("verify", "web:rebased")
+    assert (done.code, "was put together by a rebase" in done.err) == (2, True)

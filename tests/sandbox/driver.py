@@ -1,7 +1,8 @@
 """Runs one request in a sandbox of its own process, as entering a namespace changes the process for good.
 
-Reads JSON: {"requests": [...], "single": bool, "steps": bool, "together": bool, "count_files": bool}; writes JSON with
-an answer for each request. With `count_files` it says how many files the step server has open after the request.
+Reads JSON: {"requests": [...], "single": bool, "steps": bool, "together": bool, "count_files": bool, "kill_server":
+bool}; writes JSON with an answer for each request. With `kill_server` the step server is killed when the first request
+has printed something. With `count_files` it says how many files the step server has open after the request.
 With `steps` they run as a build's steps do, where they can. A request may have a `mark`: the answer then says how many
 processes with it in their command lines are left.
 """
@@ -10,9 +11,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,7 +41,8 @@ def main() -> int:
         answers: list[dict] = [{} for _ in asked["requests"]]
 
         def run(number: int, plain: dict) -> None:
-            answers[number] = _run(helper, runner, plain)
+            printed = _kill_server if asked.get("kill_server") and number == 0 else lambda: None
+            answers[number] = _run(helper, runner, plain, printed)
             if asked.get("count_files"):
                 answers[number]["files"] = _files_of_server()
 
@@ -51,6 +55,12 @@ def main() -> int:
             thread.join()
     print(json.dumps({"kind": ids.kind, "answers": answers}))
     return 0
+
+
+def _kill_server() -> None:
+    (helper,) = _children(os.getpid())
+    (server,) = _children(helper)
+    os.kill(server, signal.SIGKILL)
 
 
 def _files_of_server() -> int:
@@ -68,7 +78,7 @@ def _children(pid: int) -> list[int]:
     return [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
 
 
-def _run(helper: Helper, runner: StepRunner | None, plain: dict) -> dict:
+def _run(helper: Helper, runner: StepRunner | None, plain: dict, printed: Callable[[], None]) -> dict:
     mark = plain.pop("mark", "")
     plain["layers"] = tuple(plain["layers"])
     plain["argv"] = tuple(plain["argv"])
@@ -89,7 +99,13 @@ def _run(helper: Helper, runner: StepRunner | None, plain: dict) -> dict:
     try:
         request = Request(**plain)
         if runner is not None and runner.takes(request):
-            outcome = runner.run(request, chunks.append)
+
+            def take(data: bytes) -> None:
+                chunks.append(data)
+                if len(chunks) == 1:
+                    printed()
+
+            outcome = runner.run(request, take)
         else:
             outcome = helper.run(request, stdin=nothing, output=writing)
         left = len(alive_with(mark)) if mark else 0

@@ -18,6 +18,8 @@ from tests.sandbox.test_sandbox import Box, python_in
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 MACHINE = os.uname().machine
+MOUNTED = ("proc", "sys", "dev", "tmp", "mnt")
+"""Whether these are there is asked in order to mount something on them."""
 
 
 @pytest.fixture(params=["all", "single"])
@@ -35,7 +37,8 @@ def box(request, tmp_path):
 def reads(answer: dict) -> dict[str, int]:
     """What a step reads, beside what its start takes."""
     assert answer.get("untraceable") == "", answer
-    return {path: access for path, access in answer["reads"].items() if path and not path.startswith(("bin", "usr"))}
+    seen = {path: access for path, access in answer["reads"].items() if path and not path.startswith(("bin", "usr"))}
+    return {path: access for path, access in seen.items() if path not in MOUNTED}
 
 
 def trace(box: Box, script: str, **options: object) -> dict[str, int]:
@@ -227,6 +230,14 @@ def test_a_step_that_is_late_ends_and_the_next_one_runs(box):
     assert "error" in answers[4]
     assert answers[5]["reads"]["etc/app/conf"] & CONTENT
     assert answers[6]["out"] == "1\n"
+
+
+def test_a_tracer_that_dies_holds_nobody_up(box):
+    endless = box.request("echo 1; while :; do cat /etc/app/conf > /dev/null; done", traced=True)
+    answers = box.ask(endless, box.request("cat /etc/app/conf", traced=True), kill_server=True)
+    assert answers[0]["signal"] == signal.SIGKILL
+    assert "reads" not in answers[0]
+    assert reads(answers[1])["etc/app/conf"] & CONTENT
 
 
 def test_another_user_and_programs_that_may_not_be_read(box):

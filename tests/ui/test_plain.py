@@ -6,10 +6,10 @@ import io
 
 import pytest
 
-from envbuild.build.events import Notice, StepExplained, StepOutput, StepProgress
+from envbuild.build.events import Notice, StepExplained, StepOutput, StepProgress, StepReused
 from envbuild.ui.plain import PlainDisplay
 
-from .conftest import build_started, built, cached, failed, finished, started
+from .conftest import TREE, build_started, built, cached, failed, finished, started
 
 
 @pytest.fixture
@@ -89,6 +89,11 @@ def test_a_project_or_a_file_that_it_is_about_is_marked(show, text, marked, stat
     below = [(number, row) for number, row in enumerate(lines) if "^" in row]
     assert [row for _, row in below] == ([f"  | {carets}"] if line else [])
     assert [lines[number - 1].split(" |")[0].strip() for number, _ in below] == ([str(line)] if line else [])
+
+
+def test_a_step_that_need_not_run_has_its_reason_below(show):
+    event = StepReused(4, "web", "wheels", "run make", "web.env", 7, TREE, "none of /\x1b[31mred is new")
+    assert show(build_started(), event) == ["#4 reused [wheels] run make", "#4 because none of /\\x1b[31mred is new"]
 
 
 def test_a_step_is_explained_in_lines_of_its_own(show):

@@ -51,6 +51,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="give accounts of BASE free numbers where IMAGE has given them to others",
     )
+    parser.add_argument(
+        "--write",
+        metavar="DIR",
+        help="write what conflicts into a new directory: each side, and the texts to be edited",
+    )
+    parser.add_argument(
+        "--resolved", metavar="DIR", help="take the files in DIR/merged, which --write made, as they are edited"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only show what would conflict")
     parser.add_argument("--no-verify", action="store_true", help="tag the image without running tests and audits")
     add_format(parser)
@@ -64,12 +72,14 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.images.names import to_set
     from envbuild.images.reference import LATEST, parse_tag
     from envbuild.merge.choices import Choices
+    from envbuild.merge.conflict_files import read_resolved, write_conflicts
     from envbuild.rebase.image_base import base_of
     from envbuild.rebase.made_base import new_base
     from envbuild.rebase.rebase import rebase_image
     from envbuild.store.project import split_project
     from envbuild.store.store import Store
     from envbuild.store.tags import REBASE
+    from envbuild.ui.humanize import count
     from envbuild.ui.reports.rebase import rebase_lines, rebase_plain
     from envbuild.ui.stream import Output
 
@@ -89,7 +99,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         base = base_of(store, image, arguments.image, given)
         with display_of("auto", environment) as display:
             onto = new_base(store, arguments.onto, request, display)
-        choices = Choices(tuple(arguments.our_names), tuple(arguments.their_names), arguments.renumber)
+        contents = read_resolved(arguments.resolved) if arguments.resolved else ()
+        choices = Choices(tuple(arguments.our_names), tuple(arguments.their_names), arguments.renumber, contents)
         enter_for(store)
         stage = split_project(names[0][0])[1]
         done = rebase_image(
@@ -103,6 +114,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             checked=not arguments.no_verify,
             keep=not arguments.dry_run,
         )
+        if done.result.conflicts and arguments.write:
+            written = write_conflicts(store, arguments.write, done.result.conflicts)
+            environment.warn([f"{count(written, 'conflict')} written to {arguments.write}"], "note")
         if done.is_good:
             assert done.finished is not None
             store.images.put(done.finished.image)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from envbuild.cli.build_options import build, interrupt_on_termination, request_of_user
+from envbuild.cli.build_options import interrupt_on_termination
 from envbuild.cli.environment import Environment
 from envbuild.cli.group_options import add_options, display_of_group, load_group_of
+from envbuild.cli.group_up import decide
 from envbuild.errors import Interrupted
 from envbuild.instances.records import Instances
 
@@ -14,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from envbuild.compose.file.model import Group, Recipe, Service
+    from envbuild.compose.file.model import Group
     from envbuild.compose.reconcile import Decision
     from envbuild.store.store import Store
     from envbuild.ui.compose_display import GroupDisplay
@@ -69,42 +70,19 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     services = make_folders(group, services, shown)
     interrupt_on_termination()
     with Store.open(environment.store_path()) as store:
-        decisions = _decide(store, group, services, arguments, environment, shown)
+        decisions = decide(
+            store,
+            group,
+            services,
+            environment,
+            shown,
+            build_recipes=not arguments.no_build,
+            recreate=arguments.force_recreate,
+        )
         skipped = _bring_up(store, group, decisions, arguments, environment, shown)
     if arguments.follow:
         return _follow(group, decisions, skipped, environment, shown)
     return 0
-
-
-def _decide(
-    store: Store,
-    group: Group,
-    services: Sequence[Service],
-    arguments: argparse.Namespace,
-    environment: Environment,
-    shown: GroupDisplay,
-) -> tuple[Decision, ...]:
-    """Return what is to be done, when all that can be known before anything starts is known to be well."""
-    from envbuild.compose.images import find_images
-    from envbuild.compose.instance_plan import plan_all
-    from envbuild.compose.preflight import check_names, check_networks, check_volumes
-    from envbuild.compose.reconcile import decide
-
-    def build_recipe(recipe: Recipe) -> None:
-        request = request_of_user(environment)
-        build(request.replace(path=recipe.path, settings=recipe.settings, epoch=environment.epoch()), environment)
-
-    check_volumes(store, group, services)
-    check_names(store, group, services)
-    check_networks(services)
-    builder = None if arguments.no_build else build_recipe
-    images = find_images(store, group, services, builder, shown, environment.epoch())
-    if (trust := environment.trust()) is not None:
-        for image, reference in images.values():
-            trust.check_image(store, image, reference, "run")
-    store.share()
-    plans = plan_all(store, group, services, images)
-    return decide(store, group, plans, force=arguments.force_recreate)
 
 
 def _bring_up(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from envbuild.bisect.bisect import Finding
+from envbuild.bisect.commits import FirstBadCommit
 from envbuild.bisect.differences import FACT, FactPart, Group, Part, PathPart, PiecePart
 from envbuild.bisect.flakiness import Rates
-from envbuild.bisect.grouping import fact_name, shown_path
+from envbuild.bisect.grouping import fact_name
+from envbuild.bisect.loose_files import shown_path
 from envbuild.history.origin import Origin
 from envbuild.text.dates import iso
 from envbuild.tree.diff import Change, aspects
@@ -54,6 +56,27 @@ def lines_of(finding: Finding, causes: Sequence[Origin | None] = ()) -> Iterator
     if said:
         yield "the test says there:"
         yield from (f"  {visible(line)}" for line in said)
+
+
+def border_lines(border: FirstBadCommit, author: Author | None) -> Iterator[str]:
+    """Yield the lines about the first bad commit."""
+    said = f": {author.summary} ({commit_line(author)})" if author is not None else ""
+    tried = f"{border.tried} of {count(border.total, 'commit')} looked at, {count(border.runs, 'run')}"
+    yield visible(f"{border.bad[:12]} is the first bad commit ({tried}){said}")
+    if border.skipped:
+        listed = ", ".join(commit[:12] for commit in border.skipped[:MAX_LINES])
+        more = " ..." if len(border.skipped) > MAX_LINES else ""
+        yield f"or one of these before it, which could not be tried: {listed}{more}"
+
+
+def plain_border(border: FirstBadCommit, author: Author | None) -> dict[str, Any]:
+    """Return the documented form of the first bad commit."""
+    return {
+        "commit": plain_author(author) or {"commit": border.bad, "name": "", "time": "", "summary": ""},
+        "good_commit": border.good,
+        "skipped": list(border.skipped),
+        "commits": {"tried": border.tried, "total": border.total, "runs": border.runs},
+    }
 
 
 def group_text(group: Group) -> str:

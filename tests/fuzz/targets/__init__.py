@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.fuzz.target import Target
 from tests.fuzz.targets import (
     archives,
+    bisect,
     command_line,
     git,
     languages,
@@ -19,6 +20,19 @@ from tests.fuzz.targets import (
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for module in (archives, sharing, trust, sandbox, packages, maven, merges, languages, store, git, command_line)
+    for module in (
+        archives,
+        sharing,
+        trust,
+        sandbox,
+        packages,
+        maven,
+        merges,
+        languages,
+        store,
+        git,
+        command_line,
+        bisect,
+    )
     for target in module.TARGETS
 }
