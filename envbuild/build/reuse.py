@@ -77,6 +77,8 @@ class Reuse:
         if self._store.trees.elsewhere is not None and not self._store.trees.has(pending.parent):
             return None  # it is only in a shared cache yet, and has to be here to be changed
         key = pending.key(owners_kept=self.owners_kept)
+        if key in self._reasons:
+            return None  # it was tried before in this build
         statement = pending.statement(owners_kept=self.owners_kept)
         try:
             placed = self._placed(pending, statement, key)

@@ -260,8 +260,7 @@ class Executor:
             redactor.close()
             reads = Reads({}, unseen) if unseen else None
             if asked.traced:
-                home = isinstance(step.action, Execute)
-                reads = reads_of(asked, outcome, self._store.trees, mounted.tree, home=home)
+                reads = reads_of(asked, outcome, self._store.trees, mounted.tree)
             digest = output.finish()
             if step.test:
                 seconds = time.monotonic() - started

@@ -132,7 +132,7 @@ class Scheduler:
                     self._run_threads()
                 finally:
                     if self._speculation is not None:
-                        self._speculation.end()
+                        self._speculation.end(self._worker.cancel)
         failures = [thread.error for thread in self._threads.values() if thread.error is not None]
         real = [error for error in failures if not isinstance(error, Stopped)]
         if real:
@@ -147,9 +147,11 @@ class Scheduler:
             return pending_step(at, number, at.steps[number], self._answers, self._inputs)
 
         def run(step: PendingStep, near: tuple[Digest, ...], sink: Callable[[bytes], None]) -> Execution:
+            if self._stop.is_set():
+                raise Stopped
             return self._command(step, near, sink, fresh=False)
 
-        return Speculation(self.store, reuse, self._slots, pending, run)
+        return Speculation(self.store, reuse, self.job.request.use_cache, self._slots, pending, run)
 
     def _report_single_id(self) -> None:
         ids = self._worker.ids

@@ -45,14 +45,16 @@ class Speculation:
         self,
         store: Store,
         reuse: Reuse,
+        reuses: bool,
         slots: threading.Semaphore,
         pending: Callable[[StageProgress, int], PendingStep],
         run: Callable[[PendingStep, tuple[Digest, ...], Sink], Execution],
     ) -> None:
-        """`pending` gives a later step of a stage as it would run on the tree so far; `run` runs it there, from the
-        layers of these trees."""
+        """With `reuses` earlier runs count. `pending` gives a later step of a stage as it would run on the tree so far;
+        `run` runs it there, from the layers of these trees."""
         self._store = store
         self._reuse = reuse
+        self._reuses = reuses
         self._slots = slots
         self._pending = pending
         self._run = run
@@ -71,7 +73,7 @@ class Speculation:
                 step = self._pending(at, number)
             except NotKnownYet:
                 return
-            if self._is_apart(step, written):
+            if self._is_apart(step, written) and not self._need_not_run(step):
                 if not self._slots.acquire(blocking=False):
                     return
                 self._start(at, step)
@@ -102,8 +104,10 @@ class Speculation:
             sink(data)
         return done.replace(tree=tree)
 
-    def end(self) -> None:
-        """Wait for all that runs ahead."""
+    def end(self, cancel: Callable[[], None]) -> None:
+        """End what nobody asked for; `cancel` ends all commands that run."""
+        if self._ahead:
+            cancel()
         for ahead in self._ahead.values():
             if ahead.thread is not None:
                 ahead.thread.join()
@@ -126,6 +130,11 @@ class Speculation:
     def _last_run(self, pending: PendingStep) -> RunRecord | None:
         runs = self._store.runs.of(pending.statement(owners_kept=self._reuse.owners_kept))
         return runs[0] if runs else None
+
+    def _need_not_run(self, pending: PendingStep) -> bool:
+        """Return whether an earlier run of a step is likely to count, when it is its turn."""
+        run = self._last_run(pending) if self._reuses else None
+        return run is not None and isinstance(self._reuse.place(pending, run), Placed)
 
     def _written(self, pending: PendingStep) -> list[Change] | None:
         """Return what a step changed when it ran last; None where that is not known."""

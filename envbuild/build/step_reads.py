@@ -34,28 +34,29 @@ def untracked(*, network: bool, agent: bool, devices: bool, caches: Sequence[Bin
     return ""
 
 
-def reads_of(request: Request, outcome: Outcome, trees: Trees, parent: Digest, *, home: bool) -> Reads | None:
-    """Return what a traced step read; None where it was ended from outside. With `home` the tree says its HOME."""
+def reads_of(request: Request, outcome: Outcome, trees: Trees, parent: Digest) -> Reads | None:
+    """Return what a traced step read; None where it was ended from outside. Of /etc/passwd only the user's home counts,
+    which is looked at when the record is used (surroundings.py): else each new account would be read by all."""
     if outcome.observed is None:
         return None
     reads = resolve(outcome.observed, trees, parent, mounts_of(request))
     if reads.untraceable:
         return reads
-    started = resolve(Observed(_to_start(request, home)), trees, parent, ())
+    started = resolve(Observed(_to_start(request)), trees, parent, ())
     paths = dict(reads.paths)
     for path, access in started.paths.items():
         paths[path] = paths.get(path, 0) | access
     return Reads(paths, started.untraceable)
 
 
-def _to_start(request: Request, home: bool) -> tuple[Event, ...]:
+def _to_start(request: Request) -> tuple[Event, ...]:
     """Return what is read of a tree in order to show it to a step and to start its command."""
     events = [Event(RIGHTS | FOLLOW, b"", b"/" + mount.target) for mount in mounts_of(request)]
     # Whether there is anything in it decides what is shown there.
     events.append(Event(LISTING | RIGHTS | FOLLOW, b"", b"/tmp"))
     if request.names:
         events.append(Event(CONTENT | FOLLOW, b"", os.fsencode(HOSTS)))
-    if home or request.user:
+    if request.user:
         events.append(Event(CONTENT | FOLLOW, b"", b"/etc/passwd"))
     if request.user:
         events.append(Event(CONTENT | FOLLOW, b"", b"/etc/group"))

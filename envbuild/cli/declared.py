@@ -16,6 +16,8 @@ KINDS = {
     "TARGET": ("images",),
     "OLD": ("images", "instances"),
     "NEW": ("images", "instances"),
+    "GOOD": ("images", "instances"),
+    "BAD": ("images", "instances"),
     "INSTANCE": ("instances",),
     "RECIPE": ("recipes",),
     "VOLUME": ("volumes",),

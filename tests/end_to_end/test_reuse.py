@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 
 import pytest
 
@@ -97,6 +98,28 @@ def test_without_the_option_nothing_is_traced_or_reused(project):
     assert project.build(EARLY.format("other"), *STEPS).ran == [EARLY.format("other"), *STEPS]
     project.build(EARLY.format("third"), *STEPS)
     assert STEPS[1] in project.build(EARLY.format("fourth"), *STEPS, options=TRACE).of("step-reused")[0]["text"]
+
+
+def test_a_new_account_is_no_other_home(project):
+    home = "run echo $HOME > /home.txt"
+    project.build("run mkdir /srv", home, options=TRACE)
+    assert home in reused(rebuilt(project, "adduser app", home))
+    moved = "run sed -i s,/root,/srv, /etc/passwd"
+    assert because(rebuilt(project, moved, home))[home] == "it would be started in another way on this tree"
+    assert project.cat("/home.txt") == "/srv\n"
+
+
+@pytest.mark.parametrize("damage", [b"", b"no record", None])
+def test_a_damaged_record_counts_for_nothing(project, damage):
+    project.build(EARLY.format("one"), STEPS[1], options=TRACE)
+    database = sqlite3.connect(project.store / "store.db")
+    with database:
+        if damage is None:
+            database.execute("UPDATE runs SET result = ?", ("0" * 64,))
+        else:
+            database.execute("UPDATE runs SET reads = ?", (damage,))
+    database.close()
+    assert reused(rebuilt(project, EARLY.format("other"), STEPS[1])) == []
 
 
 def test_a_step_that_is_asked_for_runs(project):
@@ -196,6 +219,19 @@ def test_they_run_while_the_others_do(project, mark):
     assert project.cat("/a") == project.cat("/b") == "woken\n"
 
 
+def test_a_build_that_fails_ends_what_runs_ahead(project, mark):
+    first, second = "run [ ! -e /switch ]", f"run sleep {mark}7 || echo woken > /b"
+    project.write("web.env", "from tar:busybox.tar", "run mkdir /a", first, second)
+    build = project.start("build", "--trace")
+    assert wait_for(lambda: alive_with(f"sleep\0{mark}7"))
+    for pid in alive_with(f"sleep\0{mark}7"):
+        os.kill(pid, signal.SIGTERM)
+    assert build.wait() == 0
+    project.write("web.env", "from tar:busybox.tar", "run mkdir /a; touch /switch", first, second)
+    assert project.start("build", "--no-cache", "--trace", "--speculate", "-j", "2").wait() == 1
+    assert not alive_with(f"sleep\0{mark}7")
+
+
 def test_a_step_that_ran_ahead_wrongly_runs_again(project):
     """What the first step writes follows from a mount that is in no record: so the guess about the second is wrong."""
     first = "run [ -e /switch ] && echo other > /b/made; mkdir -p /a; true"
@@ -203,7 +239,7 @@ def test_a_step_that_ran_ahead_wrongly_runs_again(project):
     early = "run mkdir /b; echo one > /b/made"
     project.build(early, first, second, options=TRACE)
     lines = ("run mkdir /b; echo one > /b/made; touch /switch", first, second)
-    done = project.build(*lines, options=(*TRACE, "--speculate", "-j", "4"))
+    done = project.build(*lines, options=("--no-cache", *TRACE, "--speculate", "-j", "4"))
     assert done.code == 0
     assert project.cat("/copy") == "other\n"
     assert because(done)[second] == "it ran ahead, but it reads /b/made, whose content and time changed"

@@ -3,10 +3,36 @@
 from __future__ import annotations
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import archives, command_line, git, languages, maven, packages, sandbox, sharing, store, trust
+from tests.fuzz.targets import (
+    archives,
+    bisect,
+    command_line,
+    git,
+    languages,
+    maven,
+    merges,
+    packages,
+    sandbox,
+    sharing,
+    store,
+    trust,
+)
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for module in (archives, sharing, trust, sandbox, packages, maven, languages, store, git, command_line)
+    for module in (
+        archives,
+        sharing,
+        trust,
+        sandbox,
+        packages,
+        maven,
+        merges,
+        languages,
+        store,
+        git,
+        command_line,
+        bisect,
+    )
     for target in module.TARGETS
 }
