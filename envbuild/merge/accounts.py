@@ -175,12 +175,13 @@ def merge_ranges(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) -> Out
     tables = [_ranges(content) for content in (base, ours, theirs)]
     before, left, right = tables
     kept = [row for row in left if row in right or row not in before]
+    added = [row for row in left if row not in before]
     clashes = []
     for row in right:
         if row in before or row in kept:
             continue
-        for other in kept:
-            if other not in before and row[1] < other[1] + other[2] and other[1] < row[1] + row[2]:
+        for other in added:
+            if row[1] < other[1] + other[2] and other[1] < row[1] + row[2]:
                 clashes.append(Clash(f"range {row[1]}", Sides(ABSENT, _text(other[0]), _text(row[0])), kind=ID))
                 break
         kept.append(row)

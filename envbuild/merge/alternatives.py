@@ -67,6 +67,8 @@ def read_alternative(content: bytes) -> Alternative:
             at += 2 + len(slaves)
     except (IndexError, ValueError) as error:
         raise BadDatabase from error
+    if any(lines[at:]):
+        raise BadDatabase
     if status not in ("auto", _MANUAL) or not all(map(is_plain, (link, *slaves.values(), *choices))):
         raise BadDatabase
     if any("/" in name or name in ("", ".", "..") for name in slaves):
@@ -94,7 +96,9 @@ def write_alternative(alternative: Alternative) -> bytes:
 def merge_alternatives(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) -> Outcome:
     """Return the merge of a name's record: choices by their paths. Raises BadDatabase."""
     nothing = Alternative("auto", "", {}, {})
-    before, left, right = (read_alternative(text) if text else nothing for text in (base, ours, theirs))
+    before = read_alternative(base) if base else nothing
+    # Who removed a name removed its choices: the rest is as the other side has it.
+    left, right = (read_alternative(text) if text else before.replace(choices={}) for text in (ours, theirs))
     clashes: list[Clash] = []
     settled: list[str] = []
 
@@ -116,7 +120,9 @@ def merge_alternatives(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) 
 
     slaves, apart = merge_records(before.slaves, left.slaves, right.slaves, never)
     for name in apart:
-        pick(f"link of {name}", Sides(*(side.slaves.get(name, "") for side in (before, left, right))))
+        place = pick(f"link of {name}", Sides(*(side.slaves.get(name, "") for side in (before, left, right))))
+        slaves.pop(name, None)
+        slaves |= {name: place} if place else {}
     choices, apart = merge_records(before.choices, left.choices, right.choices, _join)
     for path in apart:
         shown = Sides(*(_priority(side, path) for side in (before, left, right)))
@@ -124,6 +130,8 @@ def merge_alternatives(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) 
             choices[path] = right.choices[path]
     status = pick("status", Sides(before.status, left.status, right.status))
     link = pick("link", Sides(before.link, left.link, right.link))
+    if not choices:
+        return Outcome(b"", tuple(clashes), tuple(settled))
     merged = Alternative(status, link, dict(sorted(slaves.items())), dict(sorted(choices.items())))
     return Outcome(write_alternative(merged), tuple(clashes), tuple(settled))
 

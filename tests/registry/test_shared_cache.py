@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Done, Project
+from tests.history.conftest import Git
 from tests.registry.debian_registry import DebianRegistry
 
 pytestmark = pytest.mark.namespaces
@@ -222,3 +223,20 @@ def test_the_caches_of_steps_travel_where_that_is_asked_for(machine, place: str)
     alone = machine()
     assert not warnings(alone.build(step.format(5), options=shared))
     assert alone.cat("/seen") == "5\n"
+
+
+def test_a_bisect_of_commits_runs_no_step_that_somebody_ran(machine, place: str):
+    here = machine()
+    git = Git(here)
+    git("init", "--quiet", "--initial-branch=main")
+    here.write(".gitignore", "base/", ".config/", "*.lock")
+    (here.folder / "busybox.tar").unlink()
+    (here.folder / "base" / "busybox.tar").rename(here.folder / "busybox.tar")
+    for number, text in enumerate(("good", "good", "bad", "bad")):
+        put(here, place, f"run echo {text} > /a; printf 'RA%s' N", f"run echo {number} > /b; printf 'RA%s' N")
+        git.commit(f"commit {number}")
+    there = machine()
+    there.write(".config/envbuild/cache.toml", "patience = 60", f'from = ["{place}"]')
+    done = there.command("bisect", "--commits", "HEAD~3..", "web", "--", "grep", "-q", "good", "/a")
+    assert (done.code, "RAN" in done.err) == (0, False), done.err
+    assert f"{git('rev-parse', 'HEAD~1')[:12]} is the first bad commit" in done.out

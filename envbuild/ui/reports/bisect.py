@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from envbuild.git.repository import Author
 
+MAX_STATEMENT = 80
+"""Characters of a statement that are shown."""
 MAX_LINES = 10
 """Of a hunk, of a list of files and of a test's output that are shown."""
 
@@ -163,7 +165,8 @@ def origin_lines(group: Group, origin: Origin) -> Iterator[str]:
     """Yield the lines that say what brought a difference."""
     place = f"{origin.place}: " if origin.place else ""
     pinned = f", pinned in {origin.lock}" if origin.lock else ""
-    yield f"{group.name} was brought by {place}{origin.text}{pinned}"
+    text = origin.text if len(origin.text) <= MAX_STATEMENT else f"{origin.text[: MAX_STATEMENT - 1]}…"
+    yield f"{group.name} was brought by {place}{text}{pinned}"
     credit = origin.credit
     if credit is None:
         return

@@ -10,6 +10,7 @@ from tests.fuzz.targets import (
     git,
     languages,
     maven,
+    merges,
     packages,
     sandbox,
     sharing,
@@ -19,6 +20,19 @@ from tests.fuzz.targets import (
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for module in (archives, sharing, trust, sandbox, packages, maven, languages, store, git, command_line, bisect)
+    for module in (
+        archives,
+        sharing,
+        trust,
+        sandbox,
+        packages,
+        maven,
+        merges,
+        languages,
+        store,
+        git,
+        command_line,
+        bisect,
+    )
     for target in module.TARGETS
 }
