@@ -31,7 +31,8 @@ class StepStarted(Record):
 
 
 class StepExplained(Record):
-    """Why a step runs, for a build that was asked to say so: what of it differs from the nearest earlier result.
+    """Why a step runs, for a build that was asked to say so: what of it differs from the nearest earlier result; or why
+    an earlier run on another tree does not count.
 
     `reasons` are complete. `causes` are those that nothing else of this build explains, in short; `follows` is the step
     of this build that came out differently and so is a cause too, 0 if there is none.

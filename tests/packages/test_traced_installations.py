@@ -16,6 +16,7 @@ def reused(done) -> list[str]:
     return [event["text"].partition("(")[0] for event in done.of("step-reused")]
 
 
+@pytest.mark.nightly  # six installations; the way of pip through the same trace is daily
 def test_apt_counts_on_a_tree_with_other_files_and_not_with_another_package(debian, server, tmp_path, small_mirror):
     own = Repository(server, tmp_path / "own")
     own.add("own-large", "1.0", files={"usr/share/own-large/noise": os.urandom(5 << 20).hex()})

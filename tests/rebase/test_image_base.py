@@ -6,11 +6,14 @@ import pytest
 
 from envbuild.errors import EnvbuildError
 from envbuild.images.find import resolve
+from envbuild.oci.descriptor import CONFIG
+from envbuild.oci.manifest import read_manifest
 from envbuild.rebase.image_base import BUILT, GIVEN, LAYERS, SAID, BaseUnknown, ImageBase, UnlikeBase, base_of
+from envbuild.sharing.base_record import note_said
 from envbuild.sharing.known_manifests import note_image
 from envbuild.store.store import Store
 from tests.conftest import Project
-from tests.sharing.images import Layout, layer
+from tests.sharing.images import Layout, descriptor, layer
 
 pytestmark = pytest.mark.namespaces
 
@@ -104,6 +107,24 @@ def test_the_record_that_came_with_an_image_is_a_word_too(project, tmp_path):
     assert "tar:busybox.tar" in refused(away, "web:came").message
     assert away.build("run true", name="plain.env").code == 0
     assert base(away, "web:came").known_by == SAID
+
+
+def test_annotations_of_a_manifest_are_a_word_as_labels_are(project):
+    imported(project, "distribution:1", layer(("etc", None), ("etc/a", b"a"), ("etc/b", b"b")))
+    imported(project, "web:1", LOWEST, TOP)
+    manifest = {"schemaVersion": 2, "config": descriptor(b"{}", CONFIG), "layers": []}
+    manifest["annotations"] = {BASE_NAME: "registry.example/distribution:1", BASE_DIGEST: "sha256:" + "2" * 64, "x": 1}
+    read = read_manifest(json.dumps(manifest).encode(), "x")
+    folder = str(project.folder)
+    with Store.open(str(project.store)) as store:
+        note_said(store, resolve(store, "web:1", folder).digest, read.annotations)
+        note_image(store, "sha256:" + "2" * 64, resolve(store, "distribution:1", folder).digest)
+    known = base(project, "web:1")
+    assert (known.name, known.tree, known.known_by) == (
+        "registry.example/distribution:1",
+        tree(project, "distribution:1"),
+        SAID,
+    )
 
 
 @pytest.mark.parametrize("digest", ["", "sha256:", "../../x", "x" * 5000, "sha256:" + "0" * 64])

@@ -6,9 +6,8 @@ import json
 import pytest
 
 from tests.conftest import DEBIAN
-from tests.history.conftest import git
+from tests.history.conftest import Git
 
-__all__ = ["git"]
 pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.nightly]
 
 APT = ["  nodejs", "  npm", "  python3", "  python3-venv"]
@@ -30,7 +29,9 @@ def recipe(apt=(), pip=(), npm=(), settings=SETTINGS):
     ]
 
 
-def test_apt_pip_npm_and_a_file_of_settings(debian, git):
+def test_apt_pip_npm_and_a_file_of_settings(debian):
+    git = Git(debian)
+    git("init", "--quiet", "--initial-branch=main")
     branches = {
         "main": recipe(),
         "right": recipe(["  unzip"], ["  zipp==3.19.2"], ["  left-pad@1.3.0"], [*SETTINGS[:-1], "  workers = 8"]),

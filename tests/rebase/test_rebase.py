@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import Project
 from tests.sharing.images import Layout, layer
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ def rebased(project: Project, *words: str, code: int = 0) -> dict:
     return json.loads(done.out)
 
 
+@pytest.mark.user
 def test_the_changes_of_an_image_are_put_on_the_new_base(bases):
     before = bases.show("web")["digest"]
     report = rebased(bases, "web", "--onto", "new")

@@ -2,7 +2,7 @@
 
 import pytest
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 HALVES = "[ -e /half1 ] && [ -e /half2 ]"
 DPKG = "[ -e /left ] && [ -e /right ] && echo 'left and right do not go together'; [ ! -e /odd ] || echo 'odd as ever'"
@@ -44,6 +44,7 @@ def test_what_is_found_keeps_the_image_from_being_tagged(sides, project):
     assert project.command("merge", "base", "left", "right", "--no-verify").code == 0
 
 
+@pytest.mark.user
 def test_an_exit_code_is_enough(sides):
     done = sides(["/half1"], ["/half2"])
     assert (done.code, "apt-get check: exit code 100" in done.out, "a requires b" in done.out) == (1, True, True)

@@ -240,3 +240,19 @@ def test_a_bisect_of_commits_runs_no_step_that_somebody_ran(machine, place: str)
     done = there.command("bisect", "--commits", "HEAD~3..", "web", "--", "grep", "-q", "good", "/a")
     assert (done.code, "RAN" in done.err) == (0, False), done.err
     assert f"{git('rev-parse', 'HEAD~1')[:12]} is the first bad commit" in done.out
+
+
+def test_a_traced_run_counts_on_a_tree_that_only_the_cache_has(place, project, tmp_path):
+    """The tree before the last step comes from the cache; the step ran here, on another one."""
+    early, last = "run echo {} > /early", "run mkdir -p /last && echo 1 > /last/file"
+    project.build(early.format("mine"), last, options=("--trace",))
+    theirs = Project(project.folder, tmp_path / "theirs")
+    theirs.environment["HOME"] = project.environment["HOME"]
+    finished(theirs.build(early.format("shared"), options=("--cache-to", place)))
+    done = project.build(early.format("shared"), last, options=("--trace", "--cache-from", place))
+    assert ran(done) == []
+    assert [event["text"] for event in done.of("step-reused")] == [last]
+    assert project.command("run", "web", "--", "cat", "/early", "/last/file").out == "shared\n1\n"
+    assert project.command("fsck").code == 0
+    image = finished(done)["image"]
+    assert finished(project.build(options=("--no-cache", "--cache-from", "none")))["image"] == image
