@@ -232,6 +232,7 @@ EnvbuildError  exit 2
     NoSuchRef(url, ref)  git.remote
     NotADirectory(path, is_kind)  tree.apply
     NotAnswering(name)  instances.control_client
+    NotBuilt(path)  build.commit_image
     NotBuilt(path)  compose.images
     NotConnected(program, reason)  instances.network.private
     NotInLayers(path, reason)  oci.layer_tar

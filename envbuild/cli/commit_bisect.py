@@ -1,7 +1,7 @@
 """`envbuild bisect --commits`: git's history is walked before the differences.
 
-Each commit is built and tried in a process of its own: a build begins as the user, and a sandbox in a user namespace,
-which a process enters once.
+Each commit is looked up, built and tried in processes of their own: a build begins as the user, and a sandbox is in a
+user namespace, which a process enters once and never leaves.
 """
 
 from __future__ import annotations
@@ -88,11 +88,20 @@ class _Walk:
 
     def image_of(self, commit: str) -> str | None:
         """Return the digest of a commit's image; say why if there is none."""
-        from envbuild.linux.forked import ChildError, call_in_child
+        from envbuild.git.checkout import checked_out
+        from envbuild.linux.forked import call_in_child
 
         try:
-            return str(call_in_child(lambda: self._built(commit)))
-        except ChildError as error:
+            known = str(call_in_child(lambda: self._known(commit)))
+            if known:
+                return known
+            with checked_out(self._repository, commit) as folder:
+                asked = self._request.replace(
+                    path=f"{folder}/{self._recipe}", project=os.path.realpath(folder), publish=False
+                )
+                call_in_child(lambda: self._build(asked))
+                return str(call_in_child(lambda: self._recorded(asked)))
+        except EnvbuildError as error:
             self._environment.warn([f"commit {commit[:12]} can't be tried: {error.message}"], "note")
             return None
 
@@ -103,17 +112,30 @@ class _Walk:
 
         return [Observation(*seen) for seen in call_in_child(lambda: self._runs(image, runs))]
 
-    def _built(self, commit: str) -> str:
-        from envbuild.build.commit_image import image_of_commit
+    def _known(self, commit: str) -> str:
+        from envbuild.build.commit_image import image_in_store
+        from envbuild.store.store import Store
+
+        with Store.open(self._environment.store_path()) as store:
+            image = image_in_store(store, self._repository, commit, self._recipe)
+            return image.digest if image is not None else ""
+
+    def _build(self, request: BuildRequest) -> None:
+        from envbuild.build.build import build
         from envbuild.cli.build_options import display_of
         from envbuild.store.store import Store
 
         with Store.open(self._environment.store_path()) as store:
             store.sparse_limit = self._environment.sparse_limit()
-            store.share()
             with display_of("auto", self._environment) as display:
-                image = image_of_commit(store, self._repository, commit, self._recipe, self._request, display)
-            return image.digest
+                build(request, store, display)
+
+    def _recorded(self, request: BuildRequest) -> str:
+        from envbuild.build.commit_image import recorded_image
+        from envbuild.store.store import Store
+
+        with Store.open(self._environment.store_path()) as store:
+            return recorded_image(store, request).digest
 
     def _runs(self, image: str, runs: int) -> list[list[object]]:
         from envbuild.bisect.image_trial import try_image

@@ -51,6 +51,7 @@ _EVERYWHERE = {
     "fspick": 433,
     "mount_setattr": 442,
     "quotactl_fd": 443,
+    "open_tree_attr": 467,
 }
 REFUSED = {
     "x86_64": {

@@ -54,17 +54,17 @@ def bisect(project: Project, environment: Environment, test: str, *options: str)
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda environment: environment.name)
 def test_the_fault_is_found(sides: Project, environment: Environment, capsys: pytest.CaptureFixture[str]):
     report = bisect(sides, environment, environment.test)
-    total, runs, found = report["total"], report["runs"] + report["remembered"], len(report["differences"])
+    total, runs, causes = report["total"], report["runs"] + report["remembered"], len(report["differences"])
     with capsys.disabled():
         print(f"\n{environment.name}: {report['answer']}")
         bound = total * total + 3 * total
         print(f"  {runs} runs; log2 of {total} is {log2(total):.1f}, ddmin's bound {bound}")
     assert total >= 150
     assert all(word in json.dumps(report["differences"]) + json.dumps(report["parts"]) for word in environment.words)
-    assert found == (2 if environment.name == "pair" else 1), report["answer"]
+    assert causes == (2 if environment.name == "pair" else 1), report["answer"]
     # Both ends, a search for each member, what is inside of them, and what decides three times.
     assert runs <= 250, report["answer"]
-    assert runs >= ceil(log2(total)) * found
+    assert runs >= ceil(log2(total)) * causes
 
 
 def test_the_lock_names_who_brought_it(sides: Project):
