@@ -132,7 +132,7 @@ def _install(plain: dict[str, Any]) -> LockedInstall:
     listed = listed_of(plain.get("packages"))
     # Git takes what two branches added at the end of `wants` and at the beginning of `packages` for one place: where it
     # keeps the lines of both, wants of the second stand behind packages of the first.
-    wants = _texts_of([*(plain.get("wants") or []), *(item for item in listed if isinstance(item, str))])
+    wants = _texts_of([*listed_of(plain.get("wants")), *(item for item in listed if isinstance(item, str))])
     install = LockedInstall(
         manager=manager,
         wants=wants,

@@ -60,7 +60,7 @@ class Rebuild(Record):
 def rebuild_of(store: Store, recipe: str) -> Rebuild | None:
     """Return what is known of the rebuild of a recipe (its path), None if there was none."""
     real = os.path.realpath(recipe)
-    kept = store.memo.get(_KIND, real)
+    kept = store.memo.get(_KIND, _name_of(real))
     if kept is None:
         return None
     plain = json.loads(kept.decode())
@@ -89,7 +89,7 @@ def note(store: Store, rebuild: Rebuild) -> None:
         "began": rebuild.began,
         "ended": rebuild.ended,
     }
-    store.memo.put(_KIND, rebuild.recipe, json.dumps(plain, sort_keys=True).encode())
+    store.memo.put(_KIND, _name_of(rebuild.recipe), json.dumps(plain, sort_keys=True).encode())
 
 
 def run_rebuild(store: Store, recipe: str, merged: Digest, request: BuildRequest, emit: Emit) -> Rebuild:
@@ -155,5 +155,10 @@ def _texts(recipe: str) -> tuple[bytes, ...]:
     return tuple(texts)
 
 
+def _name_of(recipe: str) -> str:
+    """Return a name for a path, which need not be text."""
+    return sha256_of(os.fsencode(recipe))[:32]
+
+
 def _lock_name(recipe: str) -> str:
-    return f"rebuild-{sha256_of(os.fsencode(recipe))[:32]}"
+    return f"rebuild-{_name_of(recipe)}"
