@@ -81,7 +81,7 @@ def credit(store: Store, made: Made) -> Credit | None:
             for candidate in dict.fromkeys((commit, *repository.commits_of(file, _MAX_COMMITS))):
                 credits = list(_Search(store, repository, candidate, file, detail).credits(made))
                 if not any(statement_credit.uncommitted for statement_credit in credits):
-                    return newest(credits)
+                    return newest(credits, repository)
                 first = credits if first is None else first
         except (EnvbuildError, OSError):
             if first is None:
@@ -131,15 +131,28 @@ def remover(store: Store, image: Digest, made: Made) -> Author | None:
             return None
 
 
-def newest(credits: Iterable[Credit]) -> Credit | None:
+def newest(credits: Iterable[Credit], repository: Repository | None = None) -> Credit | None:
     """Return the credit of the last change: what is in no commit yet is newer than what is, and what lies beyond the
-    edge of a shallow clone is at most as new as that edge."""
+    edge of a shallow clone is at most as new as that edge. Of commits of one second, such as a rebase makes, the one
+    that stands on the other in `repository` is the newer one."""
 
     def order(credit: Credit) -> tuple[bool, bool, int]:
         return credit.uncommitted, credit.set, credit.author.committed if credit.author is not None else 0
 
-    last = max(credits, key=order, default=None)
+    known = list(credits)
+    last = max(known, key=order, default=None)
+    if last is not None and repository is not None:
+        for other in known:
+            if order(other) == order(last) and _stands_on(repository, other, last):
+                last = other
     return last.replace(author=None) if last is not None and last.shallow else last
+
+
+def _stands_on(repository: Repository, credit: Credit, other: Credit) -> bool:
+    if credit.author is None or other.author is None or credit.author.commit == other.author.commit:
+        return False
+    below = other.author.commit
+    return repository.merge_base(below, credit.author.commit) == below
 
 
 class _Search:

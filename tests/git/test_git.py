@@ -93,6 +93,17 @@ class TestRevisions:
 
 
 class TestWhy:
+    def test_of_commits_of_one_second_the_later_one_is_named(self, project, git, monkeypatch):
+        monkeypatch.setenv("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z")  # as a rebase gives all that it makes
+        project.write("conf", "1\n")
+        project.build("copy conf -> /etc/conf")
+        git.commit("First")
+        project.write("conf", "2\n")
+        project.build("copy conf -> /etc/conf")
+        second = git.commit("Second")
+        reason = json.loads(project.command("why", "web", "/etc/conf", "--format", "json").out)
+        assert reason["author"]["commit"] == second
+
     def test_statement_package_author_and_since_when(self, project, git, packages):
         packages.debian("tool", "1.2-3", {"usr/bin/tool": "x"})
         project.build("copy root/ -> /", "run echo 1 > /etc/conf", "run echo 2 >> /etc/conf", "run true")
