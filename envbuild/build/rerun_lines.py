@@ -22,7 +22,7 @@ class NoStepThere(UsageError):
 
     def text(self) -> tuple[str, str]:
         near = ", ".join(self.lines[:12]) + (" ..." if len(self.lines) > 12 else "")
-        return f"--rerun {self.wanted}: no step stands there", f"steps begin at the lines {near}" if self.lines else ""
+        return f"{self.wanted}: no step stands there", f"steps begin at the lines {near}" if self.lines else ""
 
 
 def spots(recipes: Iterable[model.Recipe], kinds: tuple[type, ...], wanted: Sequence[str]) -> frozenset[Spot]:

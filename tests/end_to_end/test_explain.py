@@ -156,7 +156,7 @@ def test_rerun_of_an_included_files_line(project):
 def test_rerun_of_a_line_without_a_step_names_the_lines_that_have_one(built, line):
     done = built.build(options=("--rerun", line))
     assert done.code == 2
-    assert f"--rerun {line}: no step stands there" in done.err
+    assert f"error: {line}: no step stands there" in done.err
     if not line.startswith("other"):
         assert "steps begin at the lines 3, 4, 5, 6" in done.err
 
