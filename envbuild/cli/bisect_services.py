@@ -11,9 +11,11 @@ import os
 from envbuild.cli.environment import Environment
 from envbuild.cli.group_options import display_of_group, load_group_of
 from envbuild.cli.group_up import decide, take_down
+from envbuild.compose.members import members
 from envbuild.contexts import contextmanager
 from envbuild.errors import UsageError, fields
 from envbuild.instances.network import RESERVED
+from envbuild.instances.records import EXITED, LOST, Instances
 from envbuild.linux.forked import call_in_child
 from envbuild.store.store import Store
 
@@ -86,4 +88,16 @@ def _bring_up(group: Group, environment: Environment, shown: GroupDisplay) -> No
 
 def _end(group: Group, environment: Environment, shown: GroupDisplay) -> None:
     with Store.open(environment.store_path()) as store:
+        environment.warn(_failed(Instances.of(store.path), group))
         take_down(store, group, shown)
+
+
+def _failed(instances: Instances, group: Group) -> list[str]:
+    """Return what is to be said of services that are not there any more: the test asked them in vain."""
+    messages = []
+    for member in members(instances, group.name):
+        state = instances.state(member.instance)
+        if state.status == LOST or (state.status == EXITED and state.code != 0):
+            reason = state.error or (f"exit code {state.code}" if state.code is not None else state.status)
+            messages.append(f"service {member.service} ended before the search did: {reason}")
+    return messages

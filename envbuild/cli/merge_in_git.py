@@ -8,13 +8,12 @@ import os
 from envbuild.cli.build_options import display_of, interrupt_on_termination, request_of_user
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import print_json
+from envbuild.cli.merge_options import MERGED, choices_of, write_if_asked
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import UsageError, fields
 from envbuild.git.merge_in_progress import merge_in_progress
 from envbuild.git.repository import Repository
 from envbuild.images.names import place_of
-from envbuild.merge.choices import Choices
-from envbuild.merge.conflict_files import read_resolved, write_conflicts
 from envbuild.rebase.background import Background
 from envbuild.rebase.git_images import sides_of_merge
 from envbuild.rebase.git_locks import merge_locks, unmerged_paths
@@ -22,7 +21,6 @@ from envbuild.rebase.git_merge import RecipeMerge, merge_recipe, refuse_unused
 from envbuild.rebase.rebuild import SAME, TIMES, WAITING, Rebuild, note, rebuild_of, run_rebuild
 from envbuild.store.store import Store
 from envbuild.store.tags import MERGE
-from envbuild.ui.humanize import count
 from envbuild.ui.reports.git_merge import rebuild_of_recipe_lines, rebuild_plain, recipe_merge_lines, recipe_merge_plain
 from envbuild.ui.stream import Output
 
@@ -32,9 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from envbuild.git.merge_in_progress import GitMerge
-
-MERGED = "merged"
-"""The tag of a merged image."""
 
 
 @fields
@@ -69,17 +64,14 @@ def run_in_git(arguments: argparse.Namespace, environment: Environment) -> int:
             environment.warn([text], "note")
         all_sides = sides_of_merge(store, repository, merge)
         unmerged = unmerged_paths(repository)
-        contents = read_resolved(arguments.resolved) if arguments.resolved else ()
-        choices = Choices(tuple(arguments.our_names), tuple(arguments.their_names), arguments.renumber, contents)
+        choices = choices_of(arguments)
         enter_for(store)
         request = request_of_user(environment)
         checked = not (arguments.no_verify or arguments.dry_run)
         merged = [merge_recipe(store, root, sides, unmerged, choices, request, checked=checked) for sides in all_sides]
         refuse_unused(merged)
         conflicts = [conflict for recipe in merged if recipe.result for conflict in recipe.result.conflicts]
-        if conflicts and arguments.write:
-            written = write_conflicts(store, arguments.write, conflicts)
-            environment.warn([f"{count(written, 'conflict')} written to {arguments.write}"], "note")
+        write_if_asked(store, arguments, conflicts, environment)
         for recipe in merged:
             if recipe.is_good and not arguments.dry_run:
                 _put(store, root, recipe, merge, user)

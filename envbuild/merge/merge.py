@@ -27,8 +27,8 @@ from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
 from envbuild.tree.apply import Edit, edit
 from envbuild.tree.diff import Change, diff, expanded, own
-from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
-from envbuild.tree.lookup import child, root_entry
+from envbuild.tree.entry import DIRECTORY, FILE, Digest
+from envbuild.tree.lookup import entry_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -133,8 +133,8 @@ def merge_trees(
 
 def _status(draft: Draft, trees: tuple[Digest, Digest, Digest], combined: Combined) -> list[Collision]:
     """Return dpkg's status as a collision, if it is none by itself: what was decided of a package changes it."""
-    before, ours, theirs = (_entry_at(draft, tree, STATUS) for tree in trees)
-    merged = _entry_at(draft, combined.tree, STATUS)
+    before, ours, theirs = (entry_at(draft, tree, STATUS) for tree in trees)
+    merged = entry_at(draft, combined.tree, STATUS)
     known = any(collision.path == STATUS for collision in combined.collisions)
     if known or ours is None or theirs is None or ours.kind != FILE or theirs.kind != FILE:
         return []
@@ -163,7 +163,7 @@ def _of_side(
     edits = []
     folders: set[bytes] = set()
     for path in (path for path, owner in owned.items() if owner == number):
-        entry = _entry_at(draft, side, path)
+        entry = entry_at(draft, side, path)
         if entry is None:
             edits.append(Edit(path, None))
             continue
@@ -175,22 +175,11 @@ def _of_side(
             if folder in folders:
                 continue
             folders.add(folder)
-            above = _entry_at(draft, side, folder)
-            if above is not None and _entry_at(draft, merged, folder) is None:
+            above = entry_at(draft, side, folder)
+            if above is not None and entry_at(draft, merged, folder) is None:
                 edits.append(Edit(folder, own(above)))
         edits.append(Edit(path, entry, True))
     return edits
-
-
-def _entry_at(draft: Draft, tree: Digest, path: bytes) -> Entry | None:
-    """Return what lies at a path that leads through no link."""
-    entry = root_entry(draft, tree)
-    for part in path.split(b"/"):
-        inner = child(draft, entry.digest, part) if entry.kind == DIRECTORY else None
-        if inner is None:
-            return None
-        entry = inner
-    return entry
 
 
 def _without_empty(draft: Draft, tree: Digest, removed: Iterable[bytes]) -> list[Edit]:
@@ -198,7 +187,7 @@ def _without_empty(draft: Draft, tree: Digest, removed: Iterable[bytes]) -> list
     sorted, the deepest first."""
     gone: set[bytes] = set()
     for path in removed:
-        entry = _entry_at(draft, tree, path)
+        entry = entry_at(draft, tree, path)
         if entry is not None and entry.kind == DIRECTORY:
             names = (path + b"/" + inner.name for inner in draft.load(entry.digest))
             if all(name in gone for name in names):

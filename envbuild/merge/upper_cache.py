@@ -8,7 +8,7 @@ import stat
 from envbuild.digest import sha256_of
 from envbuild.store.upper import is_opaque, is_whiteout
 from envbuild.tree.entry import DIRECTORY, FILE, Entry
-from envbuild.tree.lookup import child, root_entry
+from envbuild.tree.lookup import entry_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def cache_files(
             elif pattern.fullmatch(path) and stat.S_ISREG(status.st_mode):
                 if status.st_size > MAX_CACHE_FILE:
                     raise CacheTooLarge
-                held = _entry(trees, below, path)
+                held = entry_at(trees, below, path)
                 uid, gid = (
                     (status.st_uid, status.st_gid) if owners else (0, 0) if held is None else (held.uid, held.gid)
                 )
@@ -69,19 +69,9 @@ def cache_files(
                     yield path, entry, content
 
 
-def _entry(trees: Trees, tree: Digest, path: bytes) -> Entry | None:
-    entry = root_entry(trees, tree)
-    for part in path.split(b"/"):
-        inner = child(trees, entry.digest, part) if entry.kind == DIRECTORY else None
-        if inner is None:
-            return None
-        entry = inner
-    return entry
-
-
 def _files_in(trees: Trees, tree: Digest, path: bytes) -> list[bytes]:
     """Return the paths of the files in a directory of a tree."""
-    entry = _entry(trees, tree, path)
+    entry = entry_at(trees, tree, path)
     if entry is None or entry.kind != DIRECTORY:
         return []
     return [path + b"/" + inner.name for inner in trees.load(entry.digest) if inner.kind == FILE]

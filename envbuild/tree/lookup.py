@@ -71,6 +71,17 @@ def child(trees: Trees, directory: Digest, name: bytes) -> Entry | None:
     return next((entry for entry in trees.load(directory) if entry.name == name), None)
 
 
+def entry_at(trees: Trees, root: Digest, path: bytes) -> Entry | None:
+    """Return what lies at a path that leads through no link, None where a directory on the way is missing or a link."""
+    entry = root_entry(trees, root)
+    for name in path.split(b"/"):
+        inner = child(trees, entry.digest, name) if entry.kind == DIRECTORY else None
+        if inner is None:
+            return None
+        entry = inner
+    return entry
+
+
 def lookup(trees: Trees, root: Digest, path: bytes, *, follow: bool = True) -> Entry | None:
     """Return what lies at `path` in the tree, None if nothing does.
 

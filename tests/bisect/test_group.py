@@ -47,6 +47,14 @@ def test_a_service_that_does_not_start_ends_it_and_leaves_nothing(with_service: 
     assert json.loads(with_service.command("ps", "--all", "--format", "json").out) == []
 
 
+def test_a_service_that_ends_is_told(with_service: Project):
+    with_service.build("start sleep 0.2; exit 7", name="teller.env")
+    test = ("sh", "-c", "sleep 0.5; test $(cat /wanted) = word")
+    done = with_service.command("bisect", "--group", "services.yaml", "web@{1}", "web", "--", *test)
+    assert done.code == 0, done.err
+    assert "warning: service teller ended before the search did: exit code 7\n" in done.err
+
+
 def test_a_group_has_a_network_of_its_own(with_service: Project):
     done = with_service.command(
         "bisect", "--group", "services.yaml", "--network", "host", "web@{1}", "web", "--", *TEST

@@ -7,18 +7,15 @@ from envbuild.cli.build_options import request_of_user
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.left_behind import tell_of_left_behind
+from envbuild.cli.merge_options import MERGED, add_merge_options, choices_of, tag_beside, write_if_asked
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import UsageError
 from envbuild.images.names import to_set
-from envbuild.images.reference import parse_tag
-from envbuild.merge.choices import Choices
-from envbuild.merge.conflict_files import read_resolved, write_conflicts
 from envbuild.merge.merge import merge_images
 from envbuild.merge.merged_image import finish_merge
 from envbuild.rebase.verification import TestsOf, Verification, verify
 from envbuild.store.store import Store
 from envbuild.store.tags import MERGE
-from envbuild.ui.humanize import count
 from envbuild.ui.reports.git_merge import verification_lines, verification_plain
 from envbuild.ui.reports.merge import conflict_lines, merge_plain, merged_lines
 from envbuild.ui.stream import Output
@@ -53,9 +50,6 @@ examples:
   envbuild merge web:base web:ours web:theirs --ours /etc/app.conf --theirs nginx -t web:both
   envbuild merge web:base web:ours web:theirs --renumber --dry-run"""
 
-MERGED = "merged"
-"""The tag of a merged image, if none is given."""
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("base", nargs="?", metavar="BASE", help="the image that both began as")
@@ -64,27 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tag", "-t", metavar="NAME[:TAG]", help=f"the tag of the merged image (default: OURS' name, with :{MERGED})"
     )
-    parser.add_argument(
-        "--ours", dest="our_names", action="append", default=[], metavar="NAME", help="decide a conflict for OURS"
-    )
-    parser.add_argument(
-        "--theirs", dest="their_names", action="append", default=[], metavar="NAME", help="decide a conflict for THEIRS"
-    )
-    parser.add_argument(
-        "--renumber",
-        action="store_true",
-        help="give accounts of THEIRS free numbers where OURS has given them to others",
-    )
-    parser.add_argument(
-        "--write",
-        metavar="DIR",
-        help="write what conflicts into a new directory: each side, and the texts to be edited",
-    )
-    parser.add_argument(
-        "--resolved", metavar="DIR", help="take the files in DIR/merged, which --write made, as they are edited"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="only show what would conflict")
-    parser.add_argument("--no-verify", action="store_true", help="tag the image without running tests and audits")
+    add_merge_options(parser, "OURS", "THEIRS")
     parser.add_argument("--wait", action="store_true", help="in git: wait for the real build of the merged recipes")
     parser.add_argument("--no-rebuild", action="store_true", help="in git: leave the real build to you")
     parser.add_argument("--status", action="store_true", help="in git: show what the real builds came to")
@@ -108,10 +82,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         store.sparse_limit = environment.sparse_limit()
         user, request = environment.user(), request_of_user(environment)
         base, ours, theirs = (find_image(store, text) for text in (arguments.base, arguments.ours, arguments.theirs))
-        tag = arguments.tag or _default_tag(arguments.ours) or _default_tag(arguments.theirs) or MERGED
+        tag = arguments.tag or tag_beside(arguments.ours, MERGED) or tag_beside(arguments.theirs, MERGED) or MERGED
         place, names = to_set(store, tag, ".")
-        contents = read_resolved(arguments.resolved) if arguments.resolved else ()
-        choices = Choices(tuple(arguments.our_names), tuple(arguments.their_names), arguments.renumber, contents)
+        choices = choices_of(arguments)
         enter_for(store)
         if not arguments.dry_run and store.stacks.chain(ours.tree):
             # Caches are made on these layers: looked through meanwhile, as that takes as long as all else.
@@ -119,9 +92,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         result = merge_images(store, base, ours, theirs, choices, keep=not arguments.dry_run)
         plain = merge_plain(result)
         checks = Verification()
-        if result.conflicts and arguments.write:
-            written = write_conflicts(store, arguments.write, result.conflicts)
-            environment.warn([f"{count(written, 'conflict')} written to {arguments.write}"], "note")
+        write_if_asked(store, arguments, result.conflicts, environment)
         if not result.conflicts and not arguments.dry_run:
             done = finish_merge(store, result, names[0][0].rpartition("/")[2], base, ours, theirs)
             if not arguments.no_verify:
@@ -156,11 +127,3 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         lines = bad if checks.failures else list(merged_lines(plain, side))
         output.write_lines([*lines, *verification_lines(checks, output)])
     return 1 if result.conflicts or checks.failures else 0
-
-
-def _default_tag(text: str) -> str:
-    """Return the tag of a merged image where a side is named so, "" where it is named by no tag."""
-    reference = parse_tag(text.partition("@")[0])
-    if reference is None:
-        return ""
-    return f"{reference.project}/{reference.name}:{MERGED}" if reference.project else f"{reference.name}:{MERGED}"

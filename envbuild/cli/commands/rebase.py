@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import add_format
+from envbuild.cli.merge_options import add_merge_options, choices_of, tag_beside, write_if_asked
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,27 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tag", "-t", metavar="NAME[:TAG]", help=f"the tag of the result (default: IMAGE's name, with :{REBASED})"
     )
-    parser.add_argument(
-        "--ours", dest="our_names", action="append", default=[], metavar="NAME", help="decide a conflict for IMAGE"
-    )
-    parser.add_argument(
-        "--theirs", dest="their_names", action="append", default=[], metavar="NAME", help="decide a conflict for BASE"
-    )
-    parser.add_argument(
-        "--renumber",
-        action="store_true",
-        help="give accounts of BASE free numbers where IMAGE has given them to others",
-    )
-    parser.add_argument(
-        "--write",
-        metavar="DIR",
-        help="write what conflicts into a new directory: each side, and the texts to be edited",
-    )
-    parser.add_argument(
-        "--resolved", metavar="DIR", help="take the files in DIR/merged, which --write made, as they are edited"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="only show what would conflict")
-    parser.add_argument("--no-verify", action="store_true", help="tag the image without running tests and audits")
+    add_merge_options(parser, "IMAGE", "BASE")
     add_format(parser)
 
 
@@ -70,16 +51,13 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.cli.json_output import print_json
     from envbuild.cli.user_namespace import enter_for
     from envbuild.images.names import to_set
-    from envbuild.images.reference import LATEST, parse_tag
-    from envbuild.merge.choices import Choices
-    from envbuild.merge.conflict_files import read_resolved, write_conflicts
+    from envbuild.images.reference import LATEST
     from envbuild.rebase.image_base import base_of
     from envbuild.rebase.made_base import new_base
     from envbuild.rebase.rebase import rebase_image
     from envbuild.store.project import split_project
     from envbuild.store.store import Store
     from envbuild.store.tags import REBASE
-    from envbuild.ui.humanize import count
     from envbuild.ui.reports.rebase import rebase_lines, rebase_plain
     from envbuild.ui.stream import Output
 
@@ -91,16 +69,13 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         user = environment.user()  # in the namespace that is entered below it is root
         request = request_of_user(environment).replace(user=lambda: user)
         image = find_image(store, arguments.image)
-        reference = parse_tag(arguments.image.partition("@")[0])
-        default = f"{reference.project}/" * bool(reference.project) + reference.name if reference else ""
-        tag = arguments.tag or (f"{default}:{REBASED}" if default else REBASED)
+        tag = arguments.tag or tag_beside(arguments.image, REBASED) or REBASED
         place, names = to_set(store, tag, ".")  # a name that can't be one is said before anything is made
         given = find_image(store, arguments.base) if arguments.base else None
         base = base_of(store, image, arguments.image, given)
         with display_of("auto", environment) as display:
             onto = new_base(store, arguments.onto, request, display)
-        contents = read_resolved(arguments.resolved) if arguments.resolved else ()
-        choices = Choices(tuple(arguments.our_names), tuple(arguments.their_names), arguments.renumber, contents)
+        choices = choices_of(arguments)
         enter_for(store)
         stage = split_project(names[0][0])[1]
         done = rebase_image(
@@ -114,9 +89,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             checked=not arguments.no_verify,
             keep=not arguments.dry_run,
         )
-        if done.result.conflicts and arguments.write:
-            written = write_conflicts(store, arguments.write, done.result.conflicts)
-            environment.warn([f"{count(written, 'conflict')} written to {arguments.write}"], "note")
+        write_if_asked(store, arguments, done.result.conflicts, environment)
         if done.is_good:
             assert done.finished is not None
             store.images.put(done.finished.image)
