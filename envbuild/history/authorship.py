@@ -89,10 +89,10 @@ def credit(store: Store, made: Made) -> Credit | None:
     return newest(first or ())
 
 
-def lock_credit(store: Store, image: Digest, line: str) -> Credit | None:
-    """Return the last change of a line of the lock that the build of an image wrote: in the first commit that has the
-    image in it. None if git knows nothing of the build."""
-    build = build_of(store, image)
+def lock_credit(store: Store, image: Digest, lock: str, line: str) -> Credit | None:
+    """Return the last change of a line of the lock of this name that the build of an image wrote: in the first commit
+    that has the image in it. None if git knows nothing of the build."""
+    build = build_of(store, image, lock)
     if build is None:
         return None
     with BuildCommits() as commits:

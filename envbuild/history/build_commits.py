@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from envbuild.git.repository import Repository
 
 
-def build_of(store: Store, image: Digest) -> HistoryEntry | None:
-    """Return the last build in a repository that made this image."""
-    moves = store.tags.moves_to(image)
-    return next((move for move in moves if move.action == BUILD and "file" in move.known), None)
+def build_of(store: Store, image: Digest, lock: str = "") -> HistoryEntry | None:
+    """Return the last build in a repository that made this image; of several recipes that made it, of the one with the
+    lock of this name, if that is among them."""
+    moves = [move for move in store.tags.moves_to(image) if move.action == BUILD and "file" in move.known]
+    of_lock = (move for move in moves if os.path.basename(path_of(str(move.known["file"]))) == os.path.basename(lock))
+    return next(of_lock, next(iter(moves), None))
 
 
 class BuildCommits:

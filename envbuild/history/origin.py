@@ -70,7 +70,7 @@ def origin_of_package(store: Store, image: Image, path: bytes, name: str, versio
         for file, text in below.known.get("sources", {}).get("locks", {}).items():
             number = pinned_at(text, name, version)
             if number:
-                pinned = lock_credit(store, below.digest, text.split("\n")[number - 1])
+                pinned = lock_credit(store, below.digest, file, text.split("\n")[number - 1])
                 credits = [known for known in (origin.credit, pinned) if known is not None]
                 return origin.replace(lock=f"{file}:{number}", credit=newest(credits))
     return origin

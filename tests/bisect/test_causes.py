@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from envbuild.history.authorship import lock_credit
 from envbuild.history.origin import pinned_at
+from envbuild.store.store import Store
 from tests.conftest import Project
 from tests.history.conftest import Git
 
@@ -112,3 +114,17 @@ def test_a_revision_and_an_earlier_move_are_operands(committed):
         done = project.command("bisect", good, bad, "--format", "json", "--", "grep", "-q", "good", "/made")
         assert done.code == 0, done.err
         assert only(json.loads(done.out))["name"] == "/made"
+
+
+def test_the_commit_of_a_lock_is_known_where_another_recipe_made_the_same_image_since(committed):
+    project, git = committed
+    line = next(line for line in (project.folder / "web.env.lock").read_text().split("\n") if "image" in line)
+    image = project.build("from image:web", name="same.env").image
+    with Store.open(str(project.store), create=False) as store:
+        by_lock = lock_credit(store, image, "web.env.lock", line)
+        of_the_last = lock_credit(store, image, "same.env.lock", line)
+    assert by_lock is not None
+    assert by_lock.author is not None
+    assert by_lock.author.commit == git("rev-parse", "HEAD").strip()
+    assert of_the_last is not None
+    assert of_the_last.uncommitted
