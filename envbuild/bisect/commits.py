@@ -72,6 +72,8 @@ def first_bad_commit(commits: Sequence[str], image_of: ImageOf, runs_of: RunsOf,
             raise CommitWithoutImage(commits[number])
         # Whether a failure has always the same words shows in two runs.
         ends.append(observed(image, max(2 if number else 1, search.repeat)))
+    if not search.probe.text and search.status is None and all(_succeeded(seen) for seen in ends[1]):
+        raise BadSucceeds(commits[-1][:12], _how(ends[1][-1]))
     failure = _failure(ends[1], search)
 
     def verdict(number: int) -> Verdict:
@@ -111,6 +113,10 @@ def _verdict(runs: Sequence[Observation], failure: Failure) -> Verdict:
     """Return bad if one run is: that is what a flaky test shows of a bad commit, the oftener the more runs."""
     verdicts = {verdict_of(seen, failure) for seen in runs}
     return BAD if BAD in verdicts else GOOD if verdicts == {GOOD} else UNRESOLVED
+
+
+def _succeeded(seen: Observation) -> bool:
+    return seen.started and not seen.timed_out and seen.status == 0
 
 
 def _how(seen: Observation) -> str:

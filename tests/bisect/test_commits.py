@@ -70,3 +70,10 @@ def test_what_is_no_range_of_commits_is_refused(history, commits: str):
     project, _ = history
     done = project.command("bisect", "--commits", commits, "web.env", "--", "true")
     assert done.code == 2, done.err
+
+
+@pytest.mark.parametrize(("test", "end", "reason"), [("true", -1, "to be bad"), ("false", -3, "to be good")])
+def test_a_test_that_does_not_tell_the_ends_apart_is_said_of_the_right_one(history, test: str, end: int, reason: str):
+    project, commits = history
+    done = project.command("bisect", "--commits", "HEAD~2..HEAD", "web.env", "--", test)
+    assert (done.code, f"{commits[end][:12]} is {reason}" in done.err) == (1, True), done.err
