@@ -39,8 +39,6 @@ class _Merge:
         versions = [_version(side) for side in (base, ours, theirs)]
         apart = package and versions[1] != versions[2]
         if isinstance(ours, dict) and isinstance(theirs, dict) and not apart:
-            if len(path) >= MAX_DEPTH:
-                raise BadDatabase
             before = base if isinstance(base, dict) else {}
             merged = {}
             names = in_order(before, ours, theirs)
@@ -74,16 +72,31 @@ def merge_json(base: bytes, ours: bytes, theirs: bytes, prefer: Prefer) -> Outco
     try:
         merged = merge.value((), *documents)
         text = _written(merged, ours.decode())
-    except (RecursionError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise BadDatabase from error
     return Outcome(text.encode("utf-8", "surrogatepass"), tuple(merge.clashes), tuple(merge.settled))
 
 
 def _read(content: bytes) -> Any:
     try:
-        return json.loads(content, object_pairs_hook=_unique)
+        document = json.loads(content, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise BadDatabase from error
+    # Python's own limit is no bound: the command line raises it.
+    if _is_deep(document):
+        raise BadDatabase
+    return document
+
+
+def _is_deep(document: Any) -> bool:
+    """Return whether lists or maps lie in more than MAX_DEPTH others."""
+    level = [document]
+    for _ in range(MAX_DEPTH):
+        maps = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
+        level = [inner for items in maps for inner in items]
+        if not level:
+            return False
+    return True
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from envbuild.record import Record
 from envbuild.tree.apply import apply
 from envbuild.tree.diff import Change, diff
 from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Digest, Entry
-from envbuild.tree.lookup import root_entry
+from envbuild.tree.lookup import entry_at, root_entry
 from envbuild.tree.times import SECOND
 
 TYPE_CHECKING = False
@@ -155,7 +155,7 @@ def _stamps(trees: Trees, run: Run, changes: Sequence[Change], moved: Sequence[C
             raise Meets(path)
         written = by_path.get(path)
         if path in stamped:
-            left = _entry(trees, run.result, path) if written is None else written.after
+            left = _at(trees, run.result, path) if written is None else written.after
             assert left is not None
             if written is None:
                 stamps.append(Change(path, change.after, left))
@@ -184,10 +184,5 @@ def _above(path: bytes) -> Iterator[bytes]:
         at = path.find(b"/", at + 1)
 
 
-def _entry(trees: Trees, root: Digest, path: bytes) -> Entry:
-    entry = root_entry(trees, root)
-    if path == ROOT_NAME:
-        return entry
-    for name in path.split(b"/"):
-        entry = next(inner for inner in trees.load(entry.digest) if inner.name == name)
-    return entry
+def _at(trees: Trees, root: Digest, path: bytes) -> Entry | None:
+    return root_entry(trees, root) if path == ROOT_NAME else entry_at(trees, root, path)

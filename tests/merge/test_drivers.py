@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -114,10 +116,19 @@ def test_npms_lock_is_merged_by_package():
     assert [(clash.kind, clash.package, clash.sides) for clash in apart.clashes] == [("package", "ms", ("1", "2", "3"))]
 
 
+@pytest.fixture
+def recursion_limit() -> Iterator[None]:
+    """Python's limit as the command line has it."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    yield
+    sys.setrecursionlimit(before)
+
+
 @pytest.mark.parametrize(
     "content", [b"[1]", b"{", b"\xff", b'{"a":1,"a":2}', b"[" * 100_000, b'{"a":' * 5000 + b"1" + b"}" * 5000]
 )
-def test_what_is_no_document_is_merged_as_any_other_file(content):
+def test_what_is_no_document_is_merged_as_any_other_file(content, recursion_limit):
     with pytest.raises(BadDatabase):
         merged("x.json", b"{}", content, content + b" ")
 
