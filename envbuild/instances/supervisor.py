@@ -130,26 +130,13 @@ class Supervisor:
             self._ports.start()
         if self._health is not None:
             self._health.start()
-        restarts, pause, reason = 0, FIRST_PAUSE, ""
         try:
-            while True:
-                began = time.time()
-                try:
-                    self.code, reason = self._once(began, restarts).status, ""
-                except (EnvbuildError, OSError) as error:
-                    # The first start is its caller's matter; later the machine may lack something for a while.
-                    if not restarts:
-                        raise
-                    self.code, reason = CANNOT_START, getattr(error, "message", str(error))
-                reason = reason or self._cause(self.code)
-                if self._stopping.is_set() or not self._settings.restart.wants(self.code, restarts):
-                    break
-                pause = FIRST_PAUSE if time.time() - began >= STEADY else pause
-                self._state.put(status=RESTARTING, ended=time.time(), code=self.code, error=reason)
-                if self._stopping.wait(pause):
-                    break
-                pause = min(pause * 2, MAX_PAUSE)
-                restarts += 1
+            try:
+                reason = self._run_and_restart()
+            finally:
+                # Before anybody hears of the end: its ports are free then.
+                if self._ports is not None:
+                    self._ports.close()
             self._state.finish(
                 status=EXITED, ended=time.time(), code=self.code, error=reason, health="", pid=0, begun=0
             )
@@ -157,8 +144,6 @@ class Supervisor:
             self._over.set()
             if self._health is not None:
                 self._health.end()
-            if self._ports is not None:
-                self._ports.close()
             # Whoever waits for the end is to hear of it.
             if self._server is not None:
                 self._server.end()
@@ -212,6 +197,28 @@ class Supervisor:
         """End the command at once, and for good."""
         self._stopping.set()
         self._helper.cancel_all()
+
+    def _run_and_restart(self) -> str:
+        """Run the command, and again as often as it is to be; return what ended it from outside, "" if nothing did."""
+        restarts, pause = 0, FIRST_PAUSE
+        while True:
+            began = time.time()
+            try:
+                self.code, reason = self._once(began, restarts).status, ""
+            except (EnvbuildError, OSError) as error:
+                # The first start is its caller's matter; later the machine may lack something for a while.
+                if not restarts:
+                    raise
+                self.code, reason = CANNOT_START, getattr(error, "message", str(error))
+            reason = reason or self._cause(self.code)
+            if self._stopping.is_set() or not self._settings.restart.wants(self.code, restarts):
+                return reason
+            pause = FIRST_PAUSE if time.time() - began >= STEADY else pause
+            self._state.put(status=RESTARTING, ended=time.time(), code=self.code, error=reason)
+            if self._stopping.wait(pause):
+                return reason
+            pause = min(pause * 2, MAX_PAUSE)
+            restarts += 1
 
     def _once(self, began: float, restarts: int) -> Outcome:
         stdin, output, errors = self._streams.open()
