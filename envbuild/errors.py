@@ -36,6 +36,7 @@ EnvbuildError  exit 2
     BadAddress(url)  http.addresses
     BadAuthFile(path, reason)  registry.errors
     BadCacheSettings(path, reason)  sharing.cache_settings
+    BadCaptureRecord(file, reason)  images.capture_record
     BadDatabase(reason)  debian.host_dpkg
     BadDotEnv(path, error)  compose.file.load
     BadFileReference(reference)  images.reference
