@@ -14,12 +14,14 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
+from envbuild.archive.limits import ArchiveError
 from envbuild.debian.deb import BadArchive, files_of
 from envbuild.debian.names import DebianName, DebianVersion
 from envbuild.lockfile.checked_name import UnsafeName
 from envbuild.store.objects import Objects
 from envbuild.store.promised import ContentPromised, Promise, not_to_be_had
 from envbuild.store.step_cache import ContentChanged
+from envbuild.tree.entry import FILE
 
 ARCHIVES = "/var/cache/apt/archives"
 SECONDS = 1800.0
@@ -69,11 +71,26 @@ def _take(archive: str, promises: Iterable[Promise], objects: Objects, folder: s
     wanted: dict[str, list[Promise]] = {}
     for promise in promises:
         wanted.setdefault(promise.path, []).append(promise)
+    links = _take_files(archive, wanted, objects, folder)
+    for path, target in links.items():
+        if path in wanted:
+            wanted.setdefault(target, []).extend(wanted.pop(path))
+    if links:
+        _take_files(archive, wanted, objects, folder)  # now by the names that have the content
+    return [promise for left in wanted.values() for promise in left]
+
+
+def _take_files(archive: str, wanted: dict[str, list[Promise]], objects: Objects, folder: str) -> dict[str, str]:
+    """Bring what an archive has of what is `wanted`, by its paths in it, and take it from there. Return where those of
+    these paths lead that are hard links."""
+    links = {}
     try:
         for member, read in files_of(archive):
-            path = member.path.decode("utf-8", "surrogateescape")
-            path = path.removeprefix("./").lstrip("/")
+            path = _plain(member.path)
             if path not in wanted:
+                continue
+            if member.kind != FILE:
+                links[path] = _plain(member.target)
                 continue
             with _held(read, member.size, folder) as content:
                 try:
@@ -84,9 +101,13 @@ def _take(archive: str, promises: Iterable[Promise], objects: Objects, folder: s
                 except ContentChanged:
                     continue
             del wanted[path]
-    except (BadArchive, OSError):
+    except (ArchiveError, BadArchive):
         pass  # what it did not give is missing
-    return [promise for left in wanted.values() for promise in left]
+    return links
+
+
+def _plain(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape").removeprefix("./").lstrip("/")
 
 
 @contextmanager
@@ -167,4 +188,4 @@ def _at(folder: str, key: tuple[str, str, str]) -> str:
     except UnsafeName:
         return ""
     path = f"{folder}/{plain}_{checked.replace(':', '%3a')}_{architecture}.deb"
-    return path if os.path.isfile(path) else ""
+    return path if os.path.isfile(path) and os.access(path, os.R_OK) else ""

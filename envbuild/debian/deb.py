@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from envbuild.archive.compression import uncompressed
 from envbuild.archive.limits import ArchiveError, Limits
-from envbuild.archive.tar import Member, TarReader
+from envbuild.archive.tar import HARD_LINK, KINDS, Member, TarReader
 from envbuild.debian.names import DebianOrigin
 from envbuild.errors import WorkFailed, fields
 from envbuild.lockfile.lock import Package
@@ -68,13 +68,13 @@ def control_files(path: str, names: Collection[str]) -> dict[str, str]:
 
 def files_of(path: str) -> Iterator[tuple[Member, Callable[[int], bytes]]]:
     """Yield the plain files of an archive, each with a function that reads on in its content and is good until the next
-    one. Raises BadArchive."""
+    one; and the hard links, which have no content of their own. Raises BadArchive."""
     with open(path, "rb") as file:
         size = _seek(path, file, "data.tar")
         try:
             reader = TarReader(uncompressed(io.BufferedReader(_Part(file, size)), path), path, _FILE_LIMITS)
             for member in reader.members():
-                if member.kind == "f" and member.sparse is None:
+                if member.kind in ("f", KINDS[HARD_LINK]) and member.sparse is None:
                     yield member, reader.read
         except ArchiveError as error:
             raise BadArchive(path, error.message) from error

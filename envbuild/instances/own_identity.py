@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from envbuild.debian.left_behind import MACHINE_ID
 from envbuild.sandbox.spec import Bind
 from envbuild.store.store import Store
-from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
-from envbuild.tree.lookup import lookup
+from envbuild.tree.entry import FILE, Digest, Entry
+from envbuild.tree.lookup import entry_at
 
 FOLDER = "identity"
 """In an instance's directory."""
@@ -45,7 +45,9 @@ def identity_binds(store: Store, tree: Digest, folder: str, name: str, *, hosts:
     files = _files(store, tree, f"{folder}/{FOLDER}", name)
     if hosts and (old := _entry(store, tree, _HOSTS)) is not None:
         text = store.objects.read(old, _MAX_HOSTS)
-        files[_HOSTS] = _write(f"{folder}/{FOLDER}/hosts", b"127.0.0.1\tlocalhost %s\n%s" % (name.encode(), text), 0o644)
+        files[_HOSTS] = _write(
+            f"{folder}/{FOLDER}/hosts", b"127.0.0.1\tlocalhost %s\n%s" % (name.encode(), text), 0o644
+        )
     return [Bind(os.path.realpath(path), f"/{target}", read_only=False) for target, path in files.items()]
 
 
@@ -82,14 +84,7 @@ def _files(store: Store, tree: Digest, folder: str, name: str) -> dict[str, str]
 
 def _entry(store: Store, tree: Digest, path: str) -> Entry | None:
     """Return the plain file at a path without links on its way: whatever else the tree has there is left alone."""
-    *folders, name = path.encode().split(b"/")
-    above = b""
-    for folder in folders:
-        above = above + b"/" + folder if above else folder
-        entry = lookup(store.trees, tree, above, follow=False)
-        if entry is None or entry.kind != DIRECTORY:
-            return None
-    entry = lookup(store.trees, tree, above + b"/" + name, follow=False)
+    entry = entry_at(store.trees, tree, path.encode())
     return entry if entry is not None and entry.kind == FILE else None
 
 

@@ -14,7 +14,7 @@ from envbuild.plan.image_config import Facts
 from envbuild.sandbox.spec import OVER_TREE, Bind, Request, Scratch
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, Digest
-from envbuild.tree.lookup import has_tmp, lookup, root_entry
+from envbuild.tree.lookup import entry_at, has_tmp, lookup, root_entry
 
 SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh")
 HOSTS = "/etc/hosts"
@@ -86,7 +86,7 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
         # The root's own attributes are shown from the topmost directory.
         apply_attributes(upper, root_entry(store.trees, instance.tree), owners=store.owners_observable)
     binds = [*binds_of(machine, instance.path), *_hosts(store, instance, settings)]
-    if lookup(store.trees, instance.tree, _CAPTURE, follow=False) is not None:
+    if entry_at(store.trees, instance.tree, _CAPTURE) is not None:
         binds += _identity(store, instance, settings)
     binds += [_bind(store, instance, mount) for mount in settings.mounts if mount.kind in (BIND, VOLUME)]
     return Request(

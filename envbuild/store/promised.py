@@ -19,9 +19,14 @@ from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Digest, Entry, decod
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Protocol
 
-    from envbuild.store.objects import Objects
     from envbuild.tree.lookup import Trees
+
+    class Pool(Protocol):
+        """The contents of files (objects.py)."""
+
+        def has(self, entry: Entry) -> bool: ...
 
 
 class Promise(Record):
@@ -95,7 +100,7 @@ class Promised:
         """Return the ids of all objects that were promised."""
         return {row[0] for row in self._database.rows("SELECT object FROM promised")} if self.any() else set()
 
-    def bring(self, entry: Entry, objects: Objects) -> bool:
+    def bring(self, entry: Entry, objects: Pool) -> bool:
         """Have a content brought, with all that was promised of its package; False if nobody promised it.
 
         Raises ContentPromised.
@@ -110,13 +115,13 @@ class Promised:
         self._bring([_promise(row) for row in rows], objects)
         return True
 
-    def bring_all(self, trees: Trees, tree: Digest, objects: Objects) -> None:
+    def bring_all(self, trees: Trees, tree: Digest, objects: Pool) -> None:
         """Have all contents of a tree brought that are only promised. Raises ContentPromised."""
         missing = self.missing(trees, tree, objects)
         if missing:
             self._bring(missing, objects)
 
-    def missing(self, trees: Trees, tree: Digest, objects: Objects) -> list[Promise]:
+    def missing(self, trees: Trees, tree: Digest, objects: Pool) -> list[Promise]:
         """Return the promises of files of a tree that are not in the pool."""
         promised = self.identities()
         wanted: dict[Digest, None] = {}
@@ -142,7 +147,7 @@ class Promised:
             self._database.write_many("DELETE FROM promised WHERE object = ?", gone)
             self._any = False
 
-    def _bring(self, promises: Sequence[Promise], objects: Objects) -> None:
+    def _bring(self, promises: Sequence[Promise], objects: Pool) -> None:
         if supplier.supplier is None:
             raise not_to_be_had(promises[0], "nothing here gets packages")
         with self._lock:

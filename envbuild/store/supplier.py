@@ -5,12 +5,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from envbuild.store.objects import Objects
-    from envbuild.store.promised import Promise
-
-    Supplier = Callable[[Sequence[Promise], Objects], None]
-    """Puts the contents that were promised into the pool, and raises an error where it can't."""
+    Supplier = Callable[..., None]
+    """Is called with promises and the pool that their contents are for. Raises an error where it can't bring them."""
 
 supplier: Supplier | None = None
