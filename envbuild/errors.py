@@ -41,6 +41,7 @@ EnvbuildError  exit 2
     BadDotEnv(path, error)  compose.file.load
     BadFileReference(reference)  images.reference
     BadGroupName(name, error)  compose.file.load
+    BadIgnoreFile(path, reason)  capture.left_out
     BadImage(source, reason, mend)  oci.manifest
     BadKey(path, reason, mend)  trust.keys
     BadLock(path, reason, hint)  lockfile.lock
@@ -128,6 +129,7 @@ EnvbuildError  exit 2
     NoSuchProgram(name)  bases.programs
     NoSuchProject(reference, project, names)  images.names
     NoSuchRevision(revision)  git.repository
+    NoSuchRoot(path, reason)  capture.machine_root
     NoSuchSecret(name, place)  build.user_grants
     NoSuchService(name, file, services)  compose.file.order
     NoSuchStage(recipe, name)  plan.graph
@@ -138,6 +140,7 @@ EnvbuildError  exit 2
     NoWorkingDirectory(path)  instances.sandbox_request
     NotAFile(revision, path)  git.repository
     NotALayout(path, reason)  sharing.export
+    NotAPlainName(name)  capture.capture
     NotAnArchive(source)  build.inputs
     NotAsBuilt(reference, digest, path, revision, reason)  images.find
     NotBefore(good, bad)  git.repository
