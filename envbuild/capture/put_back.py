@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Protocol, Self
 
 from envbuild.capture.live_entry import LinkOnTheWay, identity_of, open_parent
-from envbuild.capture.restore_plan import RestorePlan, Step, room_of
+from envbuild.capture.restore_plan import RestorePlan, Step, is_record, room_of
 from envbuild.linux.rmtree import remove
 from envbuild.linux.safe_copy import copy_content
 from envbuild.linux.syscalls import RENAME_EXCHANGE, RENAME_NOREPLACE, renameat2
@@ -178,8 +178,9 @@ class PutBack:
         try:
             for inner in self._trees.load(entry.digest):
                 below = path + b"/" + inner.name
-                if inner.name != b"." and below not in self._skipped:
-                    self._make(made, inner.name, inner, below, {})
+                if inner.name == b"." or below in self._skipped or is_record(self._trees, below, inner):
+                    continue
+                self._make(made, inner.name, inner, below, {})
             self._attributes(made, entry)
             os.fsync(made)
         finally:

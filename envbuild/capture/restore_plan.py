@@ -163,10 +163,8 @@ class _Planner:
             return False, None
 
     def _entry(self, parent: int, path: bytes, entry: Entry) -> None:
-        if path == FOLDER:
-            return
         readable, live = self._live(parent, path)
-        if not readable:
+        if not readable or path == FOLDER or (live is None and is_record(self.trees, path, entry)):
             return
         if live is not None and live.entry is None:
             self._refuse(path, "a socket is in its place")
@@ -205,6 +203,8 @@ class _Planner:
     def _new_directory(self, path: bytes, live: Live | None, entry: Entry, parent: int) -> None:
         inside = 0
         for inner, deeper in walk(self.trees, entry.digest, path + b"/"):
+            if is_record(self.trees, inner, deeper):
+                continue
             inside += 1
             if deeper.kind == FILE and self.knowledge.is_secret(inner, deeper):
                 self._refuse(inner, "a secret, whose content is not in the capture")
@@ -336,6 +336,16 @@ def plan_restore(
         planner.unchanged,
         tuple(dict.fromkeys(planner.leftovers)),
     )
+
+
+def is_record(trees: Trees, path: bytes, entry: Entry) -> bool:
+    """Return whether a path of a capture is what envbuild says of it, or leads to nothing else."""
+    if path == FOLDER or path.startswith(FOLDER + b"/"):
+        return True
+    if not FOLDER.startswith(path + b"/") or entry.kind != DIRECTORY:
+        return False
+    inside = [inner for inner in trees.load(entry.digest) if inner.name != b"."]
+    return all(is_record(trees, path + b"/" + inner.name, inner) for inner in inside)
 
 
 def room_of(name: bytes) -> bytes:
