@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from envbuild.capture.capture import Captured, CaptureOptions, Report, Taker, capture
 from envbuild.capture.put_back import Failed, PutBack
-from envbuild.capture.restore_plan import RestorePlan, Rights, Step, plan_restore
+from envbuild.capture.restore_plan import RestorePlan, Step, plan_restore
+from envbuild.capture.rights import Rights
 from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.images.capture_record import About, Missing, read_about, read_left_out, read_secrets, read_unread
 from envbuild.images.secret_placeholder import has_placeholder
