@@ -14,6 +14,7 @@ from envbuild.capture.reader_process import Reading
 from envbuild.capture.readers import Readers
 from envbuild.capture.redaction import NoRedaction
 from envbuild.capture.spool import Spool
+from envbuild.capture.state.collector import Collected, Machine, collect
 from envbuild.capture.walk import ABOVE_RECORD, Walk, Walked
 from envbuild.errors import UsageError, fields
 from envbuild.images.capture_record import FOLDER, About, CaptureRecord, Missing, Secret
@@ -157,10 +158,11 @@ def _take(
             root.descriptor, leaves_out, root.mount_points(), known, readers, store.trees.load, save, remember, count
         )
         walked = walk.run()
+        record = _record(options, taker, walked, collect(Machine(root, walked.package_folders)))
         _make_room(f"{space.path}/room", trees.size + rows.size)
         with store.database.transaction():
             store.trees.save_bodies(trees.rows())
-            image = _image(store, taker, walked, _with_record(store, walked.tree, _record(options, taker, walked)))
+            image = _image(store, taker, walked, _with_record(store, walked.tree, record))
             if store.images.get(image.digest) is None:
                 store.images.put(image)
             for path, row in above.items():
@@ -186,9 +188,10 @@ def _directory_at(store: Store, tree: Digest, path: bytes) -> Digest:
     return tree
 
 
-def _record(options: CaptureOptions, taker: Taker, walked: Walked) -> CaptureRecord:
+def _record(options: CaptureOptions, taker: Taker, walked: Walked, collected: Collected) -> CaptureRecord:
     about = About(taker.host, taker.uid, taker.user, options.words)
-    return CaptureRecord(about, walked.left_out, walked.unread, walked.secrets)
+    unread = (*walked.unread, *collected.failed)
+    return CaptureRecord(about, walked.left_out, unread, walked.secrets, collected.state, collected.passing)
 
 
 def _with_record(store: Store, tree: Digest, record: CaptureRecord) -> Digest:

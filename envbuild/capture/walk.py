@@ -27,6 +27,7 @@ from envbuild.capture.reader_process import (
     mark_of,
 )
 from envbuild.capture.readers import File, Readers
+from envbuild.capture.state.package_folders import PACKAGE_FOLDERS
 from envbuild.images.capture_record import FOLDER, Missing, Secret
 from envbuild.linux.attributes import read_xattrs
 from envbuild.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
@@ -68,6 +69,8 @@ class Walked(Record):
     left_out: tuple[Missing, ...]
     unread: tuple[Missing, ...]
     secrets: tuple[Secret, ...]
+    package_folders: tuple[bytes, ...]
+    """Where packages of Python and Node lie."""
 
 
 class Walk:
@@ -99,6 +102,7 @@ class Walk:
         self._files = 0
         self._size = 0
         self._newest = 0
+        self._package_folders: list[bytes] = []
         self._missing: list[Missing] = []
         self._unread: list[Missing] = []
         self._secrets: list[Secret] = []
@@ -120,8 +124,16 @@ class Walk:
                 self._retry(directory, file)
             self._readers.flush()
         assert self._tree, "a directory was not put together"
-        missing, unread, secrets = tuple(self._missing), tuple(self._unread), tuple(self._secrets)
-        return Walked(self._tree, self._files, self._size, self._newest // _SECOND, missing, unread, secrets)
+        return Walked(
+            self._tree,
+            self._files,
+            self._size,
+            self._newest // _SECOND,
+            tuple(self._missing),
+            tuple(self._unread),
+            tuple(self._secrets),
+            tuple(self._package_folders),
+        )
 
     def _list(
         self, directory: PendingDirectory, opened: int, status: os.stat_result, above: Inside, depth: int
@@ -292,6 +304,8 @@ class Walk:
                 self._missing.append(Missing(_below(path, b"*"), OTHER_FILES))
                 self._settle(pending)
             else:
+                if name in PACKAGE_FOLDERS:
+                    self._package_folders.append(path)
                 self._list(pending, inner, status, inside, depth)
         finally:
             os.close(inner)
