@@ -36,10 +36,12 @@ EnvbuildError  exit 2
     BadAddress(url)  http.addresses
     BadAuthFile(path, reason)  registry.errors
     BadCacheSettings(path, reason)  sharing.cache_settings
+    BadCaptureRecord(file, reason)  images.capture_record
     BadDatabase(reason)  debian.host_dpkg
     BadDotEnv(path, error)  compose.file.load
     BadFileReference(reference)  images.reference
     BadGroupName(name, error)  compose.file.load
+    BadIgnoreFile(path, reason)  capture.left_out
     BadImage(source, reason, mend)  oci.manifest
     BadKey(path, reason, mend)  trust.keys
     BadLock(path, reason, hint)  lockfile.lock
@@ -127,6 +129,7 @@ EnvbuildError  exit 2
     NoSuchProgram(name)  bases.programs
     NoSuchProject(reference, project, names)  images.names
     NoSuchRevision(revision)  git.repository
+    NoSuchRoot(path, reason)  capture.machine_root
     NoSuchSecret(name, place)  build.user_grants
     NoSuchService(name, file, services)  compose.file.order
     NoSuchStage(recipe, name)  plan.graph
@@ -137,6 +140,7 @@ EnvbuildError  exit 2
     NoWorkingDirectory(path)  instances.sandbox_request
     NotAFile(revision, path)  git.repository
     NotALayout(path, reason)  sharing.export
+    NotAPlainName(name)  capture.capture
     NotAnArchive(source)  build.inputs
     NotAsBuilt(reference, digest, path, revision, reason)  images.find
     NotBefore(good, bad)  git.repository

@@ -38,6 +38,7 @@ COMMANDS = {
     "wait": ("wait", "wait until instances end"),
     "rm": ("rm", "remove instances that have ended"),
     "clone": ("clone", "make a second instance with the same files"),
+    "capture": ("capture", "take the files and the state of this machine as an image"),
     "images": ("images", "list the images"),
     "show": ("show", "show an image's configuration, steps and sizes"),
     "ls": ("ls", "list a directory of an image"),

@@ -320,12 +320,14 @@ def install_task(
         "installer": _INSTALLER,
         "pip": pip,
         "inside": FOLDER,
+        "hooks": _HOOKS,
         "requested": sorted(requested_names(action)),
         "apart": apart,
     }
     files = [
         (_ORDER, json.dumps(order).encode()),
         (_SCRIPT, _inside("pip_install.py")),
+        (f"{_HOOKS}/sitecustomize.py", _inside("hooks/sitecustomize.py")),
         (f"{FOLDER}/pip_resolve.py", _inside("pip_resolve.py")),
         (_INSTALLER, _installer()),
         *(_projects_file(contents) if action.option(BUILD_PROJECT) is not None else ()),

@@ -58,7 +58,7 @@ FAILURE = {"output": str, "file": str, "line": int, "text": str, "parameters": {
 """The detail of a failed build (build/step_failure.py)."""
 KNOWN = {
     **{f"{name}?": str for name in ("user", "recipe", "commit", "file", "root", "source", "to", "instance", "from")},
-    **{f"{name}?": str for name in ("host", "replaced", "base")},
+    **{f"{name}?": str for name in ("host", "replaced", "base", "reason", "trigger")},
     "checks?": [str],
     "promotions?": [
         {

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 BUILD, TAG, UNTAG, ROLLBACK, REPAIR = "build", "tag", "untag", "rollback", "fsck"
 COMMIT, GC, IMPORT, PULL, PROMOTE = "commit", "gc", "import", "pull", "promote"
-MERGE, REBASE, BISECT = "merge", "rebase", "bisect"
+MERGE, REBASE, BISECT, CAPTURE = "merge", "rebase", "bisect", "capture"
 _PAGE = 256
 """Entries that are read at once, so that the first of many are there at once."""
 
@@ -48,13 +48,14 @@ class Tag(Record):
 class HistoryEntry(Record):
     """One move of a tag: to `image` (None when it was taken away), at a time in seconds since 1970.
 
-    `action` is build, tag, untag, rollback, commit, import, pull, promote, merge, bisect, gc or fsck; `detail` is JSON
-    with what is known: `user`, of a build `recipe`, `commit`, `branch`, `dirty`, `file`, `root`, `seconds`, `ran`,
-    `cached`, of a tag `source`, of a rollback `entry`, the number of the entry that it went back to, of a commit
+    `action` is build, tag, untag, rollback, commit, import, pull, promote, merge, bisect, capture, gc or fsck; `detail`
+    is JSON with what is known: `user`, of a build `recipe`, `commit`, `branch`, `dirty`, `file`, `root`, `seconds`,
+    `ran`, `cached`, of a tag `source`, of a rollback `entry`, the number of the entry that it went back to, of a commit
     `instance` and `from`, the image that it ran, of an import `file`, of a pull `reference`, `manifest`, its digest
     there, and `promotions`, what the registry says of how it came to its tags, of a promotion `host`, the machine,
     `source`, `checks`, what had passed, and `replaced`, the digest that it named before, of a merge `source` and
-    `from`, the two sides, and `base`.
+    `from`, the two sides, and `base`, of a capture `host`, `reason` and
+    `trigger`, what started it.
     """
 
     number: int

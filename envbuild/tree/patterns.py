@@ -53,10 +53,20 @@ class Matcher:
         """
         if self._plain is not None:
             return self._plain[is_directory].fullmatch(path) is not None
+        return self.verdict(path, is_directory) or False
+
+    def verdict(self, path: bytes, is_directory: bool) -> bool | None:
+        """Return what the last pattern that matches a path says: True, or False for one with `!`; None where none
+        does."""
         for pattern, negated, only_directories in reversed(self._rules):
             if (is_directory or not only_directories) and pattern.fullmatch(path):
                 return not negated
-        return False
+        return None
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether any pattern begins with `!`."""
+        return any(negated for _, negated, _ in self._rules)
 
     def __bool__(self) -> bool:
         return bool(self._rules)

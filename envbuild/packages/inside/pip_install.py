@@ -5,6 +5,7 @@ moved or copied; bytecode is valid by the hash of its source, so that times don'
 whatever the order or number of processors: the work is divided in the same way everywhere.
 """
 
+import functools
 import hashlib
 import importlib.util
 import json
@@ -72,13 +73,12 @@ def check(order):
 
 def check_requirements(order):
     """Let pip say whether all that is installed goes together, where there is a pip; end if something does not."""
-    from pip_resolve import find_pip, unpacked
+    from pip_resolve import find_pip
 
-    pip = find_pip(order["pip"])
-    if pip is None:
+    if find_pip(order["pip"]) is None:
         return
     done = subprocess.run(
-        [sys.executable, *unpacked(pip), "check", "--disable-pip-version-check"],
+        [sys.executable, *pip_of(order["pip"]), "check", "--disable-pip-version-check"],
         stdout=subprocess.PIPE,
         text=True,
         check=False,
@@ -103,17 +103,31 @@ def build(path, order):
 
 def build_in(folder, name, order):
     """Return the wheel that is built in a folder."""
-    from pip_resolve import find_pip, unpacked
+    from pip_resolve import variables_of_builds
 
     out = "/tmp/wheels/" + name
     words = ["wheel", "--no-deps", "--no-index", "--find-links", order["packages"], "--wheel-dir", out, "--quiet"]
-    variables = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_CACHE_DIR": "1", "PYTHONHASHSEED": "0"}
-    pip = unpacked(find_pip(order["pip"]))
+    pip = pip_of(order["pip"])
+    variables = {
+        **os.environ,
+        **variables_of_builds(pip, order["hooks"]),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_CACHE_DIR": "1",
+        "PYTHONHASHSEED": "0",
+    }
     status = subprocess.call([sys.executable, *pip, *words, folder], env=variables)
     if status:
         sys.exit(f"{name} could not be built (exit status {status})")
     (wheel,) = os.listdir(out)
     return out + "/" + wheel
+
+
+@functools.lru_cache
+def pip_of(mounted):
+    """Return the words that run pip, which is unpacked once however many builds there are."""
+    from pip_resolve import find_pip, unpacked
+
+    return unpacked(find_pip(mounted))
 
 
 def install(wheel, requested, apart):

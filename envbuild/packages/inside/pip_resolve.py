@@ -36,14 +36,15 @@ def main(order):
         for wheel in order["have"]:
             show_as_installed(wheel, order["into"])
     report = order["out"] + "/report.json"
-    words = [venv, *unpacked(pip), "install", "--dry-run", "--report", report, "--no-input", *order["words"]]
+    program = unpacked(pip)
+    words = [venv, *program, "install", "--dry-run", "--report", report, "--no-input", *order["words"]]
     variables = {
         **os.environ,
+        **variables_of_builds(program, order["hooks"]),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PIP_NO_CACHE_DIR": "1",
         "PIP_PROGRESS_BAR": "off",
         "PIP_ROOT_USER_ACTION": "ignore",
-        "PYTHONPATH": order["hooks"],
         "ENVBUILD_REPORTS": order["out"],
     }
     status = subprocess.call(words, env=variables, cwd=order["files"])
@@ -124,6 +125,11 @@ def unpacked(pip):
         # Its metadata would count as an installed distribution.
         archive.extractall(folder, [name for name in archive.namelist() if name.startswith("pip/")])
     return [folder + "/pip"]
+
+
+def variables_of_builds(pip, hooks):
+    """Return what is set for a pip that may build: it compiles itself, and what builds need, once in a sandbox."""
+    return {"ENVBUILD_PIP": os.path.dirname(pip[0]), "PIP_NO_COMPILE": "1", "PYTHONPATH": hooks}
 
 
 def unpack_projects(path):

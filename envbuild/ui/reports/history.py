@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from envbuild.history.log import LogEntry
-from envbuild.store.tags import BUILD, COMMIT, IMPORT, MERGE, PROMOTE, PULL, REBASE, ROLLBACK, TAG, HistoryEntry
+from envbuild.store.tags import (
+    BUILD,
+    CAPTURE,
+    COMMIT,
+    IMPORT,
+    MERGE,
+    PROMOTE,
+    PULL,
+    REBASE,
+    ROLLBACK,
+    TAG,
+    HistoryEntry,
+)
 from envbuild.text.dates import iso
 from envbuild.text.enumeration import first_of
 from envbuild.ui.humanize import count, duration
@@ -99,6 +111,9 @@ def _action(entry: HistoryEntry) -> str:
         return f"rebase of {known.get('source', '')} onto {known.get('to', '')}"
     if entry.action == COMMIT:
         return f"commit of the instance {known.get('instance', '')}"
+    if entry.action == CAPTURE:
+        reason = known.get("reason", "")
+        return f"capture: {reason}" if reason else "capture"
     if entry.action == IMPORT:
         return f"import of {known.get('file', '')}".removesuffix(" of ")
     if entry.action == PULL:
