@@ -68,7 +68,7 @@ class MachineRules(ExpressionRules):
         self.packages = explained.packages
         folded = self._folded(explained)
         records = {change.path for change in explained.records}
-        judged = []
+        judged: list[tuple[Change, Unexpressed | None]] = []
         for change in explained.changes:
             if aspects(change) == ("time",) or self._is_nothing(change):
                 continue

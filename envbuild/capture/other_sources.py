@@ -94,4 +94,3 @@ def _entry(store: Store, tree: Digest, path: str) -> Entry | None:
         return lookup(store.trees, tree, path.encode("utf-8", "surrogateescape"))
     except LinkCircle:
         return None
-
