@@ -20,7 +20,8 @@ from envbuild.bisect.differences import (
 )
 from envbuild.bisect.loose_files import loose_groups, shown_path
 from envbuild.bisect.status_stanzas import StatusChanges, status_changes
-from envbuild.history.compare import ExplainedChanges, explained_changes, fact_changes
+from envbuild.history.compare import fact_changes
+from envbuild.history.explained_changes import ExplainedChanges, explained_changes
 from envbuild.history.operand import Operand
 from envbuild.history.package_changes import STATUS
 from envbuild.packages.inventory.bad_record import MAX_STATUS

@@ -5,23 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from envbuild.history.account_names import AccountNames
+from envbuild.history.explained_changes import PackageDifference, explained_changes, is_folder
 from envbuild.history.network_changes import NetworkChange, commit_changes, network_changes
 from envbuild.history.notices import Notice, Origins, notices_of, program_folders
 from envbuild.history.operand import Declared, Operand, first_lines
-from envbuild.history.package_changes import Attribution, Package, PackageChange, package_changes
+from envbuild.history.package_changes import Attribution, Package, PackageChange
+from envbuild.images.capture_record import is_capture
 from envbuild.packages.inventory.bad_record import BadRecord
 from envbuild.packages.inventory.component import DPKG
 from envbuild.packages.inventory.owners import has_debian_records, owners_of
 from envbuild.packages.registry import KINDS
-from envbuild.record import Record, values
+from envbuild.record import Record
 from envbuild.store.store import Store
-from envbuild.tree.diff import Change, aspects, diff, expanded
-from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest
+from envbuild.tree.diff import Change
+from envbuild.tree.entry import Digest
 from envbuild.tree.lookup import LinkCircle, real_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from envbuild.history.causes import Causes
 
 
 class FactChange(Record):
@@ -32,15 +36,6 @@ class FactChange(Record):
     new: Any
 
 
-class PackageDifference(Record):
-    """A package that differs, with the changed paths that it explains. `asked` says whether somebody asked for it by
-    name; all others were pulled in by such packages, or came with the base."""
-
-    change: PackageChange
-    changes: tuple[Change, ...] = ()
-    asked: bool = False
-
-
 class Comparison(Record):
     """The differences between `old` and `new`.
 
@@ -48,7 +43,8 @@ class Comparison(Record):
     of which only the time differs, `rest` all others: what no package explains. `parents` are directories that differ
     only because something in them does. All are sorted by path. `notices` are those of all these paths that a reader
     has to see, by what matters; `unread` are paths of packages whose content was not compared. `network` is what their
-    builds asked of it, as far as it is on record, also where both are the same image. If only a side's lock is known
+    builds asked of it, as far as it is on record, also where both are the same image. `machine` has what else was done
+    to a machine of which both are captures; its paths are in none of the others. If only a side's lock is known
     (`whole` is False), there are only that and the packages that recipes declare, and no paths.
     """
 
@@ -65,6 +61,7 @@ class Comparison(Record):
     notices: tuple[Notice, ...] = ()
     unread: tuple[Change, ...] = ()
     network: tuple[NetworkChange, ...] = ()
+    machine: Causes | None = None
 
     @property
     def others(self) -> list[Change]:
@@ -92,6 +89,8 @@ class Comparison(Record):
     def changes(self) -> list[Change]:
         """All changed paths, sorted."""
         folded = [change for package in self.packages for change in package.changes]
+        if self.machine is not None:
+            folded += [*self.machine.generated, *(change for cause in self.machine.causes for change in cause.changes)]
         return sorted([*folded, *self.records, *self.times, *self.rest, *self.parents], key=lambda change: change.path)
 
 
@@ -141,60 +140,9 @@ def by_folder(changes: Iterable[Change]) -> list[FolderCount]:
     return [FolderCount(folder, *count) for folder, count in sorted(counts.items())]
 
 
-class ExplainedChanges(Record):
-    """The paths that differ between two trees, by what explains them, as in a Comparison; of packages it is not known
-    who asked for them. `attribution` has what else their records say, and `accounts` the names of owners."""
-
-    changes: tuple[Change, ...]
-    packages: tuple[PackageDifference, ...]
-    records: tuple[Change, ...]
-    times: tuple[Change, ...]
-    rest: tuple[Change, ...]
-    parents: tuple[Change, ...]
-    bad: tuple[BadRecord, ...]
-    attribution: Attribution
-    accounts: AccountNames
-
-
-def explained_changes(store: Store, old: Digest, new: Digest) -> ExplainedChanges:
-    """Return what differs between two trees, by what explains it. Raises StoreDamaged."""
-    changes = sorted(expanded(store.trees, diff(store.trees, old, new)), key=lambda change: change.path)
-    read = package_changes(store, changes)
-    packages = list(read.changes)
-    accounts = AccountNames(store, (old, new))
-    attribution = Attribution()
-    if packages:
-        from envbuild.history.package_attribution import attribute  # records: only where packages differ
-
-        attribution = attribute(store, (old, new), packages, changes, accounts)
-    else:
-        attribution.rest = changes
-    rest: list[Change] = []
-    times: list[Change] = []
-    for change in attribution.rest:
-        (times if aspects(change) == ("time",) else rest).append(change)
-    # A directory's time is that of the last change inside it.
-    inside = _folders(changes)
-    shown_times = [change for change in times if not (_is_folder(change) and change.path in inside)]
-    shown = list(_without_parents(rest, inside))
-    kept = {change.path for change in (*shown_times, *shown)}
-    return ExplainedChanges(
-        changes=tuple(changes),
-        packages=tuple(
-            PackageDifference(change, tuple(attribution.of.get(n, ()))) for n, change in enumerate(packages)
-        ),
-        records=tuple(attribution.records),
-        times=tuple(shown_times),
-        rest=tuple(shown),
-        parents=tuple(change for change in (*times, *rest) if change.path not in kept),
-        bad=tuple(sorted({*read.bad, *attribution.bad}, key=values)),
-        attribution=attribution,
-        accounts=accounts,
-    )
-
-
 def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Comparison:
     explained = explained_changes(store, old, new)
+    captures = is_capture(store, old) and is_capture(store, new)
     attribution = explained.attribution
     packages = [difference.change for difference in explained.packages]
     names = [_short_name(change) for change in packages]
@@ -202,8 +150,14 @@ def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Co
     folded += [(change, "") for change in attribution.records]
     origins = _origins(store, new, packages, attribution, explained.rest, explained.accounts)
     asked = _asked_for(store, comparison.old, comparison.new, packages)
+    machine: Causes | None = None
+    if captures:
+        from envbuild.history.machine_changes import machine_changes  # only of captures
+
+        explained, machine = machine_changes(store, (old, new), explained, origins)
     return comparison.replace(
         packages=tuple(difference.replace(asked=difference.change in asked) for difference in explained.packages),
+        machine=machine,
         notices=notices_of(explained.rest, folded, origins, _program_folders(store, comparison)),
         unread=tuple(change for change in explained.changes if change.path in attribution.unread),
         records=explained.records,
@@ -224,7 +178,7 @@ def _origins(
 ) -> Origins:
     """Return what the packages of a tree say of the paths that they do not explain."""
     moved = {path: _short_name(packages[number]) for path, number in attribution.owners.items()}
-    others = [change.path for change in rest if change.path not in moved and not _is_folder(change)]
+    others = [change.path for change in rest if change.path not in moved and not is_folder(change)]
     debian = [change.package.name for change in packages if change.package.kind == DPKG]
     known = {*debian, *(name.partition(":")[0] for name in debian)}
     same = owners_of(store, tree, others, known) if others else {}
@@ -257,34 +211,6 @@ def _program_folders(store: Store, comparison: Comparison) -> frozenset[bytes]:
             except LinkCircle:
                 pass
     return frozenset(folders - {b""})
-
-
-def _without_parents(changes: list[Change], inside: set[bytes]) -> Iterator[Change]:
-    """Yield the changes without directories that were added or removed because something in them was; `inside` are the
-    directories in which something changed."""
-    for change in changes:
-        if _is_folder(change) and change.path in inside and (change.before is None or change.after is None):
-            continue
-        yield change
-
-
-def _is_folder(change: Change) -> bool:
-    return all(entry is None or entry.kind == DIRECTORY for entry in (change.before, change.after))
-
-
-def _folders(changes: Iterable[Change]) -> set[bytes]:
-    """Return the directories in which something changed."""
-    folders: set[bytes] = set()
-    for change in changes:
-        path = change.path
-        if path != ROOT_NAME:
-            folders.add(ROOT_NAME)
-        while b"/" in path:
-            path = path.rpartition(b"/")[0]
-            if path in folders:
-                break
-            folders.add(path)
-    return folders
 
 
 def fact_changes(old: dict[str, Any], new: dict[str, Any]) -> tuple[FactChange, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from envbuild.errors import EnvbuildError
-from envbuild.history.compare import Comparison, PackageDifference, compare
+from envbuild.history.compare import Comparison, compare
+from envbuild.history.explained_changes import PackageDifference
 from envbuild.history.network_changes import COMMIT
 from envbuild.history.operand import operand_of_image
 from envbuild.history.packages_in_brief import FOLDED, packages_in_brief

@@ -18,7 +18,7 @@ from envbuild.history.account_names import AccountNames
 from envbuild.history.notices import PATH
 from envbuild.history.package_changes import Attribution, PackageChange
 from envbuild.history.package_contents import NOTHING_ALTERED, Expected, check_contents, known_contents
-from envbuild.history.package_owners import MD5, SHA256, Owned, Owners, package_owners
+from envbuild.history.package_owners import MD5, SHA256, Owned, Owners, package_owners, root_links
 from envbuild.packages.inventory.component import DPKG, NODE
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
@@ -48,6 +48,7 @@ def attribute(
     if contents is None:
         contents = check_contents(store, trees, _with_md5(owners, named))
     attribution.unread = contents.unread
+    links = root_links(store, trees[1])
     pending = []
     known: dict[str, int] = {}
     for path, change in named:
@@ -56,7 +57,7 @@ def attribute(
             owned = _compiled(owners, path)
         if owned is not None:
             edited = change.path in contents.altered or _has_other_digest(owned, change)
-            if edited or _is_changed_beside(change, accounts) or _is_turned(path, change, owned, owners, turned):
+            if edited or _is_changed_beside(change, accounts) or _is_turned(path, change, owned, owners, turned, links):
                 attribution.owners[change.path] = owned.number
                 if edited:
                     attribution.edited.add(change.path)
@@ -72,7 +73,7 @@ def attribute(
     for _ in range(3):
         kept = []
         for path, change in pending:
-            number = _owner_of_link(known, owners, path, change, packages)
+            number = _owner_of_link(known, owners, path, change, packages, links)
             if number is None:
                 kept.append((path, change))
             else:
@@ -122,12 +123,19 @@ def _compiled(owners: Owners, path: str) -> Owned | None:
     return Owned(owned.number) if owned is not None else None
 
 
-def _is_turned(path: str, change: Change, owned: Owned, owners: Owners, turned: Mapping[str, set[str]]) -> bool:
+def _is_turned(
+    path: str,
+    change: Change,
+    owned: Owned,
+    owners: Owners,
+    turned: Mapping[str, set[str]],
+    links: Mapping[str, str],
+) -> bool:
     """Return whether a link of a package leads elsewhere than the package's own version would turn it."""
     before, after = change.before, change.after
     if before is None or after is None or after.kind != LINK or before.target == after.target:
         return False
-    where = _target(path, after)
+    where = _target(path, after, links)
     if path in turned:
         return where not in turned[path]
     aim = owners.get(where)
@@ -140,21 +148,28 @@ def _is_turned(path: str, change: Change, owned: Owned, owners: Owners, turned: 
     return not (aim.number == owned.number or named or path.startswith(_DOCUMENTATION))
 
 
-def _target(path: str, entry: Entry) -> str:
-    """Return where a link leads, by the names that paths of a tree have."""
+def _target(path: str, entry: Entry, links: Mapping[str, str]) -> str:
+    """Return where a link leads, by the names that paths of a tree have; `links` are those at its root."""
     target = entry.target.decode("utf-8", "surrogateescape")
-    return normpath(target).lstrip("/") if target.startswith("/") else normpath(f"{dirname(path)}/{target}")
+    where = normpath(target).lstrip("/") if target.startswith("/") else normpath(f"{dirname(path)}/{target}")
+    head, slash, rest = where.partition("/")
+    return f"{links[head]}/{rest}" if slash and head in links else where
 
 
 def _owner_of_link(
-    known: Mapping[str, int], owners: Owners, path: str, change: Change, packages: list[PackageChange]
+    known: Mapping[str, int],
+    owners: Owners,
+    path: str,
+    change: Change,
+    packages: list[PackageChange],
+    links: Mapping[str, str],
 ) -> int | None:
     entry = change.after or change.before
     if entry is None or entry.kind != LINK:
         return None
     if change.before is not None and change.after is not None and not _TURNED.match(path):
         return None  # somebody changed its target, as of /etc/localtime: the package did not
-    where = _target(path, entry)
+    where = _target(path, entry, links)
     owned = owners.get(where)
     number = known.get(where, owned.number if owned is not None else None)
     if number is None or change.before is not None or dirname(path) not in PATH:

@@ -98,6 +98,15 @@ def _module_of(path: str) -> str:
     return above + _MODULES + "/".join(parts[: 2 if rest.startswith("@") else 1])
 
 
+def root_links(store: Store, tree: Digest) -> dict[str, str]:
+    """Return the links at the root of a tree (`lib -> usr/lib`), by name."""
+    return {
+        entry.name.decode(): entry.target.decode().strip("/")
+        for entry in store.trees.load(tree)
+        if entry.kind == LINK and entry.name.isascii() and entry.target.isascii()
+    }
+
+
 class _Source:
     """The records in one tree, and the links at its root (`lib -> usr/lib`)."""
 
@@ -105,11 +114,7 @@ class _Source:
         self.store = store
         self.bad = bad
         self._tree = tree
-        self._links = {
-            entry.name.decode(): entry.target.decode().strip("/")
-            for entry in store.trees.load(tree)
-            if entry.kind == LINK and entry.name.isascii() and entry.target.isascii()
-        }
+        self._links = root_links(store, tree)
 
     @cached_property
     def info(self) -> dict[str, Entry]:

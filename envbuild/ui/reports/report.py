@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from envbuild.history.compare import Comparison, PackageDifference, by_folder
+from envbuild.history.compare import Comparison, by_folder
+from envbuild.history.explained_changes import PackageDifference
 from envbuild.history.notices import Notice
 from envbuild.history.operand import Operand
 from envbuild.history.package_changes import Package
@@ -16,11 +17,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from envbuild.history.causes import Causes
     from envbuild.history.review import Review
+    from envbuild.history.state_changes import StateChange
     from envbuild.packages.pin_changes import PinChange
 
 
 NOT_IN_STORE = "not in this store"
+GENERATED = "generated"
+"""The cause of paths that programs write by themselves."""
 NOT_KNOWN = "git merged its lock, and its image is not known until a build"
 
 
@@ -52,6 +57,8 @@ def report_of(
         "times": len(comparison.times),
         "unread": len(comparison.unread),
     }
+    if comparison.machine is not None:
+        report |= machine_of(comparison.machine)
     if comparison.network:
         names = ("kind", "verb", "name", "old", "new")
         report["network"] = [dict(zip(names, values(package), strict=True)) for package in comparison.network]
@@ -59,7 +66,15 @@ def report_of(
         owners = {
             change.path: package.change.package.name for package in comparison.packages for change in package.changes
         }
-        report["files"] = [{**path_of(change), "package": owners.get(change.path, "")} for change in comparison.changes]
+        causes = cause_names(comparison.machine) if comparison.machine is not None else {}
+        report["files"] = [
+            {
+                **path_of(change),
+                "package": owners.get(change.path, ""),
+                **({"cause": causes[change.path]} if change.path in causes else {}),
+            }
+            for change in comparison.changes
+        ]
     if texts is not None:
         report["texts"] = texts
     if statements is not None:
@@ -162,7 +177,35 @@ def _package(difference: PackageDifference) -> dict[str, Any]:
         "where": f"/{package.where}" if package.where else "",
         "files": len(difference.changes),
         "size": _size(difference.changes),
+        **({"state": [_state(record) for record in difference.state]} if difference.state else {}),
     }
+
+
+def machine_of(machine: Causes) -> dict[str, Any]:
+    """Return what was done to a machine between two captures of it, beside packages."""
+    return {
+        "causes": [
+            {
+                "cause": cause.name,
+                "records": [_state(record) for record in cause.records],
+                "paths": [path_of(change) for change in cause.listed],
+                "folded": len(cause.folded),
+            }
+            for cause in machine.causes
+        ],
+        "passing": [_state(record) for record in machine.passing],
+        "generated": len(machine.generated),
+    }
+
+
+def cause_names(machine: Causes) -> dict[bytes, str]:
+    """Return the cause of each path that has one."""
+    generated = dict.fromkeys((change.path for change in machine.generated), GENERATED)
+    return generated | {change.path: cause.name for cause in machine.causes for change in cause.changes}
+
+
+def _state(record: StateChange) -> dict[str, Any]:
+    return {"kind": record.kind, "verb": record.verb, "fields": list(record.fields)}
 
 
 def _version(package: Package | None) -> str | None:

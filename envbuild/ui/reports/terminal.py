@@ -9,6 +9,7 @@ from envbuild.packages.plain_names import plain_name
 from envbuild.text.sizes import format_size
 from envbuild.text.width import columns, cut, pad
 from envbuild.ui.humanize import count
+from envbuild.ui.reports.machine import machine_lines
 from envbuild.ui.reports.path_lines import notice_lines, path_lines
 from envbuild.ui.reports.report import not_compared
 from envbuild.ui.reports.screen import Screen, first_notices, shares
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 MAX_RECORDS = 4
-_LEAST = (12, 4, 4, 3, 1, 3)
-"""Rows that the notices, facts, the network, packages asked for, packages pulled in and other paths get at least."""
+_LEAST = (12, 8, 4, 4, 3, 1, 3)
+"""Rows that the notices, what was done to a machine, facts, the network, packages asked for, packages pulled in and
+other paths get at least."""
 _BESIDE = 3
 """Rows of a part beside what it lists: an empty one, its title, and one that says how much is not shown."""
 _GAP = "  "
@@ -79,6 +81,7 @@ def lines_of(
         or "network" in report
         or report["unexplained"]
         or report["notices"]
+        or report.get("causes")
         or left_out
     ):
         yield "nothing that either tree holds differs"
@@ -109,25 +112,32 @@ class _Summary:
         self._pulled = [package for package in pulled if package["verb"] not in FOLDED] if self._folded else pulled
         self._hidden = len(pulled) - len(self._pulled)
         self._others = other_paths(report)
+        self._machine = machine_lines(report.get("causes", []), output, screen.columns, _GAP)
 
     def lines(self, more: bool) -> Iterator[str]:
         """Yield the lines; `more` says whether two rows more will follow."""
         report = self._report
         packages = self._asked, self._pulled
         wanted = list(
-            map(len, (report["notices"], report["facts"], report.get("network", []), *packages, self._others))
+            map(
+                len,
+                (
+                    *(report["notices"], self._machine, report["facts"], report.get("network", [])),
+                    *(*packages, self._others),
+                ),
+            )
         )
         parts = sum(map(bool, wanted))
         # The names of both sides, and the prompt of a pager.
         rows = self._screen.rows - 2 - _BESIDE * parts - 2 * more - min(len(report["bad_records"]), 7)
         given = wanted if self._everything else shares(wanted, _LEAST, rows)
         yield from self._notices(given[0])
-        yield from self._facts(given[1])
-        yield from self._network(given[2])
-        yield from self._network(given[2])
-        yield from self._packages(self._asked, self._asked_title(), given[3])
-        yield from self._packages(self._pulled, "packages pulled in" if self._asked else "packages", given[4])
-        yield from self._other_paths(given[5])
+        yield from self._of_machine(given[1])
+        yield from self._facts(given[2])
+        yield from self._network(given[3])
+        yield from self._packages(self._asked, self._asked_title(), given[4])
+        yield from self._packages(self._pulled, "packages pulled in" if self._asked else "packages", given[5])
+        yield from self._other_paths(given[6])
 
     def network(self) -> Iterator[str]:
         """Yield the lines about the network alone."""
@@ -147,6 +157,13 @@ class _Summary:
         if left:
             kinds = ", ".join(f"{left.count(kind)} {words}" for kind, words in NOTICES.items() if kind in left)
             yield self._cut(f"{_GAP}and {len(left)} more: {kinds} (--all)")
+
+    def _of_machine(self, most: int) -> Iterator[str]:
+        if not self._machine:
+            return
+        yield from ("", self._output.paint("on the machine", "strong"))
+        yield from self._machine[:most]
+        yield from self._more(len(self._machine) - most)
 
     def _facts(self, most: int) -> Iterator[str]:
         facts = self._report["facts"]
@@ -224,6 +241,10 @@ def _left_out(report: dict[str, Any]) -> list[str]:
         parts.append(f"{count(report['records'], 'file')} of package managers")
     if report["times"]:
         parts.append(f"{count(report['times'], 'path')} with only another time")
+    if report.get("generated"):
+        parts.append(f"{count(report['generated'], 'generated file')}")
+    if report.get("passing"):
+        parts.append(f"{count(len(report['passing']), 'record')} of what comes and goes by itself")
     if report["unread"]:
         parts.append(f"{count(report['unread'], 'file')} of packages not compared with their records")
     return parts

@@ -1,0 +1,48 @@
+"""What differs between two captures in the state that lies beside files: records that came and went, by their kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from envbuild.images.capture_record import PASSING, STATE, read_state, rows_of
+from envbuild.record import Record
+from envbuild.store.store import Store
+from envbuild.tree.entry import Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ADDED, REMOVED = "added", "removed"
+
+
+class StateChange(Record):
+    """A record of one kind of state (`users`, `units` ...) that one capture has and the other has not: its fields, of
+    which the first says what it is about. A record that was changed is removed and added. `passing` marks what comes
+    and goes by itself."""
+
+    kind: str
+    verb: str
+    fields: tuple[str, ...]
+    passing: bool = False
+
+
+def state_changes(store: Store, old: Digest, new: Digest) -> tuple[StateChange, ...]:
+    """Return the records that differ between two captures, by kind and then by what they are about, the removed one
+    before the added one. Raises BadCaptureRecord."""
+    changes: list[StateChange] = []
+    for folder in (STATE, PASSING):
+        before, after = (read_state(store, tree, folder) for tree in (old, new))
+        for kind in sorted(before.keys() | after.keys()):
+            changes += _of_kind(kind, before.get(kind, ""), after.get(kind, ""), passing=folder == PASSING)
+    return tuple(changes)
+
+
+def _of_kind(kind: str, before: str, after: str, *, passing: bool) -> Iterator[StateChange]:
+    if before == after:
+        return
+    # Equal records may stand there several times.
+    ours, theirs = Counter(rows_of(before)), Counter(rows_of(after))
+    differing = [*((fields, REMOVED) for fields in ours - theirs), *((fields, ADDED) for fields in theirs - ours)]
+    for fields, verb in sorted(differing, key=lambda pair: (pair[0][:1], pair[1] == ADDED, pair[0])):
+        yield StateChange(kind, verb, fields, passing)
