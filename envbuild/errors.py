@@ -102,6 +102,7 @@ EnvbuildError  exit 2
     NeedsSecrets(names)  build.verify
     NetworkOfDocker(name)  instances.network.select
     NoAgent(name)  build.user_grants
+    NoBaseKnown(name, system)  capture.machine_base
     NoBlob(oid)  git.blobs
     NoDirectoryThere(shown)  instances.copy
     NoFile(directory)  compose.file.load
@@ -138,6 +139,7 @@ EnvbuildError  exit 2
     NoSuchVolume(name, names)  instances.volumes
     NoSuite(suite)  bases.debian
     NoWorkingDirectory(path)  instances.sandbox_request
+    NotABaseHere(base)  capture.machine_base
     NotAFile(revision, path)  git.repository
     NotALayout(path, reason)  sharing.export
     NotAPlainName(name)  capture.capture

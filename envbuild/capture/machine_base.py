@@ -24,9 +24,31 @@ class NoBaseKnown(UsageError):
     def text(self) -> tuple[str, str]:
         return (
             f"no base is known for {self.name}, which is {self.system}",
-            "name one: --from tar:FILE, or any other that a recipe has after `from`; "
-            f"or start from the capture itself: from capture:{self.name.partition('@')[0]}",
+            "name one that a recipe has after `from`: --from image:NAME, --from registry:HOST/PATH:TAG",
         )
+
+
+@fields
+class NotABaseHere(UsageError):
+    """A base that a recipe can't be tried with."""
+
+    base: str
+
+    def text(self) -> tuple[str, str]:
+        return (
+            f"--from: '{self.base}' can't be the base of a recipe that is tried elsewhere first",
+            "of a file or a recipe make an image first, and name that: --from image:NAME",
+        )
+
+
+_WITH_PATHS = ("tar:", "oci:", "recipe:")
+
+
+def checked_base(text: str) -> str:
+    """Return a base that a user names. Raises NotABaseHere for one with a path, which is relative to the recipe."""
+    if not text.strip() or not text.isprintable() or text.startswith(_WITH_PATHS):
+        raise NotABaseHere(text)
+    return text
 
 
 def base_of_machine(store: Store, tree: Digest, name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from envbuild.drift.ignore_rules import IgnoreRules, is_directory
 from envbuild.drift.unexpressed import ACCOUNTS, RECORD, SECRET, ExpressionRules, Unexpressed
-from envbuild.history.compare import ExplainedChanges, PackageDifference, explained_changes
+from envbuild.history.explained_changes import ExplainedChanges, PackageDifference, explained_changes
 from envbuild.packages.inventory.component import DPKG
 from envbuild.store.store import Store
 from envbuild.text.sizes import format_size
@@ -23,16 +23,24 @@ _MACHINE = compile_patterns(
         *("/etc/hostname", "/etc/hosts", "/etc/fstab", "/etc/crypttab", "/etc/mtab", "/etc/adjtime", "/etc/mailname"),
         *("/etc/resolv.conf", "/etc/machine-info", "/etc/hostid", "/etc/initramfs-tools/conf.d/resume"),
         *("/etc/lvm/archive/**", "/etc/lvm/backup/**", "/etc/lvm/devices/**", "/etc/mdadm/mdadm.conf"),
-        *("/etc/iscsi/initiatorname.iscsi", "/etc/nvme/host*", "/etc/udev/rules.d/70-persistent-*"),
+        *(
+            "/etc/iscsi/initiatorname.iscsi",
+            "/etc/nvme/host*",
+            "/etc/ssh/ssh_host_*",
+            "/etc/udev/rules.d/70-persistent-*",
+        ),
         *("/etc/network/interfaces", "/var/lib/systemd/**", "/var/lib/dbus/**", "/var/lib/dhcp/**", "/var/lib/misc/**"),
         *("/var/lib/NetworkManager/**", "/var/lib/logrotate/**", "/var/lib/grub/**", "/lib/modules/*/modules.*"),
         "/usr/lib/modules/*/modules.*",
     ]
 )
 """What names or describes this machine, its disks and its network: an image of it elsewhere has its own."""
-_ACCOUNT_FILES = frozenset(
-    b"etc/" + name for name in (b"passwd", b"group", b"shadow", b"gshadow", b"subuid", b"subgid")
-)
+_ACCOUNT_FILES = {
+    b"etc/passwd": "lines add users and groups by name; system users may have other numbers",
+    b"etc/group": "lines add users and groups by name; system users may have other numbers",
+    b"etc/shadow": "has passwords, which no line sets",
+    b"etc/gshadow": "has passwords, which no line sets",
+}
 RECORD_FOLDER = b"var/lib/envbuild"
 """The capture's own record, and what envbuild itself keeps on the machine."""
 
@@ -77,8 +85,10 @@ class MachineRules(ExpressionRules):
                 judged.append((change, Unexpressed(change, PACKAGE, detail=reason)))
             elif change.path in records:
                 judged.append((change, Unexpressed(change, RECORD)))
-            elif change.path in _ACCOUNT_FILES or self._is_same_owner(explained, change):
-                judged.append((change, Unexpressed(change, ACCOUNTS)))
+            elif change.path in _ACCOUNT_FILES:
+                judged.append((change, Unexpressed(change, ACCOUNTS, detail=_ACCOUNT_FILES[change.path])))
+            elif self._is_same_owner(explained, change):
+                judged.append((change, Unexpressed(change, ACCOUNTS, detail="the same owner, with another number")))
             else:
                 judged.append((change, self._of_machine(change)))
         yield from self._without_large(judged)
@@ -147,13 +157,14 @@ def _new_parts(change: Change) -> set[str]:
 
 
 def _new_tops(changes: Iterable[Change]) -> Mapping[bytes, bytes]:
-    """Return the topmost new directory of each path in one."""
+    """Return the topmost new directory of each path in one, but for those right below the root: too much for one
+    decision."""
     tops: dict[bytes, bytes] = {}
     top = b""
     for change in sorted(changes, key=lambda change: change.path.split(b"/")):
         if top and change.path.startswith(top + b"/"):
             tops[change.path] = top
-        elif change.before is None and change.after is not None and change.after.kind == DIRECTORY:
+        elif b"/" in change.path and change.before is None and change.after and change.after.kind == DIRECTORY:
             top = tops[change.path] = change.path
         else:
             top = b""

@@ -6,11 +6,12 @@ versions that no source has any more, come from sources of other vendors, and it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from envbuild.capture.apt_refusals import Refusals, refusals_of
 from envbuild.capture.chosen_packages import recommends_explain
 from envbuild.capture.group_lines import group_lines, member_lines
+from envbuild.capture.machine_rules import MachineRules
 from envbuild.capture.other_sources import other_sources
 from envbuild.capture.unit_lines import unit_lines
 from envbuild.debian.deb822 import stanzas
@@ -22,6 +23,8 @@ from envbuild.drift.statement_text import has, text_of
 from envbuild.drift.trial_build import TrialBuild
 from envbuild.history.package_changes import STATUS
 from envbuild.images.accounts import Databases, read_databases
+from envbuild.plan.image_config import Facts
+from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 
 MAX_TRIES = 8
@@ -29,19 +32,32 @@ MAX_TRIES = 8
 
 
 class MachineWriter(Writer):
-    """The writer for one captured machine."""
+    """The writer for one captured machine, on a base as a recipe has it after `from`, whose tree is `tree`."""
 
-    remarks: tuple[str, ...] = ()
-    """What can't be said about sources of packages."""
+    def __init__(
+        self,
+        base: str,
+        store: Store,
+        tree: Digest,
+        target: Digest,
+        facts: Facts,
+        stem: str,
+        rules: MachineRules,
+        report: Callable[[str], None],
+        may_fetch: Callable[[list[str]], bool],
+    ) -> None:
+        super().__init__(store, tree, target, facts, stem, rules, report, may_fetch)
+        self._base = base
+        self.remarks: tuple[str, ...] = ()
+        """What can't be said about sources of packages."""
 
     def _install(self, trial: TrialBuild, lines: PackageLines) -> None:
-        base = self._tree
         words = lines.apt(automatic=False)
         self._recommends = recommends_explain(
             list(stanzas(text_of(self._store, self._target, STATUS.decode()) or "")), lines.automatic
         )
         missing = self._resolve(trial, words, self._options())
-        self._from_other_sources(trial, base, missing)
+        self._from_other_sources(trial, missing)
         automatic = self._of(self._left()).apt(automatic=True)
         self._resolve(trial, automatic, "", exact=True)
 
@@ -72,9 +88,9 @@ class MachineWriter(Writer):
             words = fewer
         return [*missing, *words]
 
-    def _from_other_sources(self, trial: TrialBuild, base: Digest, missing: list[str]) -> None:
+    def _from_other_sources(self, trial: TrialBuild, missing: list[str]) -> None:
         """Try to install what the base's sources lack from the machine's other ones."""
-        others, remarks = other_sources(self._store, base, self._target, self._stem)
+        others, remarks = other_sources(self._store, self._base, self._target, self._stem)
         self.remarks = tuple(remarks)
         for other in others:
             if not missing:

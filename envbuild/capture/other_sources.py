@@ -36,14 +36,15 @@ class OtherSource(Record):
         return f"source={word(line)}, key={word(self.key.place.decode())}"
 
 
-def other_sources(store: Store, base: Digest, target: Digest, stem: str) -> tuple[list[OtherSource], list[str]]:
-    """Return the sources of `target` that `base` lacks, with keys that will lie in `STEM.keys/`; and remarks on those
-    that can't be said."""
-    known = {(source.suite, source.is_debian) for source in sources_of(store, base) if source.is_debian}
+def other_sources(store: Store, base: str, target: Digest, stem: str) -> tuple[list[OtherSource], list[str]]:
+    """Return the sources of `target` that a base (`debian:SUITE`) does not stand for, with keys that will lie in
+    `STEM.keys/`; and remarks on those that can't be said."""
+    suite = base.removeprefix("debian:")
+    own = {suite, f"{suite}-updates", f"{suite}-security", f"{suite}/updates"}
     others: list[OtherSource] = []
     remarks: list[str] = []
     for source in sources_of(store, target):
-        if (source.suite, source.is_debian) in known or source.is_local or len(others) == MAX_SOURCES:
+        if (source.is_debian and source.suite in own) or source.is_local or len(others) == MAX_SOURCES:
             continue
         text = " ".join((source.uri, source.suite, *source.components))
         if not is_plain(text.encode("utf-8", "surrogateescape")):

@@ -65,10 +65,10 @@ class MachineRecipe(Record):
     unread: int
 
 
-def build_base(store: Store, base: str, request: BuildRequest, emit: Emit) -> None:
+def build_base(store: Store, base: str, beside: str, request: BuildRequest, emit: Emit) -> None:
     """Build a base alone, so that the store has it: where files have their owners only outside of the user namespace,
-    that has to be done there. Raises what a build raises."""
-    with tempfile.TemporaryDirectory(prefix="envbuild-base-") as folder:
+    that has to be done there. Names in it mean what they do in the directory `beside`. Raises what a build raises."""
+    with tempfile.TemporaryDirectory(prefix=".envbuild-base-", dir=beside) as folder:
         path = os.path.join(folder, "base.env")
         with open(path, "w", encoding="utf-8") as file:
             file.write(f"from {base}\n")
@@ -121,7 +121,7 @@ def _write(
         trial = TrialBuild(store, first, stage, request.stem, request.build_request, emit, may_write)
         base: Digest = trial.tree([])
         facts = facts_of(image)
-        writer = MachineWriter(store, base, image.tree, facts, request.stem, rules, report, may_fetch)
+        writer = MachineWriter(request.base, store, base, image.tree, facts, request.stem, rules, report, may_fetch)
         written = writer.write(trial)
         packages = (*package_remarks(rules.packages), *writer.remarks)
         shown = tuple(path for path in written.unexpressed if path.kind not in (PACKAGE, LARGE))

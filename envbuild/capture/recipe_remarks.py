@@ -11,7 +11,8 @@ from envbuild.drift.ignore_rules import is_directory
 from envbuild.drift.recipe_writer import RecipeLines
 from envbuild.drift.statement_text import shown, word
 from envbuild.drift.unexpressed import Unexpressed
-from envbuild.history.compare import PackageDifference
+from envbuild.history.explained_changes import PackageDifference
+from envbuild.packages.inventory.component import DPKG
 
 MAX_SHOWN = 20
 """Paths that are named of a kind."""
@@ -25,11 +26,14 @@ def package_remarks(packages: Iterable[PackageDifference]) -> list[str]:
         name = difference.change.package.name
         where = difference.change.package.where
         what = f"{name} in /{where}" if where else name
+        rebuilt = difference.change.verb == "rebuilt"
+        if rebuilt and difference.change.package.kind != DPKG:
+            continue  # bytecode that pip made has the time of its source in it
         if old is None and new is not None:
             lines.append(f"{what} {new.version}: no source here has it")
         elif new is None and old is not None:
             lines.append(f"{what} {old.version}: the machine does not have it")
-        elif old is not None and new is not None and old.version == new.version:
+        elif rebuilt and new is not None:
             lines.append(f"{what} {new.version}: other files of the same version")
         elif old is not None and new is not None:
             lines.append(f"{what} {new.version}: the lines give {old.version}")
@@ -48,7 +52,8 @@ def remarks_of(written: RecipeLines, packages: Iterable[str], unknown: UnknownPa
         for path in large:
             name = shown(path.change.path)
             slash = "/" if is_directory(path.change) else ""
-            remarks.append(f"   copy {word(f'{stem}.files{name}{slash}')} -> {word(name + slash)}  # {path.detail}")
+            source, size = word(f"{stem}.files{name}{slash}"), path.detail.partition(",")[0]
+            remarks.append(f"   copy {source} -> {word(name + slash)}  # {size}")
     for rows, what in ((unknown.left_out, "left out of the capture"), (unknown.unread, "not read by the capture")):
         if rows:
             remarks += ["", f" What was {what}, and so is not known:"]

@@ -6,7 +6,7 @@ import argparse
 import os
 
 from envbuild.build.named_image import find_image
-from envbuild.capture.machine_base import base_of_machine
+from envbuild.capture.machine_base import base_of_machine, checked_base
 from envbuild.capture.recipe import RecipeRequest, build_base, write_recipe
 from envbuild.cli.build_options import add_jobs, interrupt_on_termination, request_of_user
 from envbuild.cli.environment import Environment
@@ -14,7 +14,6 @@ from envbuild.cli.fetch_question import FetchQuestion, may_write
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import UsageError
-from envbuild.images.names import place_of
 from envbuild.images.reference import parse_tag
 from envbuild.linux.forked import call_in_child
 from envbuild.store.store import Store
@@ -36,7 +35,7 @@ EXAMPLES = """\
 examples:
   envbuild recipe laptop
   envbuild recipe laptop@{1.week.ago} -o machines/laptop.env --fetch
-  envbuild recipe router --from tar:router-base.tar.gz"""
+  envbuild recipe router --from image:router-base"""
 DEFAULT_MOST = "10m"
 _DATA = "--max-size says above which size files and directories are only named"
 
@@ -81,12 +80,13 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
 
     with Store.open(environment.store_path(), create=False) as store:
         image = find_image(store, arguments.capture)
-        base = arguments.base or base_of_machine(store, image.tree, arguments.capture)
+        given = arguments.base
+        base = base_of_machine(store, image.tree, arguments.capture) if given is None else checked_base(given)
     say(f"building the base {base}")
 
     def make_base() -> None:
         with Store.open(environment.store_path()) as own:
-            build_base(own, base, build_request, lambda event: None)
+            build_base(own, base, folder, build_request, lambda event: None)
 
     # Before the user namespace is entered: in it, bases can't be made from files of this machine.
     call_in_child(make_base)
@@ -126,5 +126,4 @@ def _place(output: str | None, capture: str) -> tuple[str, str]:
     stem = name.removesuffix(".env")
     if parse_tag(stem) is None or ":" in stem or "@" in stem or stem == name:
         raise UsageError(f"--output: '{name}' can't name a recipe", "as in: --output laptop.env")
-    place_of(folder or ".")
     return folder or ".", stem
