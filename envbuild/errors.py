@@ -216,6 +216,7 @@ EnvbuildError  exit 2
     CommitWithoutImage(commit)  bisect.commits
     ContentChanged(path)  store.step_cache
     ContentElsewhere(path)  store.upper
+    ContentPromised(path, package, version, architecture, reason)  store.promised
     FetchFailed(url, reason)  build.fetch
     GoodFails(label, how)  bisect.judge
     ImageDamaged(reason)  instances.foreground

@@ -14,10 +14,14 @@ from envbuild import __version__
 from envbuild.cli import options
 from envbuild.cli.environment import Environment
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
+from envbuild.store import supplier
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from envbuild.store.objects import Objects
+    from envbuild.store.promised import Promise
 
 COMMANDS = {
     "build": ("build", "compile a recipe into an image, running only what changed"),
@@ -87,6 +91,13 @@ def run(words: Sequence[str]) -> int:
     # Folders of a tree are gone through by functions that call themselves, as deep as a path can be long.
     sys.setrecursionlimit(20_000)
     environment = Environment(os.environ, sys.stdin, sys.stdout, sys.stderr)
+
+    def supply(promises: Sequence[Promise], objects: Objects) -> None:
+        from envbuild.cli.promised_contents import bring_promised  # only after light captures
+
+        bring_promised(promises, objects, environment)
+
+    supplier.supplier = supply
     try:
         return _dispatch(list(words), environment)
     except KeyboardInterrupt:

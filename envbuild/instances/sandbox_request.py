@@ -14,10 +14,12 @@ from envbuild.plan.image_config import Facts
 from envbuild.sandbox.spec import OVER_TREE, Bind, Request, Scratch
 from envbuild.store.store import Store
 from envbuild.tree.entry import DIRECTORY, Digest
-from envbuild.tree.lookup import has_tmp, lookup, root_entry
+from envbuild.tree.lookup import entry_at, has_tmp, lookup, root_entry
 
 SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh")
 HOSTS = "/etc/hosts"
+_CAPTURE = b"var/lib/envbuild/capture"
+"""Where captures have their record (images/capture_record.py, which is not loaded for other images)."""
 _IN_CONTAINER = {"container": "envbuild"}
 """What a command that is process 1 is told of where it is (systemd, docs/CONTAINER_INTERFACE.md)."""
 
@@ -84,6 +86,8 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
         # The root's own attributes are shown from the topmost directory.
         apply_attributes(upper, root_entry(store.trees, instance.tree), owners=store.owners_observable)
     binds = [*binds_of(machine, instance.path), *_hosts(store, instance, settings)]
+    if entry_at(store.trees, instance.tree, _CAPTURE) is not None:
+        binds += _identity(store, instance, settings)
     binds += [_bind(store, instance, mount) for mount in settings.mounts if mount.kind in (BIND, VOLUME)]
     return Request(
         layers=layers,
@@ -102,7 +106,7 @@ def prepare(store: Store, instance: Instance, settings: Settings, facts: Facts, 
             *(Scratch(mount.target, mount.size) for mount in settings.mounts if mount.kind == TMPFS),
         ),
         tmp=OVER_TREE if has_tmp(store.trees, instance.tree) else "",
-        hostname=(settings.hostname or instance.name)[:64],
+        hostname=_host_name(instance, settings),
         serve=True,
         as_init=not settings.init,
         # What is not synced can't be mounted a second time (overlayfs, volatile): one that may be restarted is.
@@ -127,6 +131,24 @@ def _bind(store: Store, instance: Instance, mount: Mount) -> Bind:
 
     volume = Volumes.of(store).make(mount.source, instance.tree, mount.target)
     return Bind(os.path.realpath(volume.path), mount.target, mount.read_only)
+
+
+def _identity(store: Store, instance: Instance, settings: Settings) -> list[Bind]:
+    """Return what makes an instance of a captured machine another machine; nothing for other images."""
+    from envbuild.images.capture_record import is_capture  # few images are captures
+    from envbuild.instances.own_identity import identity_binds
+
+    if not is_capture(store, instance.tree):
+        return []
+    own_network = settings.network != HOST_NETWORK
+    name = _host_name(instance, settings)
+    taken = {mount.target for mount in settings.mounts}
+    binds = identity_binds(store, instance.tree, instance.path, name, hosts=own_network)
+    return [bind for bind in binds if bind.target not in taken]
+
+
+def _host_name(instance: Instance, settings: Settings) -> str:
+    return (settings.hostname or instance.name)[:64]
 
 
 def _hosts(store: Store, instance: Instance, settings: Settings) -> list[Bind]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-FORMAT = 7
+FORMAT = 8
 """Kept in the database as `user_version`. A store of a higher format is refused."""
 
 OUT_OF_SPACE = ("full", "I/O", "locked", "unable to open")
@@ -79,6 +79,11 @@ CREATE TABLE runs (
     PRIMARY KEY (statement, parent)
 );
 CREATE TABLE distrusted (command TEXT PRIMARY KEY, reason TEXT NOT NULL, made REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE promised (
+    object TEXT PRIMARY KEY, entry BLOB NOT NULL, package TEXT NOT NULL, version TEXT NOT NULL,
+    architecture TEXT NOT NULL, path BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX promised_by_package ON promised (package, version, architecture);
 """
 
 _CHANGES = {
@@ -109,6 +114,11 @@ _CHANGES = {
         statement.replace("TABLE", "TABLE IF NOT EXISTS")
         for statement in _SCHEMA.split(";")
         if "TABLE runs " in statement or "TABLE distrusted " in statement
+    ),
+    8: tuple(
+        statement.replace("TABLE", "TABLE IF NOT EXISTS").replace("INDEX", "INDEX IF NOT EXISTS")
+        for statement in _SCHEMA.split(";")
+        if " promised" in statement
     ),
 }
 """What each format brought beside the one before: a store of an earlier one gets it when it is opened."""

@@ -87,7 +87,10 @@ class _Check:
         self._trees()
         self._objects()
         lost = set(self._bad_objects)
+        promised = self._store.promised.identities()
         for identity, name in self._index.missing():
+            if identity in promised:
+                continue  # its package has it, and it is checked when it is brought
             self._tell("object", identity, f"missing ({name.decode(errors='backslashreplace')})")
             lost.add(identity)
         for identity in lost:

@@ -170,6 +170,7 @@ def _remove(store: Store, kept: Needed, pins: Callable[[], Pins], report: Report
         database.write("DELETE FROM sources WHERE key NOT IN (SELECT key FROM steps)")
         _delete(store, "stacks", "tree", kept.stacks)
         _delete(store, "trees", "digest", kept.trees)
+        store.promised.keep(kept.objects)
         database.write("DELETE FROM network WHERE tree NOT IN (SELECT digest FROM trees)")
         kept_trees = "(SELECT digest FROM trees)"
         database.write(f"DELETE FROM runs WHERE parent NOT IN {kept_trees} OR result NOT IN {kept_trees}")

@@ -37,6 +37,7 @@ class LayerWriter:
 
     def write(self, directory: str, tree: Digest, below: Digest | None) -> None:
         """Write the layer of `tree` over `below` into an empty directory. Raises CannotMakeDevice and StoreDamaged."""
+        self._objects.bring(self._trees, tree)
         self._fill(directory, tree, below)
         apply_attributes(directory, root_entry(self._trees, tree), owners=self._objects.owners)
 

@@ -19,9 +19,14 @@ from envbuild.store import failpoints
 from envbuild.store.database import NOT_ITSELF, PartDamaged
 from envbuild.store.layer_check import hash_of, matches
 from envbuild.store.missing_objects import Lost, put_aside
+from envbuild.store.promised import Promised
 from envbuild.store.step_cache import ContentChanged
 from envbuild.store.work_area import WorkArea
 from envbuild.tree.entry import Digest, Entry, object_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.tree.lookup import Trees
 
 _CHUNK = 1 << 20
 MAX_READ = 64 << 20
@@ -46,12 +51,13 @@ class TooLargeToRead(WorkFailed):
 class Objects:
     """The pool of one store. `owners` is False where this user can't give files to others."""
 
-    def __init__(self, path: str, work: WorkArea, lost: Lost) -> None:
+    def __init__(self, path: str, work: WorkArea, lost: Lost, promised: Promised) -> None:
         self.path = path
         # To an ordinary user outside of a namespace of its own, owners look otherwise than trees have them.
         self.owners = os.geteuid() == 0
         self._work = work
         self._lost = lost
+        self._promised = promised
         self._folders: set[str] = set()
         self._sound: set[str] = set()
 
@@ -85,17 +91,24 @@ class Objects:
     def check(self, entry: Entry, path: str) -> None:
         """Make sure that the inode of the pool at `path` is what `entry` says, once for each process that uses it.
 
-        Puts it aside and raises StoreDamaged if it is not, or is missing.
+        Puts it aside and raises StoreDamaged if it is not, or is missing. What a light capture promised is brought.
         """
         if path in self._sound:
             return
         reason = self._reason(entry, path)
+        if reason == _MISSING and self._promised.bring(entry, self):
+            reason = self._reason(entry, path)
         if reason:
             if reason != _MISSING:
                 self._put_aside(path)
             self._lost.add(object_id(entry))
             raise PartDamaged(f"the content of {_shown(entry)}", reason)
         self._sound.add(path)
+
+    def bring(self, trees: Trees, tree: Digest) -> None:
+        """Bring all contents of a tree that were only promised (promised.py). Raises ContentPromised."""
+        if self._promised.any():
+            self._promised.bring_all(trees, tree, self)
 
     def check_all(self, entry: Entry) -> None:
         """Put every inode of an object aside that is not what `entry` says."""
@@ -212,6 +225,8 @@ class Objects:
                 return
             except FileNotFoundError:
                 if occurrence == 0:
+                    if self._promised.bring(entry, self) and os.path.exists(pooled):
+                        continue
                     self._lost.add(identity)
                     raise PartDamaged(f"the content of {_shown(entry)}", _MISSING) from None
                 self._make_sibling(entry, pooled)

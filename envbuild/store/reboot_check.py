@@ -56,7 +56,7 @@ def _find_missing(store: Store, synced: int) -> None:
     if not pending:
         return
     pending += [json.loads(row[0])["tree"] for row in store.database.rows("SELECT value FROM memo WHERE kind = 'base'")]
-    there = store.objects.identities()
+    there = store.objects.identities() | store.promised.identities()
     seen: set[Digest] = set()
     while pending:
         digest = pending.pop()

@@ -12,6 +12,7 @@ from envbuild.store.images import Images, sync_file_system
 from envbuild.store.missing_objects import Lost
 from envbuild.store.owner import close_to_others
 from envbuild.store.projects import Projects
+from envbuild.store.promised import Promised
 from envbuild.store.step_cache import Memo, Stats, Steps
 from envbuild.store.tags import Tags
 from envbuild.store.trees import StoredTrees
@@ -62,6 +63,7 @@ class Store:
         self.projects = Projects(database)
         self.tags = Tags(database, self.projects, self.sync)
         self.images = Images(database)
+        self.promised = Promised(database)
         self.sparse_limit: int | None = None
         self._work: WorkArea | None = None
         self._objects: Objects | None = None
@@ -121,7 +123,7 @@ class Store:
         if self._objects is None:
             from envbuild.store.objects import Objects
 
-            self._objects = Objects(f"{self.path}/objects", self.work, self.lost)
+            self._objects = Objects(f"{self.path}/objects", self.work, self.lost, self.promised)
         return self._objects
 
     @property
@@ -189,6 +191,11 @@ class Store:
     def layers(self, tree: Digest, near: Sequence[Digest] = ()) -> tuple[str, ...]:
         """Return directories that overlayfs can mount as `tree`, topmost first (see stacks.py)."""
         return self.stacks.layers(tree, near)
+
+    def bring(self, tree: Digest) -> None:
+        """Have all contents of a tree in the pool that a light capture only promised. Raises ContentPromised."""
+        if self.promised.any():
+            self.objects.bring(self.trees, tree)
 
     @contextmanager
     def workspace(self, tree: Digest) -> Iterator[Workspace]:
