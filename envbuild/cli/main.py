@@ -68,6 +68,7 @@ COMMANDS = {
     "drift": ("drift", "show what was changed by hand in the instances of an image"),
     "commit": ("commit", "make an image of an instance, and write a recipe that gives the same"),
     "bisect": ("bisect", "find what breaks an environment, with a test of yours"),
+    "restore": ("restore", "put paths of this machine back to what they were in a capture"),
     "why": ("why", "explain a file of an image: statement, package, commit, since when"),
     "verify": ("verify", "rebuild an image and compare the result; with --key, check who signed it"),
     "git": ("git", "diff, merge and check locks in git"),
