@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ADDED, REMOVED = "added", "removed"
+PACKAGE_LOG = "package-log"
+"""What the package manager wrote down, which is no state (package_log.py)."""
 _SUBJECTS = {"units": 1, "timers": 1, "python": 1, "node": 1, "crontabs": 3}
 """The number of the field that says what a record is about, where that is not the first (capture/state/)."""
 
@@ -35,11 +37,13 @@ class StateChange(Record):
 
 def state_changes(store: Store, old: Digest, new: Digest) -> tuple[StateChange, ...]:
     """Return the records that differ between two captures, by kind and then by what they are about, the removed one
-    before the added one. Raises BadCaptureRecord."""
+    before the added one. What the package manager's log has is none. Raises BadCaptureRecord."""
     changes: list[StateChange] = []
     for folder in (STATE, PASSING):
         before, after = (read_state(store, tree, folder) for tree in (old, new))
-        for kind in sorted(before.keys() | after.keys()):
+        if not before or not after:
+            continue  # of another root there is nothing of the kernel, and of a kind alone nothing is on record
+        for kind in sorted((before.keys() | after.keys()) - {PACKAGE_LOG}):
             changes += _of_kind(kind, before.get(kind, ""), after.get(kind, ""), passing=folder == PASSING)
     return tuple(changes)
 
