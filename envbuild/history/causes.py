@@ -179,8 +179,11 @@ def causes_of(
     packages, `changed` are all paths that differ, and `owned` those of `rest` that belong to a package all the same:
     they were edited, whatever else they are."""
     records: dict[str, list[StateChange]] = {name: [] for name in (*_CAUSES, VENVS)}
+    subjects = {record.subject for record in state if record.kind == ALTERNATIVES}
     for record in state:
-        if not record.passing and record not in packages.records:
+        # The manual of a program that was chosen goes with it.
+        manual = record.kind == ALTERNATIVES and _program_of(record.subject) in subjects - {record.subject}
+        if not record.passing and record not in packages.records and not manual:
             records.setdefault(cause_of_kind(record.kind), []).append(record)
     paths = _Paths(store, state, packages)
     generated: list[Change] = []
@@ -242,7 +245,12 @@ def _alternatives_of(change: Change) -> set[str]:
     if not change.path.startswith(_ALTERNATIVES):
         name = next(entry.target for entry in entries).rpartition(b"/")[2]
     text = name.decode("utf-8", "surrogateescape")
-    return {text, text.partition(".")[0]} if text.endswith(".gz") else {text}
+    return {text, _program_of(text)}
+
+
+def _program_of(name: str) -> str:
+    """Return `editor` for its manual `editor.de.1.gz`, and any other name as it is."""
+    return name.partition(".")[0] if name.endswith(".gz") else name
 
 
 def _units_of(change: Change) -> set[str]:
