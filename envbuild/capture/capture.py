@@ -8,6 +8,7 @@ from collections.abc import Callable
 from envbuild.capture.left_out import left_out
 from envbuild.capture.machine_root import MachineRoot
 from envbuild.capture.state.collector import Collected, Machine, collect
+from envbuild.capture.unchanged import is_unchanged
 from envbuild.capture.walk import Walk, Walked
 from envbuild.errors import UsageError, fields
 from envbuild.images.capture_record import FOLDER, About, CaptureRecord, Missing
@@ -61,7 +62,8 @@ class Taker(Record):
 
 class Captured(Record):
     """A capture that was taken: its image, the numbers of files and bytes, what was left out and what could not be
-    read. `same` tells whether it is the image that the name had before."""
+    read. `same` tells whether it is the image that the name had before, `recorded` whether it became an entry of the
+    history."""
 
     name: str
     image: Image
@@ -70,6 +72,7 @@ class Captured(Record):
     left_out: tuple[Missing, ...]
     unread: tuple[Missing, ...]
     same: bool
+    recorded: bool = True
 
 
 @fields
@@ -93,8 +96,13 @@ def capture_name(given: str | None, host: str) -> str:
     return reference.name
 
 
-def capture(store: Store, name: str, options: CaptureOptions, taker: Taker, report: Report) -> Captured:
-    """Take a capture and tag it as NAME:latest. Raises NoSuchRoot, BadIgnoreFile, BadPattern and OSError."""
+def capture(
+    store: Store, name: str, options: CaptureOptions, taker: Taker, report: Report, *, only_changes: bool = False
+) -> Captured:
+    """Take a capture and tag it as NAME:latest; with `only_changes` not if nothing changed but what does so by itself.
+
+    Raises NoSuchRoot, BadIgnoreFile, BadPattern and OSError.
+    """
     with MachineRoot(options.root) as root:
         leaves_out = left_out(root, store.path, options.user_file, home=options.home, included=options.included)
         with store.database.transaction():
@@ -108,7 +116,10 @@ def capture(store: Store, name: str, options: CaptureOptions, taker: Taker, repo
             walked = walk.run(root.descriptor)
             record = _record(options, taker, walked, collect(Machine(root, walked.package_folders)))
             image = _image(store, taker, walked, _with_record(store, walked.tree, record))
-    same = store.tags.image_of(name, LATEST) == image.digest
+    last = store.images.get(store.tags.image_of(name, LATEST) or "")
+    same = last is not None and last.digest == image.digest
+    if only_changes and last is not None and is_unchanged(store.trees, last.tree, image.tree):
+        return Captured(name, last, walked.files, walked.size, walked.left_out, walked.unread, True, recorded=False)
     if store.images.get(image.digest) is None:
         store.images.put(image)
     known = {"user": taker.user, "host": taker.host, "reason": taker.reason[:MAX_REASON], "trigger": taker.trigger}
