@@ -104,6 +104,7 @@ EnvbuildError  exit 2
     NeedsSecrets(names)  build.verify
     NetworkOfDocker(name)  instances.network.select
     NoAgent(name)  build.user_grants
+    NoBaseKnown(name, system)  capture.machine_base
     NoBlob(oid)  git.blobs
     NoDirectoryThere(shown)  instances.copy
     NoFile(directory)  compose.file.load
@@ -140,6 +141,7 @@ EnvbuildError  exit 2
     NoSuchVolume(name, names)  instances.volumes
     NoSuite(suite)  bases.debian
     NoWorkingDirectory(path)  instances.sandbox_request
+    NotABaseHere(base)  capture.machine_base
     NotACapture(image)  capture.going_back
     NotAFile(revision, path)  git.repository
     NotALayout(path, reason)  sharing.export

@@ -43,6 +43,7 @@ COMMANDS = {
     "rm": ("rm", "remove instances that have ended"),
     "clone": ("clone", "make a second instance with the same files"),
     "capture": ("capture", "take the files and the state of this machine as an image"),
+    "recipe": ("recipe", "write the recipe of a captured machine"),
     "images": ("images", "list the images"),
     "show": ("show", "show an image's configuration, steps and sizes"),
     "ls": ("ls", "list a directory of an image"),
