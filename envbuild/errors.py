@@ -220,6 +220,7 @@ EnvbuildError  exit 2
     Between(name)  instances.rootfs
     CannotJoin(name, reason)  instances.network.named
     CannotMakeNetwork(reason)  instances.network.named
+    CaptureNotHere(reference, tree)  build.capture_base
     ChangedWhileBuilt(path)  compose.images
     ChildKilled(status)  linux.forked
     CommitWithoutImage(commit)  bisect.commits
@@ -244,6 +245,7 @@ EnvbuildError  exit 2
     NoManager(manager, lacking, mend)  packages.errors
     NoSuchCommit(url, commit)  git.remote
     NoSuchRef(url, ref)  git.remote
+    NotACapture(reference)  build.capture_base
     NotADirectory(path, is_kind)  tree.apply
     NotAnswering(name)  instances.control_client
     NotBuilt(path)  build.commit_image

@@ -18,11 +18,11 @@ from envbuild.capture.state.collector import Collected, Machine, collect
 from envbuild.capture.unchanged import is_unchanged
 from envbuild.capture.walk import ABOVE_RECORD, Walk, Walked
 from envbuild.errors import UsageError, fields
-from envbuild.images.capture_record import FOLDER, About, CaptureRecord, Missing, Secret
+from envbuild.images.capture_record import FOLDER, About, CaptureRecord, Missing, Secret, capture_facts
 from envbuild.images.reference import LATEST, parse_new_name
 from envbuild.linux.machine import architecture
 from envbuild.plan import image_config
-from envbuild.plan.image_config import Facts, Program, image_digest
+from envbuild.plan.image_config import image_digest
 from envbuild.record import Record
 from envbuild.store.database import StoreDamaged
 from envbuild.store.images import Image
@@ -218,7 +218,7 @@ def _with_record(store: Store, tree: Digest, record: CaptureRecord) -> Digest:
 
 
 def _image(store: Store, taker: Taker, walked: Walked, tree: Digest) -> Image:
-    facts = Facts(architecture(), walked.newest, start=Program(("/bin/sh",)))
+    facts = capture_facts(architecture(), walked.newest)
     stage = {"stage": "1", "base": f"capture of {taker.host}", "origin": "capture", "tree": tree, "steps": []}
     detail = json.dumps({"path": "", "parameters": {}, "stages": [stage]}, sort_keys=True, separators=(",", ":"))
     return Image(image_digest(tree, facts), tree, image_config.dump(facts), detail, time.time())
