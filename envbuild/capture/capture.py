@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 
 from envbuild.capture.left_out import left_out
-from envbuild.capture.light_files import Left, light_files
 from envbuild.capture.machine_root import MachineRoot
 from envbuild.capture.walk import Walk, Walked
 from envbuild.errors import UsageError, fields
@@ -33,7 +32,7 @@ _ALLOWED = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 class CaptureOptions(Record):
     """What is captured, and how: the root's path, homes too, other file systems and left-out paths that are `included`,
-    secrets as they are, no contents that packages have (`light`), and the path of the user's own patterns."""
+    secrets as they are, only digests of what packages have (`light`), and the path of the user's own patterns."""
 
     root: str = "/"
     home: bool = False
@@ -44,8 +43,8 @@ class CaptureOptions(Record):
 
     @property
     def words(self) -> frozenset[str]:
-        """Those that the capture's own record names: a light capture is the same image as one with all contents."""
-        chosen = {"home": self.home, "secrets": self.secrets}
+        """Those that the capture's own record names."""
+        chosen = {"home": self.home, "light": self.light, "secrets": self.secrets}
         return frozenset(word for word, on in chosen.items() if on)
 
 
@@ -61,8 +60,7 @@ class Taker(Record):
 
 class Captured(Record):
     """A capture that was taken: its image, the numbers of files and bytes, what was left out and what could not be
-    read. `same` tells whether it is the image that the name had before; `left` is what a light capture left to
-    packages."""
+    read. `same` tells whether it is the image that the name had before."""
 
     name: str
     image: Image
@@ -71,7 +69,6 @@ class Captured(Record):
     left_out: tuple[Missing, ...]
     unread: tuple[Missing, ...]
     same: bool
-    left: Left | None = None
 
 
 @fields
@@ -99,7 +96,6 @@ def capture(store: Store, name: str, options: CaptureOptions, taker: Taker, repo
     """Take a capture and tag it as NAME:latest. Raises NoSuchRoot, BadIgnoreFile, BadPattern and OSError."""
     with MachineRoot(options.root) as root:
         leaves_out = left_out(root, store.path, options.user_file, home=options.home, included=options.included)
-        light = light_files(root) if options.light else None
         with store.database.transaction():
             walk = Walk(
                 leaves_out,
@@ -107,11 +103,8 @@ def capture(store: Store, name: str, options: CaptureOptions, taker: Taker, repo
                 store.objects,
                 store.trees.save,
                 lambda done: report("files", done, done),
-                light,
             )
             walked = walk.run(root.descriptor)
-            if light is not None:
-                store.promised.add(light.promises)
             record = _record(options, taker, walked)
             image = _image(store, taker, walked, _with_record(store, walked.tree, record))
     same = store.tags.image_of(name, LATEST) == image.digest
@@ -119,8 +112,7 @@ def capture(store: Store, name: str, options: CaptureOptions, taker: Taker, repo
         store.images.put(image)
     known = {"user": taker.user, "host": taker.host, "reason": taker.reason[:MAX_REASON], "trigger": taker.trigger}
     store.tags.move([(name, LATEST)], image.digest, CAPTURE, known)
-    left = None if light is None else light.left()
-    return Captured(name, image, walked.files, walked.size, walked.left_out, walked.unread, same, left)
+    return Captured(name, image, walked.files, walked.size, walked.left_out, walked.unread, same)
 
 
 def _record(options: CaptureOptions, taker: Taker, walked: Walked) -> CaptureRecord:

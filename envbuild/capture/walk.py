@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable
 
 from envbuild.capture.left_out import OTHER_FILES, Inside, LeftOut
-from envbuild.capture.light_files import LightFiles
 from envbuild.images.capture_record import Missing
 from envbuild.linux.attributes import read_xattrs
 from envbuild.record import Record
@@ -54,7 +53,7 @@ class Walked(Record):
 
 class Walk:
     """One walk. `save` keeps a directory's entries and returns its digest; `report` is given the number of files that
-    were taken; of `light` files only the digests are kept."""
+    were taken."""
 
     def __init__(
         self,
@@ -63,14 +62,12 @@ class Walk:
         objects: Objects,
         save: Callable[[Iterable[Entry]], Digest],
         report: Callable[[int], None],
-        light: LightFiles | None = None,
     ) -> None:
         self._left_out = left_out
         self._mounts = mounts
         self._objects = objects
         self._save = save
         self._report = report
-        self._light = light
         self._now = time.time_ns()
         self._files = 0
         self._size = 0
@@ -123,7 +120,7 @@ class Walk:
         if is_directory:
             return self._directory(folder, name, path, above, inside, depth + 1)
         if stat.S_ISREG(status.st_mode):
-            return self._file(folder, name, path, status)
+            return self._file(folder, name, status)
         if stat.S_ISLNK(status.st_mode):
             target = os.readlink(name, dir_fd=folder)
             self._note(status)
@@ -158,7 +155,7 @@ class Walk:
         """Tell whether another file system begins at a directory, and nobody asked for it."""
         return (status.st_dev != above.st_dev or path in self._mounts) and not self._left_out.is_included(path)
 
-    def _file(self, folder: int, name: bytes, path: bytes, listed: os.stat_result) -> Entry | None:
+    def _file(self, folder: int, name: bytes, listed: os.stat_result) -> Entry | None:
         opened = os.open(name, _FILE, dir_fd=folder)
         try:
             status = os.fstat(opened)
@@ -167,8 +164,7 @@ class Walk:
             xattrs, _ = read_xattrs(opened)
             mode, owner, group = stat.S_IMODE(status.st_mode), listed.st_uid, listed.st_gid
             entry = Entry(name, FILE, mode, owner, group, status.st_mtime_ns, status.st_size, "", b"", xattrs)
-            shipped = self._light and self._light.take(path, entry, opened, self._objects)
-            entry = shipped or self._objects.add(entry, opened)
+            entry = self._objects.add(entry, opened)
         finally:
             os.close(opened)
         self._note(status)
