@@ -94,6 +94,7 @@ EnvbuildError  exit 2
     KeyExists(path)  trust.keys
     LeadsNowhere(shown)  instances.copy
     LinkCircle(path)  tree.lookup
+    LinkInPath(path, link, target)  capture.restore_plan
     LinkNotFollowed(shown, target)  instances.copy
     LocalRequirement(path, line)  packages.pip
     LockNotWritten(path, reason)  lockfile.lock_file
@@ -102,6 +103,7 @@ EnvbuildError  exit 2
     NeedsSecrets(names)  build.verify
     NetworkOfDocker(name)  instances.network.select
     NoAgent(name)  build.user_grants
+    NoBaseKnown(name, system)  capture.machine_base
     NoBlob(oid)  git.blobs
     NoDirectoryThere(shown)  instances.copy
     NoFile(directory)  compose.file.load
@@ -138,6 +140,8 @@ EnvbuildError  exit 2
     NoSuchVolume(name, names)  instances.volumes
     NoSuite(suite)  bases.debian
     NoWorkingDirectory(path)  instances.sandbox_request
+    NotABaseHere(base)  capture.machine_base
+    NotACapture(image)  capture.going_back
     NotAFile(revision, path)  git.repository
     NotALayout(path, reason)  sharing.export
     NotAPlainName(name)  capture.capture
@@ -146,6 +150,7 @@ EnvbuildError  exit 2
     NotBefore(good, bad)  git.repository
     NotBuiltHere(reference, digest, path, revision)  images.find
     NotForContent(shown)  instances.copy
+    NotInCapture(path, image, reason)  capture.restore_plan
     NotInRegistry(reference, host)  registry.errors
     NotInRevision(revision, path)  git.repository
     NotInStore(label)  history.file_diff
@@ -243,6 +248,7 @@ EnvbuildError  exit 2
     NotInLayers(path, reason)  oci.layer_tar
     NotReproducible(findings)  build.execution
     NotRunning(name)  instances.control_client
+    NotSaved(path, reason)  capture.going_back
     NotSignedBy(reference, keys, count)  cli.signature_check
     NotToBeHad(package, reasons, locked, renewal)  packages.errors
     OtherArchive(name, version, reason)  packages.node_locks.yarn_archive

@@ -119,11 +119,18 @@ class Reuse:
         """Return why no earlier run of a step counts for this one, "" if there was none."""
         return self._reasons.get(key, "")
 
-    def traces(self, step: Step) -> bool:
-        """Return whether a step is traced when it runs: with AUTO one that ran before, and took long enough then."""
+    def traces(self, pending: PendingStep) -> bool:
+        """Return whether a step is traced when it runs: with AUTO one that ran before, took long enough then, and could
+        be followed if that was tried."""
         if self._request.trace == ALL:
             return True
-        return self._store.steps.longest(step.text) >= WORTH
+        if self._store.steps.longest(pending.step.text) < WORTH:
+            return False
+        last = next(iter(self._store.runs.of(pending.statement(owners_kept=self.owners_kept))), None)
+        try:
+            return last is None or not parse(last.reads).untraceable
+        except BadReads:
+            return True
 
     def keep(
         self, pending: PendingStep, tree: Digest, output: Digest, seconds: float, touched: Touched, reads: Reads

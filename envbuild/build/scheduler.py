@@ -347,7 +347,7 @@ class Scheduler:
                 from envbuild.build.installation import Installation  # only where packages are installed
 
                 installation = Installation(self.job, self._executor, self._answers, self._cache, self._stop)
-                traced = self._cache.reuse is not None and self._cache.reuse.traces(step)
+                traced = self._cache.reuse is not None and self._cache.reuse.traces(pending)
                 return installation.run(at, pending, step.action, sink, fresh=fresh, traced=traced)
             return self._command(pending, at.near, sink, fresh=fresh)
 
@@ -382,7 +382,7 @@ class Scheduler:
         step, stage, reuse = pending.step, pending.stage, self._cache.reuse
         recipe = os.path.realpath(self.job.graph.recipe_of(stage).path)
         caches = CacheUser(recipe, stage.name, fresh, stage.recipe_name, self._cache.mounts)
-        traced = reuse is not None and reuse.traces(step)
+        traced = reuse is not None and reuse.traces(pending)
         inputs, epoch = pending.inputs, pending.epoch
         return self._executor.execute(step, inputs, pending.parent, near, epoch, caches, sink, traced=traced)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from envbuild.capture.left_out import left_out
 from envbuild.capture.machine_root import MachineRoot
+from envbuild.capture.state.collector import Collected, Machine, collect
 from envbuild.capture.walk import Walk, Walked
 from envbuild.errors import UsageError, fields
 from envbuild.images.capture_record import FOLDER, About, CaptureRecord, Missing
@@ -105,7 +106,7 @@ def capture(store: Store, name: str, options: CaptureOptions, taker: Taker, repo
                 lambda done: report("files", done, done),
             )
             walked = walk.run(root.descriptor)
-            record = _record(options, taker, walked)
+            record = _record(options, taker, walked, collect(Machine(root, walked.package_folders)))
             image = _image(store, taker, walked, _with_record(store, walked.tree, record))
     same = store.tags.image_of(name, LATEST) == image.digest
     if store.images.get(image.digest) is None:
@@ -115,9 +116,10 @@ def capture(store: Store, name: str, options: CaptureOptions, taker: Taker, repo
     return Captured(name, image, walked.files, walked.size, walked.left_out, walked.unread, same)
 
 
-def _record(options: CaptureOptions, taker: Taker, walked: Walked) -> CaptureRecord:
+def _record(options: CaptureOptions, taker: Taker, walked: Walked, collected: Collected) -> CaptureRecord:
     about = About(taker.host, taker.uid, taker.user, options.words)
-    return CaptureRecord(about, walked.left_out, walked.unread)
+    unread = (*walked.unread, *collected.failed)
+    return CaptureRecord(about, walked.left_out, unread, state=collected.state, passing=collected.passing)
 
 
 def _with_record(store: Store, tree: Digest, record: CaptureRecord) -> Digest:

@@ -34,7 +34,9 @@ class Rule(Record):
 
 RULES = (
     Rule("of the kernel", contents=("/proc", "/sys", "/dev")),
-    Rule("temporary", contents=("/tmp", "/var/tmp", "/run", "/var/run", "/var/lock")),
+    Rule(
+        "temporary", contents=("/tmp", "/var/tmp", "/run", "/var/run", "/var/lock"), patterns=(".envbuild-restore-*",)
+    ),
     Rule(
         "a cache",
         contents=(

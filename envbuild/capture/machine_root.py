@@ -54,7 +54,8 @@ class MachineRoot:
 
     def open(self, path: str, flags: int = os.O_RDONLY) -> int:
         """Return a descriptor of what is at a path. It never waits for a FIFO's writer. Raises OSError."""
-        flags |= os.O_NONBLOCK | os.O_NOCTTY
+        if not flags & os.O_PATH:  # with which openat2(2) refuses any other
+            flags |= os.O_NONBLOCK | os.O_NOCTTY
         return openat2(self.descriptor, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 
     def read(self, path: str, most: int = MAX_READ) -> bytes | None:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from envbuild.capture.left_out import OTHER_FILES, Inside, LeftOut
+from envbuild.capture.state.package_folders import PACKAGE_FOLDERS
 from envbuild.images.capture_record import Missing
 from envbuild.linux.attributes import read_xattrs
 from envbuild.record import Record
@@ -49,6 +50,8 @@ class Walked(Record):
     newest: int
     left_out: tuple[Missing, ...]
     unread: tuple[Missing, ...]
+    package_folders: tuple[bytes, ...]
+    """Where packages of Python and Node lie."""
 
 
 class Walk:
@@ -72,6 +75,7 @@ class Walk:
         self._files = 0
         self._size = 0
         self._newest = 0
+        self._package_folders: list[bytes] = []
         self._missing: list[Missing] = []
         self._unread: list[Missing] = []
 
@@ -82,7 +86,15 @@ class Walk:
         entries.append(_directory_entry(ROOT_NAME, os.fstat(root), "", xattrs))
         tree = self._save(entries)
         newest = self._newest // _SECOND
-        return Walked(tree, self._files, self._size, newest, tuple(self._missing), tuple(self._unread))
+        return Walked(
+            tree,
+            self._files,
+            self._size,
+            newest,
+            tuple(self._missing),
+            tuple(self._unread),
+            tuple(self._package_folders),
+        )
 
     def _listed(self, folder: int, path: bytes, status: os.stat_result, above: Inside, depth: int) -> list[Entry]:
         """Return the entries of all that is taken of an open directory."""
@@ -145,6 +157,8 @@ class Walk:
             elif self._is_elsewhere(path, status, above):
                 self._missing.append(Missing(_below(path, b"*"), OTHER_FILES))
             else:
+                if name in PACKAGE_FOLDERS:
+                    self._package_folders.append(path)
                 entries = self._listed(opened, path, status, inside, depth)
             xattrs, _ = read_xattrs(opened)
             return _directory_entry(name, status, self._save(entries), xattrs)

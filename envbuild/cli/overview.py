@@ -10,7 +10,7 @@ GROUPS = {
     "build": "build update status explain output verify",
     "run": "run shell exec ps logs stop start restart attach rm up down cp stats kill wait clone",
     "history": "images show log diff bisect merge rebase why rollback tag untag git ls cat drift commit",
-    "captures": "capture",
+    "captures": "capture restore recipe",
     "packages": "packages sbom vendor",
     "sharing": "push pull promote key login logout remote export import",
     "store": "gc du fsck volume",

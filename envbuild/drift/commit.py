@@ -162,7 +162,8 @@ def _commit(
     rules = ExpressionRules(store, IgnoreRules(facts.volumes), secrets=request.secrets)
     writer = Writer(store, base.tree, target, facts, request.stem, rules, report, may_fetch)
     with _stage(request.folder) as stage:
-        trial = TrialBuild(store, base.digest, stage, request.stem, request.build_request, emit, may_write)
+        start_line = f"from image:sha256:{base.digest}"
+        trial = TrialBuild(store, start_line, stage, request.stem, request.build_request, emit, may_write)
         if request.build:
             written = writer.write(trial)
             assert written.tree is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable
+from functools import cached_property
 
 from envbuild.debian.deb822 import stanzas
 from envbuild.debian.names import DebianName, DebianVersion
@@ -40,20 +41,22 @@ class PackageLines:
     def apt(self, *, automatic: bool) -> list[str]:
         """Return `NAME=VERSION` of the Debian packages that were added or have another version: those installed by
         request, or with `automatic` those that apt marks as installed automatically."""
-        marked = self._automatic()
-        return [text for change in self._changes for text in self._apt(change, marked, (automatic,))]
+        return [text for change in self._changes for text in self._apt(change, (automatic,))]
 
     def downgraded(self) -> list[str]:
         """Return `NAME=VERSION` of the Debian packages that have an older version now."""
-        marked = self._automatic()
         older = [change for change in self._changes if change.package.kind == DPKG and change.verb == "downgraded"]
-        return [text for change in older for text in self._apt(change, marked, (True, False))]
+        return [text for change in older for text in self._apt(change, (True, False))]
 
-    def _apt(self, change: PackageChange, marked: set[str], automatic: tuple[bool, ...]) -> Iterable[str]:
+    def _apt(self, change: PackageChange, automatic: tuple[bool, ...]) -> Iterable[str]:
         new = change.new
         if change.package.kind == DPKG and new is not None:
             name = self._debian_name(new.name)
-            if (name in marked) in automatic and is_name(DebianName, name) and is_name(DebianVersion, new.version):
+            if (
+                (name in self.automatic) in automatic
+                and is_name(DebianName, name)
+                and is_name(DebianVersion, new.version)
+            ):
                 yield f"{name}={new.version}"
 
     def removed(self) -> Line | None:
@@ -135,22 +138,24 @@ class PackageLines:
     def _status(self) -> list[dict[str, str]]:
         return list(stanzas(text_of(self._store, self._target, "var/lib/dpkg/status") or ""))
 
-    def _automatic(self) -> set[str]:
+    @cached_property
+    def automatic(self) -> frozenset[str]:
+        """The names of the packages that apt marks as installed automatically."""
         states = stanzas(text_of(self._store, self._target, "var/lib/apt/extended_states") or "")
-        return {
+        return frozenset(
             self._debian_name(f"{fields.get('package')}:{fields.get('architecture', 'all')}")
             for fields in states
             if fields.get("auto-installed") == "1"
-        }
+        )
 
     def _debian_name(self, name: str) -> str:
         plain, _, architecture = name.partition(":")
         return plain if architecture in ("", "all", self._facts.arch) else name
 
 
-def apt_line(words: list[str]) -> Line:
-    """Return the line that installs these Debian packages."""
-    return _statement("apt", words)
+def apt_line(words: list[str], options: str = "") -> Line:
+    """Return the line that installs these Debian packages; `options` stand in parentheses, "" for none."""
+    return _statement(f"apt{options}", words)
 
 
 def _statement(keyword: str, words: list[str]) -> Line:

@@ -45,10 +45,12 @@ def recipe_text(
     lines: Iterable[Line],
     unexpressed: Iterable[Unexpressed],
     dropped: Iterable[Dropped],
+    remarks: Iterable[str] = (),
 ) -> str:
-    """Return the whole text. `head` are its first comments, `base` is the line that it starts from."""
+    """Return the whole text. `head` are its first comments, `base` is the line that it starts from, and `remarks` are
+    comments behind the lines."""
     parts = [*(f"# {_clean(text)}" for text in head), base, *(line.text for line in lines)]
-    parts += [f"#{_clean(text)}".rstrip() for text in _remarks(list(unexpressed), list(dropped))]
+    parts += [f"#{_clean(text)}".rstrip() for text in (*remarks, *_remarks(list(unexpressed), list(dropped)))]
     return "\n".join(parts) + "\n"
 
 
@@ -103,7 +105,7 @@ def refuse_to_overwrite(folder: str, stem: str) -> None:
 
 def names_of(stem: str) -> tuple[str, ...]:
     """Return all names that may be written for a recipe with this name."""
-    return (f"{stem}.env", f"{stem}.files", f"{stem}.odd")
+    return (f"{stem}.env", f"{stem}.files", f"{stem}.odd", f"{stem}.keys")
 
 
 def write_files(store: Store, folder: str, files: Iterable[RecipeFile]) -> None:

@@ -125,9 +125,7 @@ class Writer:
             self._dropped += [Dropped(line, "fetching was not allowed") for line in fetching]
             self._without_fetching(trial, lines)
             return
-        self._try_apt(trial, lines.apt(automatic=False), lines.downgraded())
-        # Dependencies of requested packages are installed again by apt, unless they were only recommended.
-        self._try_apt(trial, self._of(self._left()).apt(automatic=True))
+        self._install(trial, lines)
         removed = self._of(self._left()).removed()
         if removed is not None:
             self._try(trial, removed)
@@ -141,6 +139,12 @@ class Writer:
         places = {change.package.where.partition("/lib/python3")[0] for change in left if change.package.where}
         filled = {place for place in places if any(_fills(line, place) for line in self._lines)}
         self._rules.environments = environments_of(self._store, self._target, sorted(filled))
+
+    def _install(self, trial: TrialBuild, lines: PackageLines) -> None:
+        """Try the lines that install Debian packages; `lines` are for all packages that differ."""
+        self._try_apt(trial, lines.apt(automatic=False), lines.downgraded())
+        # Dependencies of requested packages are installed again by apt, unless they were only recommended.
+        self._try_apt(trial, self._of(self._left()).apt(automatic=True))
 
     def _commands(self, trial: TrialBuild) -> None:
         """Try the lines that run pip and npm themselves: as users that an earlier line may have added."""
@@ -196,17 +200,22 @@ class Writer:
 
     def _try(self, trial: TrialBuild, line: Line, *, drop: bool = True) -> bool:
         """Build one more line, keep it if that succeeds, and return whether it did."""
+        error = self._attempt(trial, line)
+        if error is not None and drop:
+            self._dropped.append(Dropped(line, reason_of(error)))
+        return error is None
+
+    def _attempt(self, trial: TrialBuild, line: Line) -> EnvbuildError | None:
+        """Build one more line and keep it if that succeeds; return what went wrong if it does not."""
         self._report(f"building {' '.join(line.text.split())}")
         try:
             self._tree = trial.tree([*self._lines, line])
         except Interrupted:
             raise
         except EnvbuildError as error:
-            if drop:
-                self._dropped.append(Dropped(line, _reason(error)))
-            return False
+            return error
         self._lines.append(line)
-        return True
+        return None
 
     # Accounts and files
 
@@ -216,11 +225,15 @@ class Writer:
         for line in account_lines(before, after, shell):
             self._try(trial, line)
 
+    def _names(self, tree: Digest) -> Names:
+        """Return the names of users and groups for the lines after those that build `tree`."""
+        return Names(read_databases(self._store, tree))
+
     def _expressed(self, tree: Digest) -> list[Change]:
         return [change for change, reason in self._rules.between(tree, self._target) if reason is None]
 
     def _files(self, tree: Digest, changes: Iterable[Change], *, script: bool = True) -> FilePlan:
-        names = Names(read_databases(self._store, tree))
+        names = self._names(tree)
         script = script and programs(self._store, tree, *TOOLS)
 
         def at(path: bytes) -> Entry | None:
@@ -237,7 +250,7 @@ class Writer:
             scripts = [line for line in plan.lines if line.about == SCRIPT]
             if not scripts:
                 raise
-            self._dropped += [Dropped(line, _reason(error)) for line in scripts]
+            self._dropped += [Dropped(line, reason_of(error)) for line in scripts]
             plan = plan.replace(lines=tuple(line for line in plan.lines if line not in scripts))
             return trial.tree([*self._lines, *plan.lines]), plan
 
@@ -246,6 +259,7 @@ def _fills(line: Line, place: str) -> bool:
     return line.text.startswith("pip(") and f"/{place})" in line.text.partition(" ")[0].replace('"', "")
 
 
-def _reason(error: EnvbuildError) -> str:
+def reason_of(error: EnvbuildError) -> str:
+    """Return why a line could not be built, in one line."""
     # Whoever reads the recipe must not see the addresses of this machine's mirrors.
     return _ADDRESS.sub("(an address)", " ".join(error.message.split()))[:_MAX_REASON]

@@ -19,13 +19,13 @@ from envbuild.tree.entry import Digest
 
 
 class TrialBuild:
-    """A builder of lines on one image, in a directory beside the recipe's final place. `may_write` is asked before
-    files are written that are large together."""
+    """A builder of lines below one `from` line, in a directory beside the recipe's final place. `may_write` is asked
+    before files are written that are large together."""
 
     def __init__(
         self,
         store: Store,
-        base: Digest,
+        base_line: str,
         folder: str,
         stem: str,
         request: BuildRequest,
@@ -33,7 +33,7 @@ class TrialBuild:
         may_write: Callable[[CopiedFiles], bool],
     ) -> None:
         self._store = store
-        self._base_line = f"from image:sha256:{base}"
+        self._base_line = base_line
         self._stem = stem
         self._request = request.replace(path=os.path.join(folder, f"{stem}.env"), publish=False, own_sources=True)
         self._emit = emit

@@ -45,15 +45,18 @@ _MAX_SCRIPT = 1000
 
 class Unexpressed(Record):
     """A path on which the lines and the instance differ. `kind` is one of those above, `rule` is the rule if it is
-    noise."""
+    noise; `detail` is the reason in words where it is not the same for all of a kind."""
 
     change: Change
     kind: str
     rule: Rule | None = None
+    detail: str = ""
 
     @property
     def reason(self) -> str:
         """The reason in words."""
+        if self.detail:
+            return self.detail
         return f"{self.rule.name}: {self.rule.reason}" if self.rule is not None else REASONS[self.kind]
 
 

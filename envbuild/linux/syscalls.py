@@ -40,12 +40,30 @@ SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, SECCOMP_FILTER_FLAG_W
 
 _RLIMIT_NPROC = 6
 _NUMBERS = {
-    "x86_64": {"pivot_root": 155, "clone": 56, "capset": 126, "keyctl": 250, "seccomp": 317},
-    "aarch64": {"pivot_root": 41, "clone": 220, "capset": 91, "keyctl": 219, "seccomp": 277},
+    "x86_64": {
+        "pivot_root": 155,
+        "clone": 56,
+        "capset": 126,
+        "keyctl": 250,
+        "seccomp": 317,
+        "renameat2": 316,
+        "ioprio_set": 251,
+    },
+    "aarch64": {
+        "pivot_root": 41,
+        "clone": 220,
+        "capset": 91,
+        "keyctl": 219,
+        "seccomp": 277,
+        "renameat2": 276,
+        "ioprio_set": 30,
+    },
 }
 OPEN_TREE, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT, CLOSE_RANGE, MOUNT_SETATTR = 428, 429, 430, 431, 432, 436, 442
 OPENAT2 = 437
 RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0x02, 0x04, 0x08, 0x10
+RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
+_IOPRIO_WHO_PROCESS, _IOPRIO_IDLE = 1, 3 << 13
 
 _libc = ctypes.CDLL(None, use_errno=True)
 # Keeps the interpreter's lock while it calls: what a cloned child needs to go on as the interpreter it was.
@@ -179,6 +197,16 @@ def openat2(directory: int, path: str, flags: int, resolve: int) -> int:
         except BlockingIOError:
             continue  # something on the machine was renamed or mounted while the kernel followed a `..`
     return _syscall(OPENAT2, directory, os.fsencode(path), ctypes.byref(how), size, what=path)
+
+
+def renameat2(directory: int, old: bytes, new_directory: int, new: bytes, flags: int) -> None:
+    """renameat2(2): only where nothing has the new name yet, or so that the two trade places."""
+    _syscall(_number("renameat2"), directory, old, new_directory, new, ctypes.c_uint(flags), what=os.fsdecode(new))
+
+
+def read_disks_when_idle() -> None:
+    """ioprio_set(2) of this process: its reads and writes wait for everybody else's."""
+    _syscall(_number("ioprio_set"), _IOPRIO_WHO_PROCESS, 0, _IOPRIO_IDLE)
 
 
 class _MountAttributes(ctypes.Structure):

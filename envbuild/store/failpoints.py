@@ -19,6 +19,8 @@ STEP = "step recorded"
 IMAGE = "image recorded"
 TAG = "tag moved"
 LOCK = "lock written"
+PUT_BACK = "path of the machine replaced"
+"""Of a restore, which changes the machine and not the store."""
 
 POINTS = (OBJECT, TREES, LAYER, STACK, STEP, IMAGE, TAG, LOCK)
 

@@ -186,6 +186,22 @@ def test_the_file_with_settings_has_what_took_long_traced(project):
     assert (done.code, "trace is neither true nor false" in done.err) == (2, True)
 
 
+def test_what_could_not_be_followed_is_not_traced_again_unless_it_is_asked_for(project):
+    slow = "run sleep 1.1; cat /proc/self/cwd/etc/setting > /slow"
+    variables = {"ENVBUILD_CACHE_FILE": str(project.write("cache.toml", 'trace = "auto"'))}
+
+    def traced(*options: str) -> int:
+        number = len(settings)
+        settings.append(EARLY.format(number))
+        done = project.build(settings[-1], slow, options=options, **variables)
+        assert done.ran[-2:] == [settings[-1], slow]
+        with sqlite3.connect(project.store / "store.db") as database:
+            return database.execute("SELECT count(*) FROM runs").fetchone()[0]
+
+    settings: list[str] = []
+    assert [traced(), traced(), traced(), traced("--trace")] == [0, 1, 1, 2]
+
+
 def test_steps_that_read_nothing_of_each_other_give_the_same_image_at_once(project):
     apart = "run mkdir -p /{0}; echo {0} > /{0}/made; cat /{0}/made > /{0}/copy"
     lines = [*(apart.format(name) for name in "abc"), "run cat /a/copy /b/copy /c/copy > /all.html"]

@@ -6,19 +6,17 @@ import argparse
 
 from envbuild.cli.build_options import add_jobs, interrupt_on_termination, request_of_user
 from envbuild.cli.environment import Environment
+from envbuild.cli.fetch_question import FetchQuestion, may_write
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.user_namespace import enter_for
 from envbuild.drift.commit import CommitRequest, commit
 from envbuild.drift.copied_files import CopiedFiles
-from envbuild.errors import UsageError
 from envbuild.images.names import kept_tag, place_of, to_set
 from envbuild.images.reference import parse_new_name
 from envbuild.instances.control_client import paused
 from envbuild.instances.records import Instance, Instances
 from envbuild.store.project import Project, split_project
 from envbuild.store.store import Store
-from envbuild.text.sizes import format_size
-from envbuild.ui.humanize import count
 from envbuild.ui.reports.drift import commit_lines, commit_plain
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
@@ -38,6 +36,9 @@ examples:
   envbuild commit web-3f2a
   envbuild commit web-3f2a web:debugged --output recipes
   envbuild commit web-3f2a --no-recipe"""
+
+_WAYS_OUT = "allow it: --fetch; or write lines that nobody has tried: --no-build; or make the image only: --no-recipe"
+_DATA = "what is data belongs into a volume; --no-recipe makes only the image"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -94,12 +95,13 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             environment.stderr.flush()
 
         def may_fetch(lines: list[str]) -> bool:
-            return arguments.fetch or _ask(environment, instance.name, lines)
+            question = FetchQuestion("commit", instance.name, "its image", _WAYS_OUT)
+            return arguments.fetch or question.ask(environment, lines)
 
-        def may_write(files: CopiedFiles) -> bool:
-            return _warn(environment, request, files)
+        def may_copy(files: CopiedFiles) -> bool:
+            return may_write(environment, request.stem, files, _DATA)
 
-        done = commit(store, instance, request, paused(instance), say, lambda event: None, may_fetch, may_write)
+        done = commit(store, instance, request, paused(instance), say, lambda event: None, may_fetch, may_copy)
     plain = commit_plain(done)
     if arguments.format == "json":
         print_json(plain, environment.stdout)
@@ -107,40 +109,6 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         output = Output(environment.stdout, environment.colour(environment.stdout))
         environment.stdout.writelines(f"{line}\n" for line in commit_lines(plain, output))
     return 0
-
-
-def _ask(environment: Environment, instance: str, lines: list[str]) -> bool:
-    """Tell whether the user has packages fetched that the instance says it has.
-
-    Raises UsageError where nobody can be asked.
-    """
-    if not environment.stdin.isatty() or not environment.stderr.isatty():
-        shown = "\n".join(f"  {' '.join(visible(line).split())}" for line in lines)
-        raise UsageError(
-            f"to see whether its lines hold, commit would fetch packages that {instance} says it has:\n{shown}",
-            "allow it: --fetch; or write lines that nobody has tried: --no-build; or make the image only: --no-recipe",
-        )
-    environment.stderr.write(f"{instance} says that it has packages that its image lacks:\n")
-    environment.stderr.writelines(f"  {' '.join(visible(line).split())}\n" for line in lines)
-    environment.stderr.write("Fetch them from this machine's own package sources, and try the lines? [y/N] ")
-    environment.stderr.flush()
-    return environment.stdin.readline().strip().lower() in ("y", "yes")
-
-
-def _warn(environment: Environment, request: CommitRequest, files: CopiedFiles) -> bool:
-    """Warn of much that will lie beside the recipe, and tell whether it may: somebody at a terminal is asked."""
-    write = environment.stderr.write
-    size = format_size(files.size)
-    write(f"warning: {count(files.number, 'file')} will be copied to {visible(request.stem)}.files, {size}\n")
-    for path, length in files.largest:
-        write(f"  {format_size(length):>9}  {visible(path)}\n")
-    write("hint: what is data belongs into a volume; --no-recipe makes only the image\n")
-    if not environment.stdin.isatty() or not environment.stderr.isatty():
-        environment.stderr.flush()
-        return True
-    write("Write them? [y/N] ")
-    environment.stderr.flush()
-    return environment.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _tag(store: Store, given: str | None, instance: Instance) -> tuple[Project | None, str, str]:

@@ -9,6 +9,7 @@ from envbuild.drift.commit import CommitResult
 from envbuild.drift.ignore_rules import Rule
 from envbuild.drift.instance_drift import Drift
 from envbuild.drift.instance_tree import volumes_of
+from envbuild.drift.recipe_text import Dropped
 from envbuild.drift.unexpressed import NOISE
 from envbuild.instances.records import Instance
 from envbuild.ui.humanize import count
@@ -39,7 +40,7 @@ def drift_plain(drift: Drift, *, files: bool) -> dict[str, Any]:
         "moved_on": drift.moved_on,
         "problem": drift.problem,
         "drifted": drift.is_any,
-        "noise": _noise(rule for _, rule in drift.noise),
+        "noise": noise_plain(rule for _, rule in drift.noise),
         "volumes": volumes_plain(drift.instance),
         "diff": None if comparison is None else report_of(comparison, files=files),
     }
@@ -58,7 +59,7 @@ def drift_lines(plain: dict[str, Any], output: Output, screen: Screen, *, everyt
     else:
         yield f"{output.paint(name, 'strong')}: as its image {visible(plain['diff']['old']['name'])}"
     if plain["noise"]:
-        yield output.paint(f"left out as noise: {_counted(plain['noise'])} (--all shows it)", "dim")
+        yield output.paint(f"left out as noise: {noise_line(plain['noise'])} (--all shows it)", "dim")
     yield from _volumes(plain, output)
     if plain["moved_on"]:
         yield output.paint(
@@ -83,8 +84,8 @@ def commit_plain(committed: CommitResult) -> dict[str, Any]:
         "lines": [line.text for line in written.lines] if written is not None else [],
         "files": len(written.plan.files) if written is not None else 0,
         "checked": written is not None and written.tree is not None,
-        "dropped": [{"line": o.line.text, "reason": o.reason} for o in written.dropped] if written is not None else [],
-        "noise": _noise(o.rule for o in unexpressed if o.rule is not None),
+        "dropped": dropped_plain(written.dropped) if written is not None else [],
+        "noise": noise_plain(o.rule for o in unexpressed if o.rule is not None),
         "not_expressed": [
             {**path_of(o.change), "why": o.kind, "reason": o.reason} for o in unexpressed if o.kind != NOISE
         ],
@@ -104,15 +105,11 @@ def commit_lines(plain: dict[str, Any], output: Output) -> Iterator[str]:
     if plain["recipe"] is not None:
         files = f", which copy {count(plain['files'], 'file')}" if plain["files"] else ""
         yield f"{visible(plain['recipe'])} has {count(len(plain['lines']), 'line')}{files}"
-    for row in plain["dropped"]:
-        yield output.paint(
-            f"could not be built, files do it instead: {visible(' '.join(row['line'].split()))}", "warning"
-        )
-        yield f"  {visible(row['reason'])}"
+    yield from dropped_lines(plain["dropped"], output)
     if plain["noise"]:
-        yield output.paint(f"not in the recipe, as noise: {_counted(plain['noise'])}", "dim")
+        yield output.paint(f"not in the recipe, as noise: {noise_line(plain['noise'])}", "dim")
     yield from _volumes(plain, output)
-    yield from _left(plain["not_expressed"], output)
+    yield from unexpressed_lines(plain["not_expressed"], output)
     if plain["secrets"]:
         yield output.paint(
             "the image has what look like keys or passwords; do not hand it on without a look:", "warning"
@@ -145,13 +142,28 @@ def _volumes(plain: dict[str, Any], output: Output) -> Iterator[str]:
     yield from (output.paint(volume_line(volume), "dim") for volume in plain["volumes"])
 
 
-def _left(paths: list[dict[str, Any]], output: Output) -> Iterator[str]:
+def dropped_plain(dropped: Iterable[Dropped]) -> list[dict[str, str]]:
+    """Return the documented form of lines that could not be built."""
+    return [{"line": row.line.text, "reason": row.reason} for row in dropped]
+
+
+def dropped_lines(dropped: list[dict[str, str]], output: Output) -> Iterator[str]:
+    """Yield what is said of lines that could not be built."""
+    for row in dropped:
+        line = visible(" ".join(row["line"].split()))
+        yield output.paint(f"could not be built, files do it instead: {line}", "warning")
+        yield f"  {visible(row['reason'])}"
+
+
+def unexpressed_lines(paths: list[dict[str, Any]], output: Output, folded_too: Iterable[str] = ()) -> Iterator[str]:
+    """Yield what is said of paths that lines do not express; those of some kinds are only counted."""
     if not paths:
         return
+    kinds = {*_FOLDED, *folded_too}
     yield output.paint(f"not in the recipe: {count(len(paths), 'path')}", "warning")
-    folded = Counter(path["reason"] for path in paths if path["why"] in _FOLDED)
+    folded = Counter(path["reason"] for path in paths if path["why"] in kinds)
     yield from (f"  {count(number, 'path')}: {reason}" for reason, number in folded.items())
-    named = [path for path in paths if path["why"] not in _FOLDED]
+    named = [path for path in paths if path["why"] not in kinds]
     for row in named[:MAX_SHOWN]:
         what = f"{row['verb']} {', '.join(row['what'])}".rstrip()
         yield f"  {visible(row['path'])}  {what}: {row['reason']}"
@@ -159,12 +171,14 @@ def _left(paths: list[dict[str, Any]], output: Output) -> Iterator[str]:
         yield f"  and {len(named) - MAX_SHOWN} more (at the end of the recipe, and with --format json)"
 
 
-def _noise(rules: Iterable[Rule]) -> list[dict[str, Any]]:
+def noise_plain(rules: Iterable[Rule]) -> list[dict[str, Any]]:
+    """Return how many paths each rule made noise."""
     counted = Counter(rules)
     return [{"rule": rule.name, "reason": rule.reason, "paths": number} for rule, number in counted.items()]
 
 
-def _counted(noise: list[dict[str, Any]]) -> str:
+def noise_line(noise: list[dict[str, Any]]) -> str:
+    """Return the same in words."""
     total = sum(line["paths"] for line in noise)
     rules = ", ".join(f"{line['rule']} {line['paths']}" for line in noise)
     return f"{count(total, 'path')} ({rules})"

@@ -1,0 +1,57 @@
+"""Which Debian packages of a machine came by recommendation: whether a list of the packages chosen by hand gives the
+machine's packages with `apt(recommends)`, or without."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+_INSTALLED = "installed"
+_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*")
+
+
+def recommends_explain(status: Iterable[Mapping[str, str]], automatic: frozenset[str]) -> bool:
+    """Return whether more of the installed packages are there only because others recommend them than recommended ones
+    are missing. `status` are the stanzas of dpkg, `automatic` the packages that nobody asked for by name."""
+    installed = {s["package"]: s for s in status if s.get("status", "").endswith(f" {_INSTALLED}") and "package" in s}
+    provided: dict[str, set[str]] = {}
+    for name, stanza in installed.items():
+        for other in (name, *_NAME.findall(re.sub(r"\([^)]*\)", "", stanza.get("provides", "")))):
+            provided.setdefault(other, set()).add(name)
+    needed = _reached(installed, provided, installed.keys() - automatic, ("depends", "pre-depends"))
+    wanted = _reached(installed, provided, installed.keys() - automatic, ("depends", "pre-depends", "recommends"))
+    missing = sum(
+        not any(name in provided for name in alternatives)
+        for package in needed
+        for alternatives in _alternatives(installed[package], ("recommends",))
+    )
+    return len(wanted - needed) > missing
+
+
+def _reached(
+    installed: Mapping[str, Mapping[str, str]],
+    provided: Mapping[str, set[str]],
+    start: Iterable[str],
+    fields: tuple[str, ...],
+) -> set[str]:
+    """Return the installed packages that these and their relations need."""
+    reached: set[str] = set()
+    pending = list(start)
+    while pending:
+        name = pending.pop()
+        if name in reached:
+            continue
+        reached.add(name)
+        for alternatives in _alternatives(installed[name], fields):
+            pending += [package for other in alternatives for package in provided.get(other, ())]
+    return reached
+
+
+def _alternatives(stanza: Mapping[str, str], fields: tuple[str, ...]) -> list[list[str]]:
+    """Return the names that fulfil each relation of a package."""
+    return [
+        [match[0] for choice in relation.split("|") if (match := _NAME.match(choice.strip())) is not None]
+        for field in fields
+        for relation in stanza.get(field, "").split(",")
+        if relation.strip()
+    ]

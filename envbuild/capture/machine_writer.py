@@ -1,0 +1,136 @@
+"""The writer of the lines that make a machine like a captured one, on a base.
+
+It differs from the writer for an instance in what it takes for granted: a machine is months old, so its packages have
+versions that no source has any more, come from sources of other vendors, and its system users have other numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from envbuild.capture.apt_refusals import Refusals, refusals_of
+from envbuild.capture.chosen_packages import recommends_explain
+from envbuild.capture.group_lines import group_lines, member_lines
+from envbuild.capture.machine_rules import MachineRules
+from envbuild.capture.other_sources import other_sources
+from envbuild.capture.unit_lines import unit_lines
+from envbuild.debian.deb822 import stanzas
+from envbuild.drift.account_lines import Names
+from envbuild.drift.package_lines import PackageLines, apt_line
+from envbuild.drift.recipe_text import Dropped
+from envbuild.drift.recipe_writer import Writer, reason_of
+from envbuild.drift.statement_text import has, text_of
+from envbuild.drift.trial_build import TrialBuild
+from envbuild.history.package_changes import STATUS
+from envbuild.images.accounts import Databases, read_databases
+from envbuild.plan.image_config import Facts
+from envbuild.store.store import Store
+from envbuild.tree.entry import Digest
+
+MAX_TRIES = 8
+"""Times that apt is asked with less of a list; it names all that is missing at once."""
+
+
+class MachineWriter(Writer):
+    """The writer for one captured machine, on a base as a recipe has it after `from`, whose tree is `tree`."""
+
+    def __init__(
+        self,
+        base: str,
+        store: Store,
+        tree: Digest,
+        target: Digest,
+        facts: Facts,
+        stem: str,
+        rules: MachineRules,
+        report: Callable[[str], None],
+        may_fetch: Callable[[list[str]], bool],
+    ) -> None:
+        super().__init__(store, tree, target, facts, stem, rules, report, may_fetch)
+        self._base = base
+        self.remarks: tuple[str, ...] = ()
+        """What can't be said about sources of packages."""
+
+    def _install(self, trial: TrialBuild, lines: PackageLines) -> None:
+        words = lines.apt(automatic=False)
+        self._recommends = recommends_explain(
+            list(stanzas(text_of(self._store, self._target, STATUS.decode()) or "")), lines.automatic
+        )
+        missing = self._resolve(trial, words, self._options())
+        self._from_other_sources(trial, missing)
+        automatic = self._of(self._left()).apt(automatic=True)
+        self._resolve(trial, automatic, "", exact=True)
+
+    def _options(self, *more: str) -> str:
+        options = [*(("recommends",) if self._recommends else ()), *more]
+        return f"({', '.join(options)})" if options else ""
+
+    def _resolve(self, trial: TrialBuild, words: list[str], options: str, *, exact: bool = False) -> list[str]:
+        """Try to install packages in their versions, those without such a version in another one, and return those that
+        were not installed as they should be. With `exact` these are left out at once."""
+        missing: list[str] = []
+        present = self._names_in_tree()
+        for _ in range(MAX_TRIES):
+            if not words:
+                return missing
+            error = self._attempt(trial, apt_line(words, options))
+            if error is None:
+                return missing
+            refused = refusals_of(error.message)
+            fewer = [other for word in words if (other := _with_less(word, refused, present, exact=exact))]
+            missing += [word for word in words if word not in fewer]
+            if fewer == words:
+                if exact or all("=" not in word for word in words):
+                    self._dropped.append(Dropped(apt_line(words, options), reason_of(error)))
+                    return [*missing, *words]
+                missing += [word for word in words if "=" in word]
+                fewer = [word.partition("=")[0] for word in words if word.partition("=")[0] not in present]
+            words = fewer
+        return [*missing, *words]
+
+    def _from_other_sources(self, trial: TrialBuild, missing: list[str]) -> None:
+        """Try to install what the base's sources lack from the machine's other ones."""
+        others, remarks = other_sources(self._store, self._base, self._target, self._stem)
+        self.remarks = tuple(remarks)
+        for other in others:
+            if not missing:
+                return
+            trial.write_files([other.key])
+            missing = self._resolve(trial, missing, self._options(other.options), exact=True)
+
+    def _names_in_tree(self) -> set[str]:
+        return {
+            fields.get("package", "") for fields in stanzas(text_of(self._store, self._tree, STATUS.decode()) or "")
+        }
+
+    def _accounts(self, trial: TrialBuild) -> None:
+        if has(self._store, self._tree, "usr/sbin/groupadd"):
+            for line in group_lines(self._databases(self._tree), self._databases(self._target), self._facts.user):
+                self._try(trial, line)
+        super()._accounts(trial)
+        if has(self._store, self._tree, "usr/sbin/usermod"):
+            for line in member_lines(self._databases(self._tree), self._databases(self._target), self._facts.user):
+                self._try(trial, line)
+
+    def _databases(self, tree: Digest) -> Databases:
+        return read_databases(self._store, tree)
+
+    def _commands(self, trial: TrialBuild) -> None:
+        super()._commands(trial)
+        if has(self._store, self._tree, "usr/bin/systemctl"):
+            for line in unit_lines(self._store, self._tree, self._expressed(self._tree), self._facts.user):
+                self._try(trial, line)
+
+    def _names(self, tree: Digest) -> Names:
+        # System users have other numbers in the tree of the lines, and are meant by their names.
+        return Names(read_databases(self._store, self._target))
+
+
+def _with_less(word: str, refused: Refusals, present: Iterable[str], *, exact: bool) -> str:
+    """Return what is asked for in place of NAME=VERSION after apt refused something, "" for nothing."""
+    name = word.partition("=")[0]
+    if name in refused.packages:
+        return ""
+    if name in refused.versions or name in refused.conflicts:
+        return "" if exact or name in present or "=" not in word else name
+    return word
