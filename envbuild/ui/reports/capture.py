@@ -15,7 +15,6 @@ from envbuild.ui.sanitize import visible
 
 def capture_plain(captured: Captured) -> dict[str, Any]:
     """Return what a capture came to as JSON types."""
-    left = captured.left
     return {
         "name": captured.name,
         "image": f"sha256:{captured.image.digest}",
@@ -24,7 +23,6 @@ def capture_plain(captured: Captured) -> dict[str, Any]:
         "size": captured.size,
         "left_out": _plain(captured.left_out),
         "unread": _plain(captured.unread),
-        "left": None if left is None else {name: getattr(left, name) for name in ("files", "size", "packages", "kept")},
     }
 
 
@@ -33,13 +31,6 @@ def capture_lines(plain: dict[str, Any], *, left_out: bool, unread: bool) -> Ite
     same = " (nothing changed)" if plain["same"] else ""
     digits = plain["image"].removeprefix("sha256:")[:12]
     yield f"{plain['name']} = {digits}: {count(plain['files'], 'file')}, {format_size(plain['size'])}{same}"
-    if (left := plain["left"]) is not None:
-        yield (
-            f"left to packages: {count(left['files'], 'file')} of {count(left['packages'], 'package')}, "
-            f"{format_size(left['size'])}"
-        )
-        if left["kept"]:
-            yield f"stored: what {count(left['kept'], 'package')} brought that no archive of apt has"
     for key, listed, option, what in (
         ("left_out", left_out, "--left-out", "left out"),
         ("unread", unread, "--unread", "not read"),
