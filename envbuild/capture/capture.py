@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 
+from envbuild.capture.known_directories import KnownDirectories, KnownDirectory
 from envbuild.capture.left_out import left_out
 from envbuild.capture.machine_root import MachineRoot
+from envbuild.capture.reader_process import Reading
+from envbuild.capture.readers import Readers
+from envbuild.capture.redaction import NoRedaction
+from envbuild.capture.spool import Spool
 from envbuild.capture.state.collector import Collected, Machine, collect
-from envbuild.capture.walk import Walk, Walked
+from envbuild.capture.walk import ABOVE_RECORD, Walk, Walked
 from envbuild.errors import UsageError, fields
-from envbuild.images.capture_record import FOLDER, About, CaptureRecord, Missing
+from envbuild.images.capture_record import FOLDER, About, CaptureRecord, Missing, Secret
 from envbuild.images.reference import LATEST, parse_new_name
 from envbuild.linux.machine import architecture
 from envbuild.plan import image_config
 from envbuild.plan.image_config import Facts, Program, image_digest
 from envbuild.record import Record
+from envbuild.store.database import StoreDamaged
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 from envbuild.store.tags import CAPTURE
 from envbuild.text import json
 from envbuild.tree.apply import Edit, edit
-from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
+from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry, digest_of, encode
 
 BY_HAND = "hand"
 """What started a capture, where nobody says."""
 MAX_REASON = 4096
 """Characters of a reason."""
+MIN_ROOM = 4 << 20
+"""Bytes that the disk has to have left, beside those of the directories, when all contents are read."""
 Report = Callable[[str, int, int], None]
 _ALLOWED = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
@@ -60,8 +70,8 @@ class Taker(Record):
 
 
 class Captured(Record):
-    """A capture that was taken: its image, the numbers of files and bytes, what was left out and what could not be
-    read. `same` tells whether it is the image that the name had before."""
+    """A capture that was taken: its image, the numbers of files and bytes, what was left out, what could not be
+    read, and which files are there without their secrets. `same`: it is the image that the name had before."""
 
     name: str
     image: Image
@@ -69,6 +79,7 @@ class Captured(Record):
     size: int
     left_out: tuple[Missing, ...]
     unread: tuple[Missing, ...]
+    secrets: tuple[Secret, ...]
     same: bool
 
 
@@ -94,32 +105,93 @@ def capture_name(given: str | None, host: str) -> str:
 
 
 def capture(store: Store, name: str, options: CaptureOptions, taker: Taker, report: Report) -> Captured:
-    """Take a capture and tag it as NAME:latest. Raises NoSuchRoot, BadIgnoreFile, BadPattern and OSError."""
+    """Take a capture and tag it as NAME:latest. Raises NoSuchRoot, BadIgnoreFile, BadPattern, ChildKilled and OSError.
+
+    Nothing of it is on record, nor in the pool of contents, before everything is read. The process has one thread.
+    """
     with MachineRoot(options.root) as root:
-        leaves_out = left_out(root, store.path, options.user_file, home=options.home, included=options.included)
-        with store.database.transaction():
-            walk = Walk(
-                leaves_out,
-                root.mount_points(),
-                store.objects,
-                store.trees.save,
-                lambda done: report("files", done, done),
-            )
-            walked = walk.run(root.descriptor)
-            record = _record(options, taker, walked, collect(Machine(root, walked.package_folders)))
-            image = _image(store, taker, walked, _with_record(store, walked.tree, record))
+        try:
+            walked, image = _take(store, root, options, taker, report)
+        except StoreDamaged:
+            # What is known of the last capture leads to something that is lost: all is read again.
+            store.trees.forget()
+            walked, image = _take(store, root, options, taker, report, anew=True)
     same = store.tags.image_of(name, LATEST) == image.digest
-    if store.images.get(image.digest) is None:
-        store.images.put(image)
     known = {"user": taker.user, "host": taker.host, "reason": taker.reason[:MAX_REASON], "trigger": taker.trigger}
     store.tags.move([(name, LATEST)], image.digest, CAPTURE, known)
-    return Captured(name, image, walked.files, walked.size, walked.left_out, walked.unread, same)
+    return Captured(name, image, walked.files, walked.size, walked.left_out, walked.unread, walked.secrets, same)
+
+
+def _take(
+    store: Store, root: MachineRoot, options: CaptureOptions, taker: Taker, report: Report, *, anew: bool = False
+) -> tuple[Walked, Image]:
+    """Read the machine, and put its image on record."""
+    leaves_out = left_out(root, store.path, options.user_file, home=options.home, included=options.included)
+    profile = "\n".join((root.path, str(taker.uid), *sorted(options.words), leaves_out.profile))
+    known = KnownDirectories(store, profile, usable=not anew)
+    with ExitStack() as stack:
+        space = stack.enter_context(store.work.workspace())
+        reading = Reading(space.upper, f"{store.path}/objects", store.sparse_limit, NoRedaction())
+        readers = stack.enter_context(Readers(reading))
+        trees = stack.enter_context(Spool(f"{space.path}/trees"))
+        rows = stack.enter_context(Spool(f"{space.path}/rows"))
+        above: dict[bytes, KnownDirectory] = {}
+
+        def save(entries: Iterable[Entry]) -> Digest:
+            body = encode(entries)
+            digest = digest_of(body)
+            trees.put((digest, body))
+            return digest
+
+        def remember(path: bytes, row: KnownDirectory) -> None:
+            if path in ABOVE_RECORD:
+                above[path] = row
+            else:
+                rows.put((path, *row))
+
+        def count(files: int) -> None:
+            report(f"{files:,} files", files, max(files, known.total or total))
+
+        total = root.files_at_most()
+        readers.begin()
+        walk = Walk(
+            root.descriptor, leaves_out, root.mount_points(), known, readers, store.trees.load, save, remember, count
+        )
+        walked = walk.run()
+        record = _record(options, taker, walked, collect(Machine(root, walked.package_folders)))
+        _make_room(f"{space.path}/room", trees.size + rows.size)
+        with store.database.transaction():
+            store.trees.save_bodies(trees.rows())
+            image = _image(store, taker, walked, _with_record(store, walked.tree, record))
+            if store.images.get(image.digest) is None:
+                store.images.put(image)
+            for path, row in above.items():
+                rows.put((path, *row._replace(digest=_directory_at(store, image.tree, path))))
+            seen = ((path, KnownDirectory(*fields)) for path, *fields in rows.rows())
+            known.write(seen, walk.gone, image.tree, walked.files)
+            # Last: what can fail for want of room has not then, and leaves nothing in the pool.
+            readers.keep()
+    return walked, image
+
+
+def _make_room(path: str, size: int) -> None:
+    """Make sure that what is recorded in the end has room on the disk. Raises OSError."""
+    with open(path, "xb") as file:
+        os.posix_fallocate(file.fileno(), 0, MIN_ROOM + 3 * size)
+    os.unlink(path)
+
+
+def _directory_at(store: Store, tree: Digest, path: bytes) -> Digest:
+    """Return the digest of a directory of a tree, "" where there is none."""
+    for name in path.split(b"/") if path else ():
+        tree = next((entry.digest for entry in store.trees.load(tree) if entry.name == name), "") if tree else ""
+    return tree
 
 
 def _record(options: CaptureOptions, taker: Taker, walked: Walked, collected: Collected) -> CaptureRecord:
     about = About(taker.host, taker.uid, taker.user, options.words)
     unread = (*walked.unread, *collected.failed)
-    return CaptureRecord(about, walked.left_out, unread, state=collected.state, passing=collected.passing)
+    return CaptureRecord(about, walked.left_out, unread, walked.secrets, collected.state, collected.passing)
 
 
 def _with_record(store: Store, tree: Digest, record: CaptureRecord) -> Digest:

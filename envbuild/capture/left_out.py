@@ -145,6 +145,9 @@ class LeftOut:
         self._included = frozenset(included)
         self._above = frozenset(above for path in self._included for above in _above(path))
         self._stores = frozenset(stores)
+        named = [f"{source}: {matcher.source}" for source, matcher in self._own]
+        self.profile = repr((rules, named, sorted(self._included), sorted(self._stores)))
+        """All that the decisions depend on, as text."""
 
     def inside(self, path: bytes) -> Inside:
         """Return what holds of all that lies in a directory."""

@@ -121,6 +121,11 @@ class MachineRoot:
         finally:
             os.close(descriptor)
 
+    def files_at_most(self) -> int:
+        """Return how many files its file system has, which may be more than the root has."""
+        status = os.fstatvfs(self.descriptor)
+        return status.f_files - status.f_ffree
+
     def mount_points(self) -> frozenset[bytes]:
         """Return where other file systems are mounted below the root, as paths relative to it."""
         above = b"" if self.path == "/" else os.fsencode(self.path)

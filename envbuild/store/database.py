@@ -18,7 +18,7 @@ from envbuild.store.sqlite import sqlite3
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Any
 
 FORMAT = 8
@@ -230,7 +230,7 @@ class Database:
         with self._lock, self._told_apart():
             return self._connection.execute(statement, values).rowcount
 
-    def write_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+    def write_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
         """Run one statement for each row, all or none of them."""
         with self.transaction():
             self._connection.executemany(statement, rows)

@@ -78,6 +78,12 @@ class StoredTrees:
         for digest, listed in directories.items():
             self._remember(digest, listed)
 
+    def save_bodies(self, bodies: Iterable[tuple[Digest, bytes]]) -> None:
+        """Keep directories by their digests and canonical forms, as they come: more than belong into memory, perhaps.
+        They are kept all or none if it is called in a transaction."""
+        failpoints.at(failpoints.TREES)
+        self._database.write_many("INSERT OR IGNORE INTO trees VALUES (?, ?)", bodies)
+
     def _remember(self, digest: Digest, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
         if len(self._decoded) >= MAX_CACHED:
             # Whole: keeping an order of use would cost every look-up more than reading again costs now and then.
