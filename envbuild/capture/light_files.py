@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping
 
 from envbuild.capture.machine_root import MachineRoot
-from envbuild.debian.offered_packages import LISTS, Name, is_list, offered
+from envbuild.debian.offered_packages import LISTS, is_list, offered
 from envbuild.debian.shipped_files import ShippedFile, shipped_files
 from envbuild.digest import Sha256
 from envbuild.record import Record
@@ -35,42 +35,42 @@ class Left(Record):
 
 
 class LightFiles:
-    """The files of one machine that packages have. `promises` are those that were taken so far without content."""
+    """The files of one machine that packages have. Readers ask whether a file is one of them; the process that puts the
+    capture together promises those that are. `promises` are those so far."""
 
-    def __init__(self, shipped: Mapping[str, ShippedFile], offers: set[Name]) -> None:
+    def __init__(self, shipped: Mapping[str, ShippedFile], kept: int) -> None:
+        """`shipped` are the files of packages that can be had again, `kept` is the number of other packages."""
         self._shipped = shipped
-        self._offers = offers
+        self._kept = kept
         self.promises: list[Promise] = []
 
-    def shipped(self, path: bytes) -> ShippedFile | None:
-        """Return the file that a package shipped to a path, if the package can be had again."""
-        file = self._shipped.get(path.decode("utf-8", "surrogateescape"))
-        return file if file is not None and file[:3] in self._offers else None
-
-    def take(self, path: bytes, entry: Entry, descriptor: int, objects: Objects) -> Entry | None:
-        """Return the entry of an open file, with its digest, that is as its package shipped it, and promise its
-        content if the pool does not have it; None for another one, whose descriptor stands at its beginning again."""
-        file = self.shipped(path)
-        if file is None:
+    def take(self, path: bytes, entry: Entry, opened: int) -> Entry | None:
+        """Return the entry of an open file, with its digest, that is as its package shipped it; None for another one,
+        whose descriptor stands at its beginning again. Raises OSError."""
+        shipped = self._shipped.get(path.decode("utf-8", "surrogateescape"))
+        if shipped is None:
             return None
         sha256, md5, size = Sha256(), hashlib.md5(usedforsecurity=False), 0
-        while chunk := os.read(descriptor, _CHUNK):
+        while chunk := os.read(opened, _CHUNK):
             sha256.update(chunk)
             md5.update(chunk)
             size += len(chunk)
-        if md5.hexdigest() != file.md5:
-            os.lseek(descriptor, 0, os.SEEK_SET)
+        if md5.hexdigest() != shipped.md5:
+            os.lseek(opened, 0, os.SEEK_SET)
             return None
-        entry = entry._replace(digest=sha256.hexdigest(), size=size)
+        return entry._replace(digest=sha256.hexdigest(), size=size)
+
+    def promise(self, path: bytes, entry: Entry, objects: Objects) -> None:
+        """Promise the content of a file that was taken, unless the pool has it."""
         if not objects.has(entry):
-            self.promises.append(Promise(entry, file.package, file.version, file.architecture, file.path))
-        return entry
+            shipped = self._shipped[path.decode("utf-8", "surrogateescape")]
+            self.promises.append(Promise(entry, shipped.package, shipped.version, shipped.architecture, shipped.path))
 
     def left(self) -> Left:
         """Return what was left to packages so far."""
         packages = {(promise.package, promise.version, promise.architecture) for promise in self.promises}
-        kept = {file[:3] for file in self._shipped.values()} - self._offers
-        return Left(len(self.promises), sum(promise.entry.size for promise in self.promises), len(packages), len(kept))
+        size = sum(promise.entry.size for promise in self.promises)
+        return Left(len(self.promises), size, len(packages), self._kept)
 
 
 def light_files(root: MachineRoot) -> LightFiles:
@@ -83,7 +83,9 @@ def light_files(root: MachineRoot) -> LightFiles:
                 lists.append((name, root.open(f"{LISTS}/{name}")))
             except OSError:
                 continue  # then the machine's files are stored
-        return LightFiles(shipped, offered(lists, {file[:3] for file in shipped.values()}))
+        packages = {file[:3] for file in shipped.values()}
+        offers = offered(lists, packages)
+        return LightFiles({path: file for path, file in shipped.items() if file[:3] in offers}, len(packages - offers))
     finally:
         for _, descriptor in lists:
             os.close(descriptor)
