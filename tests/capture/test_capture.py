@@ -57,7 +57,9 @@ def test_homes_logs_and_temporary_files_are_left_out_and_said_so(machine: Machin
 def test_what_can_not_be_read_is_counted_and_listed(machine: Machine):
     if os.getuid() == 0:
         pytest.skip("root reads everything")
-    machine.write("/etc/secret", "x", 0)
-    assert machine.capture()["unread"] == [{"path": "etc/secret", "reason": "Permission denied"}]
+    machine.write("/etc/closed/file", "x")
+    (machine.root / "etc/closed").chmod(0)
+    assert machine.capture()["unread"] == [{"path": "etc/closed", "reason": "Permission denied"}]
     said = machine.output("capture", "laptop", "--root", str(machine.root))
     assert "not read: 1 path (--unread lists it)" in said
+    (machine.root / "etc/closed").chmod(0o755)
