@@ -21,6 +21,7 @@ EnvbuildError  exit 2
     NoTun(error)  instances.network.private
     NoUserNamespace(reason, mend)  sandbox.user_namespace
     NotSigned(name, reason)  build.vendor_sums
+    NothingStarts  capture.schedule_files
     SomebodyElses(path, uid)  store.owner
     StoreFull(path, reason)  store.database
     StoreUnusable(path, reason)  store.database
@@ -161,6 +162,7 @@ EnvbuildError  exit 2
     NotOfLines(path, reason)  history.line_blame
     NotOnThisBranch(name, branch, others)  images.names
     NotOpened(shown, reason)  instances.copy
+    NotOurs(path)  capture.schedule_files
     NotOurs(path, error)  git.install
     NothingDiffers(good, bad)  bisect.bisect
     NothingEarlier(full)  history.rollback
@@ -192,6 +194,7 @@ EnvbuildError  exit 2
     UnequalRanges(mapping, outside, inside)  instances.network.ports
     UnlikeBase(reference, name, share)  rebase.image_base
     UnreadableFile(path, reason)  build.recipe_files
+    UnsafeProgram(path, reason)  capture.schedule_files
     UnusableLockFile(path, reason, hint)  packages.python_locks.document
     UnusableProject(path, reason, hint)  packages.python_project
     WasCommitted(reference, instance)  build.verify
@@ -219,6 +222,7 @@ EnvbuildError  exit 2
     Between(name)  instances.rootfs
     CannotJoin(name, reason)  instances.network.named
     CannotMakeNetwork(reason)  instances.network.named
+    CaptureNotHere(reference, tree)  build.capture_base
     ChangedWhileBuilt(path)  compose.images
     ChildKilled(status)  linux.forked
     CommitWithoutImage(commit)  bisect.commits
@@ -243,6 +247,7 @@ EnvbuildError  exit 2
     NoManager(manager, lacking, mend)  packages.errors
     NoSuchCommit(url, commit)  git.remote
     NoSuchRef(url, ref)  git.remote
+    NotACapture(reference)  build.capture_base
     NotADirectory(path, is_kind)  tree.apply
     NotAnswering(name)  instances.control_client
     NotBuilt(path)  build.commit_image
@@ -261,6 +266,7 @@ EnvbuildError  exit 2
     PathTooLong  build.execution
     PinnedImageGone(reference, digest)  build.registry_images
     PortTaken(port, error)  instances.network.ports
+    ProgramFailed(command, reason)  capture.schedule_files
     ProxyFailed(error)  build.step_network.step_proxy
     Refused(name, reason, mend)  instances.control_client
     RegistryError  registry.errors

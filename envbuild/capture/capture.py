@@ -15,13 +15,14 @@ from envbuild.capture.readers import Readers
 from envbuild.capture.redaction import NoRedaction
 from envbuild.capture.spool import Spool
 from envbuild.capture.state.collector import Collected, Machine, collect
+from envbuild.capture.unchanged import is_unchanged
 from envbuild.capture.walk import ABOVE_RECORD, Walk, Walked
 from envbuild.errors import UsageError, fields
-from envbuild.images.capture_record import FOLDER, About, CaptureRecord, Missing, Secret
+from envbuild.images.capture_record import FOLDER, About, CaptureRecord, Missing, Secret, capture_facts
 from envbuild.images.reference import LATEST, parse_new_name
 from envbuild.linux.machine import architecture
 from envbuild.plan import image_config
-from envbuild.plan.image_config import Facts, Program, image_digest
+from envbuild.plan.image_config import image_digest
 from envbuild.record import Record
 from envbuild.store.database import StoreDamaged
 from envbuild.store.images import Image
@@ -71,7 +72,8 @@ class Taker(Record):
 
 class Captured(Record):
     """A capture that was taken: its image, the numbers of files and bytes, what was left out, what could not be
-    read, and which files are there without their secrets. `same`: it is the image that the name had before."""
+    read, and which files are there without their secrets. `same`: it is the image that the name had before;
+    `recorded`: it became an entry of the history."""
 
     name: str
     image: Image
@@ -81,6 +83,7 @@ class Captured(Record):
     unread: tuple[Missing, ...]
     secrets: tuple[Secret, ...]
     same: bool
+    recorded: bool = True
 
 
 @fields
@@ -104,10 +107,13 @@ def capture_name(given: str | None, host: str) -> str:
     return reference.name
 
 
-def capture(store: Store, name: str, options: CaptureOptions, taker: Taker, report: Report) -> Captured:
-    """Take a capture and tag it as NAME:latest. Raises NoSuchRoot, BadIgnoreFile, BadPattern, ChildKilled and OSError.
+def capture(
+    store: Store, name: str, options: CaptureOptions, taker: Taker, report: Report, *, only_changes: bool = False
+) -> Captured:
+    """Take a capture and tag it as NAME:latest; with `only_changes` not if nothing changed but what does so by itself.
 
     Nothing of it is on record, nor in the pool of contents, before everything is read. The process has one thread.
+    Raises NoSuchRoot, BadIgnoreFile, BadPattern, ChildKilled and OSError.
     """
     with MachineRoot(options.root) as root:
         try:
@@ -116,11 +122,15 @@ def capture(store: Store, name: str, options: CaptureOptions, taker: Taker, repo
             # What is known of the last capture leads to something that is lost: all is read again.
             store.trees.forget()
             walked, image = _take(store, root, options, taker, report, anew=True)
-    same = store.tags.image_of(name, LATEST) == image.digest
+    last = store.images.get(store.tags.image_of(name, LATEST) or "")
+    same = last is not None and last.digest == image.digest
+    missing = walked.left_out, walked.unread, walked.secrets
+    if only_changes and last is not None and is_unchanged(store.trees, last.tree, image.tree):
+        return Captured(name, last, walked.files, walked.size, *missing, same=True, recorded=False)
     by = {"user": taker.user, "host": taker.host, "reason": taker.reason[:MAX_REASON], "trigger": taker.trigger}
     known = {**by, **_place(options)}
     store.tags.move([(name, LATEST)], image.digest, CAPTURE, known)
-    return Captured(name, image, walked.files, walked.size, walked.left_out, walked.unread, walked.secrets, same)
+    return Captured(name, image, walked.files, walked.size, *missing, same=same)
 
 
 class _OnlyLookedAt(Exception):
@@ -241,7 +251,7 @@ def _with_record(store: Store, tree: Digest, record: CaptureRecord) -> Digest:
 
 
 def _image(store: Store, taker: Taker, walked: Walked, tree: Digest) -> Image:
-    facts = Facts(architecture(), walked.newest, start=Program(("/bin/sh",)))
+    facts = capture_facts(architecture(), walked.newest)
     stage = {"stage": "1", "base": f"capture of {taker.host}", "origin": "capture", "tree": tree, "steps": []}
     detail = json.dumps({"path": "", "parameters": {}, "stages": [stage]}, sort_keys=True, separators=(",", ":"))
     return Image(image_digest(tree, facts), tree, image_config.dump(facts), detail, time.time())
