@@ -49,14 +49,19 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.build.named_image import find_image
     from envbuild.capture.going_back import KnownCapture, go_back, plan_going_back
     from envbuild.capture.machine_root import MachineRoot
+    from envbuild.capture.stored_contents import stored_contents
     from envbuild.ui.reports.restore import plan_lines, restore_plain, result_lines
 
     interrupt_on_termination()
     if not arguments.paths:
         raise UsageError("restore needs the paths to put back", "as in: envbuild restore laptop@{1} /etc/hosts")
-    with Store.open(environment.store_path(), create=False) as store, MachineRoot(arguments.root) as root:
+    with (
+        Store.open(environment.store_path(), create=False) as store,
+        MachineRoot(arguments.root) as root,
+        stored_contents(store) as contents,
+    ):
         store.share()
-        known = KnownCapture(store, find_image(store, arguments.image), arguments.image)
+        known = KnownCapture(store, find_image(store, arguments.image), arguments.image, contents)
         paths = [_below(path, arguments.root) for path in arguments.paths]
         plan = plan_going_back(store, known, root.descriptor, paths, delete=arguments.delete)
         text = arguments.format == "text"
@@ -70,7 +75,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             name, options = _saved_as(store, known, arguments, environment)
             why = f"before restore {arguments.image} {' '.join(arguments.paths)}"
             with environment.progress_line() as line:
-                restored = go_back(store, plan, root.descriptor, name, options, _taker(environment, why), line)
+                taker = _taker(environment, why)
+                restored = go_back(store, contents, plan, root.descriptor, name, options, taker, line)
     if not text:
         print_json(restore_plain(plan, restored, known.image.digest), environment.stdout)
     elif restored is not None:
