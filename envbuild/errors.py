@@ -158,6 +158,7 @@ EnvbuildError  exit 2
     NotInTree(source, origin, statement)  build.inputs
     NotLocked(name, path, near, base)  build.lock_changes
     NotLockedFor(path, architecture, known)  build.pinned_files
+    NotOfLines(path, reason)  history.line_blame
     NotOnThisBranch(name, branch, others)  images.names
     NotOpened(shown, reason)  instances.copy
     NotOurs(path)  capture.schedule_files

@@ -156,6 +156,8 @@ def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Co
 
         explained, machine = machine_changes(store, (old, new), explained, origins)
     return comparison.replace(
+        # The epoch of a capture is the time of its latest file.
+        facts=tuple(fact for fact in comparison.facts if machine is None or fact.name != "epoch"),
         packages=tuple(difference.replace(asked=difference.change in asked) for difference in explained.packages),
         machine=machine,
         notices=notices_of(explained.rest, folded, origins, _program_folders(store, comparison)),

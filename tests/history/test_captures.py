@@ -20,7 +20,7 @@ class Machine:
     def __init__(self, project, packages) -> None:
         self.project = project
         self.packages = packages
-        self.state: dict[str, list[tuple[str, ...]]] = {}
+        self.state: dict[str, list[tuple[str, ...]]] = {"users": [("root", "0", "/root")]}
         self.passing: dict[str, list[tuple[str, ...]]] = {}
         packages.file("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
         packages.file("etc/shadow", "root:*:1:0:99999:7:::\n")
