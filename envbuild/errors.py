@@ -145,6 +145,7 @@ EnvbuildError  exit 2
     NoWorkingDirectory(path)  instances.sandbox_request
     NotABaseHere(base)  capture.machine_base
     NotACapture(image)  capture.going_back
+    NotACapture(reference)  cli.live_machine
     NotAFile(revision, path)  git.repository
     NotALayout(path, reason)  sharing.export
     NotAPlainName(name)  capture.capture
@@ -176,6 +177,7 @@ EnvbuildError  exit 2
     NothingToMerge(kind)  rebase.git_images
     NothingToRun(reference)  instances.config
     OddHead(path, reason)  git.merge_in_progress
+    OfAnotherUser(reference, user)  cli.live_machine
     OtherDigest(reference, name, actual)  images.find
     OtherWorkTree(folder, worktree)  git.repository
     ProjectTooLarge(folder)  build.project_files
@@ -223,6 +225,7 @@ EnvbuildError  exit 2
     Between(name)  instances.rootfs
     CannotJoin(name, reason)  instances.network.named
     CannotMakeNetwork(reason)  instances.network.named
+    CaptureNotHere(reference, tree)  build.capture_base
     ChangedWhileBuilt(path)  compose.images
     ChildKilled(status)  linux.forked
     CommitWithoutImage(commit)  bisect.commits
@@ -247,6 +250,7 @@ EnvbuildError  exit 2
     NoManager(manager, lacking, mend)  packages.errors
     NoSuchCommit(url, commit)  git.remote
     NoSuchRef(url, ref)  git.remote
+    NotACapture(reference)  build.capture_base
     NotADirectory(path, is_kind)  tree.apply
     NotAnswering(name)  instances.control_client
     NotBuilt(path)  build.commit_image

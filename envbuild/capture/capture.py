@@ -18,11 +18,11 @@ from envbuild.capture.state.collector import Collected, Machine, collect
 from envbuild.capture.unchanged import is_unchanged
 from envbuild.capture.walk import ABOVE_RECORD, Walk, Walked
 from envbuild.errors import UsageError, fields
-from envbuild.images.capture_record import FOLDER, About, CaptureRecord, Missing, Secret
+from envbuild.images.capture_record import FOLDER, About, CaptureRecord, Missing, Secret, capture_facts
 from envbuild.images.reference import LATEST, parse_new_name
 from envbuild.linux.machine import architecture
 from envbuild.plan import image_config
-from envbuild.plan.image_config import Facts, Program, image_digest
+from envbuild.plan.image_config import image_digest
 from envbuild.record import Record
 from envbuild.store.database import StoreDamaged
 from envbuild.store.images import Image
@@ -127,13 +127,43 @@ def capture(
     missing = walked.left_out, walked.unread, walked.secrets
     if only_changes and last is not None and is_unchanged(store.trees, last.tree, image.tree):
         return Captured(name, last, walked.files, walked.size, *missing, same=True, recorded=False)
-    known = {"user": taker.user, "host": taker.host, "reason": taker.reason[:MAX_REASON], "trigger": taker.trigger}
+    by = {"user": taker.user, "host": taker.host, "reason": taker.reason[:MAX_REASON], "trigger": taker.trigger}
+    known = {**by, **_place(options)}
     store.tags.move([(name, LATEST)], image.digest, CAPTURE, known)
     return Captured(name, image, walked.files, walked.size, *missing, same=same)
 
 
+class _OnlyLookedAt(Exception):
+    """What was read is not to be kept."""
+
+
+def look_at_machine(
+    store: Store, options: CaptureOptions, taker: Taker, report: Report, look: Callable[[Image], None]
+) -> None:
+    """Call `look` with the image that a capture would have now. What it is made of can be read meanwhile, and nothing
+    of it is kept, nor what `look` writes to the store. Raises what `capture` does."""
+    with MachineRoot(options.root) as root:
+        try:
+            _take(store, root, options, taker, report, look=look)
+        except _OnlyLookedAt:
+            store.trees.forget()
+
+
+def _place(options: CaptureOptions) -> dict[str, object]:
+    """Return what was captured, where that is not what is captured without options."""
+    root = os.path.realpath(options.root)
+    return ({"root": root} if root != "/" else {}) | ({"included": options.included} if options.included else {})
+
+
 def _take(
-    store: Store, root: MachineRoot, options: CaptureOptions, taker: Taker, report: Report, *, anew: bool = False
+    store: Store,
+    root: MachineRoot,
+    options: CaptureOptions,
+    taker: Taker,
+    report: Report,
+    *,
+    anew: bool = False,
+    look: Callable[[Image], None] | None = None,
 ) -> tuple[Walked, Image]:
     """Read the machine, and put its image on record."""
     leaves_out = left_out(root, store.path, options.user_file, home=options.home, included=options.included)
@@ -170,9 +200,12 @@ def _take(
         walked = walk.run()
         record = _record(options, taker, walked, collect(Machine(root, walked.package_folders)))
         _make_room(f"{space.path}/room", trees.size + rows.size)
-        with store.database.transaction():
+        with store.database.transaction(), store.objects.beside(space.upper if look is not None else ""):
             store.trees.save_bodies(trees.rows())
             image = _image(store, taker, walked, _with_record(store, walked.tree, record))
+            if look is not None:
+                look(image)
+                raise _OnlyLookedAt
             if store.images.get(image.digest) is None:
                 store.images.put(image)
             for path, row in above.items():
@@ -218,7 +251,7 @@ def _with_record(store: Store, tree: Digest, record: CaptureRecord) -> Digest:
 
 
 def _image(store: Store, taker: Taker, walked: Walked, tree: Digest) -> Image:
-    facts = Facts(architecture(), walked.newest, start=Program(("/bin/sh",)))
+    facts = capture_facts(architecture(), walked.newest)
     stage = {"stage": "1", "base": f"capture of {taker.host}", "origin": "capture", "tree": tree, "steps": []}
     detail = json.dumps({"path": "", "parameters": {}, "stages": [stage]}, sort_keys=True, separators=(",", ":"))
     return Image(image_digest(tree, facts), tree, image_config.dump(facts), detail, time.time())

@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from envbuild.errors import UsageError, fields
+from envbuild.plan.image_config import Facts, Program
 from envbuild.record import Record
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
@@ -132,6 +133,12 @@ def rows_text(rows: Iterable[tuple[str, ...]]) -> str:
 def rows_of(text: str) -> list[tuple[str, ...]]:
     """Return the records of a text of state. Lines that `rows_text` doesn't write are taken as they are."""
     return [tuple(map(_field, line.split("\t"))) for line in text.split("\n") if line]
+
+
+def capture_facts(architecture: str, epoch: int) -> Facts:
+    """Return the facts of every capture of a machine of this architecture; `epoch` is the latest time of its files. So
+    they follow from what a lock pins."""
+    return Facts(architecture, epoch, start=Program(("/bin/sh",)))
 
 
 def is_capture(store: Store, tree: Digest) -> bool:
