@@ -9,6 +9,7 @@ EnvbuildError  exit 2
     HelperLacks(reason, mend)  sandbox.helper_client
     IdsNotMapped(reason)  sandbox.user_namespace
     NeedsIdRange(reason)  bases.debian
+    NoApt  capture.apt_versions
     NoCrateRegistry(reason)  packages.cargo_servers
     NoGit  git.program
     NoGoProxy  packages.go_servers
@@ -21,6 +22,7 @@ EnvbuildError  exit 2
     NoTun(error)  instances.network.private
     NoUserNamespace(reason, mend)  sandbox.user_namespace
     NotSigned(name, reason)  build.vendor_sums
+    NothingStarts  capture.schedule_files
     SomebodyElses(path, uid)  store.owner
     StoreFull(path, reason)  store.database
     StoreUnusable(path, reason)  store.database
@@ -126,6 +128,7 @@ EnvbuildError  exit 2
     NoSuchFile(path)  history.operand
     NoSuchImage(reference, near, any_image, elsewhere, recipe)  images.find
     NoSuchInstance(reference, names)  instances.records
+    NoSuchPackage(name, image)  capture.package_moves
     NoSuchPackage(name, known)  debian.host_dpkg
     NoSuchPath(reference, path, exists)  cli.image_path
     NoSuchProgram(name)  bases.programs
@@ -142,6 +145,7 @@ EnvbuildError  exit 2
     NoWorkingDirectory(path)  instances.sandbox_request
     NotABaseHere(base)  capture.machine_base
     NotACapture(image)  capture.going_back
+    NotACapture(reference)  cli.live_machine
     NotAFile(revision, path)  git.repository
     NotALayout(path, reason)  sharing.export
     NotAPlainName(name)  capture.capture
@@ -157,9 +161,12 @@ EnvbuildError  exit 2
     NotInTree(source, origin, statement)  build.inputs
     NotLocked(name, path, near, base)  build.lock_changes
     NotLockedFor(path, architecture, known)  build.pinned_files
+    NotOfLines(path, reason)  history.line_blame
     NotOnThisBranch(name, branch, others)  images.names
     NotOpened(shown, reason)  instances.copy
+    NotOurs(path)  capture.schedule_files
     NotOurs(path, error)  git.install
+    NotRoot(command)  cli.restore_packages
     NothingDiffers(good, bad)  bisect.bisect
     NothingEarlier(full)  history.rollback
     NothingFailed(recipe)  cli.commands.shell
@@ -170,6 +177,7 @@ EnvbuildError  exit 2
     NothingToMerge(kind)  rebase.git_images
     NothingToRun(reference)  instances.config
     OddHead(path, reason)  git.merge_in_progress
+    OfAnotherUser(reference, user)  cli.live_machine
     OtherDigest(reference, name, actual)  images.find
     OtherWorkTree(folder, worktree)  git.repository
     ProjectTooLarge(folder)  build.project_files
@@ -189,6 +197,7 @@ EnvbuildError  exit 2
     UnequalRanges(mapping, outside, inside)  instances.network.ports
     UnlikeBase(reference, name, share)  rebase.image_base
     UnreadableFile(path, reason)  build.recipe_files
+    UnsafeProgram(path, reason)  capture.schedule_files
     UnusableLockFile(path, reason, hint)  packages.python_locks.document
     UnusableProject(path, reason, hint)  packages.python_project
     WasCommitted(reference, instance)  build.verify
@@ -216,6 +225,7 @@ EnvbuildError  exit 2
     Between(name)  instances.rootfs
     CannotJoin(name, reason)  instances.network.named
     CannotMakeNetwork(reason)  instances.network.named
+    CaptureNotHere(reference, tree)  build.capture_base
     ChangedWhileBuilt(path)  compose.images
     ChildKilled(status)  linux.forked
     CommitWithoutImage(commit)  bisect.commits
@@ -240,6 +250,7 @@ EnvbuildError  exit 2
     NoManager(manager, lacking, mend)  packages.errors
     NoSuchCommit(url, commit)  git.remote
     NoSuchRef(url, ref)  git.remote
+    NotACapture(reference)  build.capture_base
     NotADirectory(path, is_kind)  tree.apply
     NotAnswering(name)  instances.control_client
     NotBuilt(path)  build.commit_image
@@ -258,6 +269,7 @@ EnvbuildError  exit 2
     PathTooLong  build.execution
     PinnedImageGone(reference, digest)  build.registry_images
     PortTaken(port, error)  instances.network.ports
+    ProgramFailed(command, reason)  capture.schedule_files
     ProxyFailed(error)  build.step_network.step_proxy
     Refused(name, reason, mend)  instances.control_client
     RegistryError  registry.errors

@@ -17,6 +17,7 @@ from envbuild.build.sources import Sources
 from envbuild.digest import sha256_of
 from envbuild.language.base_kinds import (
     Base,
+    CaptureBase,
     Debian,
     Host,
     ImageBase,
@@ -52,7 +53,7 @@ DPKG_STATUS = "/var/lib/dpkg/status"
 
 def is_made(base: Base) -> bool:
     """Return whether a base is made from this machine or the network, and not from another stage or image."""
-    return not isinstance(base, (StageBase, RecipeBase, ImageBase))
+    return not isinstance(base, (StageBase, RecipeBase, ImageBase, CaptureBase))
 
 
 def _pinned(stage: Stage) -> LockedStage | None:
@@ -84,6 +85,12 @@ class Bases:
 
                 image = self._sources.image(self._graph.recipe_of(stage), reference, folder)
                 return BaseTree(image.tree, self._with_epoch(facts_of(image)), f"image sha256:{image.digest}")
+            case CaptureBase(reference=reference):
+                from envbuild.build.capture_base import captured_base  # few recipes have one
+
+                locked = _pinned(stage) if not self._refresh else None
+                base = captured_base(self._store, stage.base_text, reference, locked, self._trust)
+                return base.replace(facts=self._with_epoch(base.facts))
             case ImageFileBase():
                 return self._taken(stage)
             case RegistryBase():
@@ -296,7 +303,7 @@ class Bases:
                 access, most = self._request.registries(), self._request.fetch_limit
                 pinned = self._pinned_digest(stage)
                 return prepare_pull(self._store, access, self._trust, base, pinned, most, report)
-            case ImageBase() | StageBase() | RecipeBase():
+            case ImageBase() | CaptureBase() | StageBase() | RecipeBase():
                 raise AssertionError(f"{stage.base_text} is not made")
             case _ as base:
                 return assert_never(base)

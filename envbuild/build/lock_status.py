@@ -11,6 +11,7 @@ import os
 
 from envbuild.build.bases import Bases
 from envbuild.build.cache_miss import Explainer
+from envbuild.build.capture_base import CaptureNotHere
 from envbuild.build.graph import Graph, PlannedRecipe, Stage
 from envbuild.build.inputs import Gatherer, known_file
 from envbuild.build.known_results import KnownResults
@@ -131,7 +132,7 @@ def lock_state(path: str, store: Store, epoch: int | None = None, project: str =
             state = OUTDATED
         elif comparison.missing:
             state, reasons = INCOMPLETE, comparison.missing
-    except (_NotInStore, NotKnownYet, NoSuchImage, StoreDamaged) as error:
+    except (_NotInStore, NotKnownYet, NoSuchImage, CaptureNotHere, StoreDamaged) as error:
         state = UNKNOWN
         needed = getattr(error, "message", "") or str(error) or "an image that it needs is not in the store"
         reasons = [f"{needed}; build it here to know"]

@@ -16,7 +16,7 @@ from envbuild.build.sources import Sources
 from envbuild.build.statement_pins import pins_of
 from envbuild.errors import EnvbuildError, UsageError, fields
 from envbuild.http.addresses import BadAddress
-from envbuild.language.base_kinds import Debian, Host, RecipeBase, RegistryBase, StageBase, base_text
+from envbuild.language.base_kinds import CaptureBase, Debian, Host, RecipeBase, RegistryBase, StageBase, base_text
 from envbuild.language.git_address import git_address, is_git
 from envbuild.language.model import Apt, Fetch, Npm, OfLock, Pip, Run, Test
 from envbuild.language.values import InvalidValue
@@ -211,6 +211,13 @@ class _Reader:
             locked = section.stage(stage.name, stage.base_text)
             if isinstance(stage.base, Host):
                 yield Unpinned(f"{base}: it is made from the files of the machine that builds", lost=False)
+            if isinstance(stage.base, CaptureBase):
+                captured = locked.digest if locked is not None else ""
+                is_here = captured != "" and self._store.trees.has(captured)
+                text = f"{base}: a capture is not a file"
+                yield Unpinned(
+                    f"{text}; it is in this store" if is_here else f"{text}, nor in this store", lost=not is_here
+                )
             if isinstance(stage.base, RegistryBase):
                 pinned = locked is not None and bool(locked.digest)
                 text = f"{base}: it is fetched from its registry, by the digest that the lock has"

@@ -9,19 +9,21 @@ from contextlib import ExitStack
 
 from envbuild.capture.known_directories import KnownDirectories, KnownDirectory
 from envbuild.capture.left_out import left_out
+from envbuild.capture.light_files import Left, light_files
 from envbuild.capture.machine_root import MachineRoot
 from envbuild.capture.reader_process import Reading
 from envbuild.capture.readers import Readers
 from envbuild.capture.redaction import NoRedaction
 from envbuild.capture.spool import Spool
 from envbuild.capture.state.collector import Collected, Machine, collect
+from envbuild.capture.unchanged import is_unchanged
 from envbuild.capture.walk import ABOVE_RECORD, Walk, Walked
 from envbuild.errors import UsageError, fields
-from envbuild.images.capture_record import FOLDER, About, CaptureRecord, Missing, Secret
+from envbuild.images.capture_record import FOLDER, About, CaptureRecord, Missing, Secret, capture_facts
 from envbuild.images.reference import LATEST, parse_new_name
 from envbuild.linux.machine import architecture
 from envbuild.plan import image_config
-from envbuild.plan.image_config import Facts, Program, image_digest
+from envbuild.plan.image_config import image_digest
 from envbuild.record import Record
 from envbuild.store.database import StoreDamaged
 from envbuild.store.images import Image
@@ -43,7 +45,7 @@ _ALLOWED = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 class CaptureOptions(Record):
     """What is captured, and how: the root's path, homes too, other file systems and left-out paths that are `included`,
-    secrets as they are, only digests of what packages have (`light`), and the path of the user's own patterns."""
+    secrets as they are, no contents that packages have (`light`), and the path of the user's own patterns."""
 
     root: str = "/"
     home: bool = False
@@ -54,8 +56,8 @@ class CaptureOptions(Record):
 
     @property
     def words(self) -> frozenset[str]:
-        """Those that the capture's own record names."""
-        chosen = {"home": self.home, "light": self.light, "secrets": self.secrets}
+        """Those that the capture's own record names: a light capture is the same image as one with all contents."""
+        chosen = {"home": self.home, "secrets": self.secrets}
         return frozenset(word for word, on in chosen.items() if on)
 
 
@@ -71,7 +73,9 @@ class Taker(Record):
 
 class Captured(Record):
     """A capture that was taken: its image, the numbers of files and bytes, what was left out, what could not be
-    read, and which files are there without their secrets. `same`: it is the image that the name had before."""
+    read, and which files are there without their secrets. `same`: it is the image that the name had before;
+    `recorded`: it became an entry of the history; `left` is what a light capture left to packages that the store does
+    not have already."""
 
     name: str
     image: Image
@@ -81,6 +85,8 @@ class Captured(Record):
     unread: tuple[Missing, ...]
     secrets: tuple[Secret, ...]
     same: bool
+    recorded: bool = True
+    left: Left | None = None
 
 
 @fields
@@ -104,34 +110,72 @@ def capture_name(given: str | None, host: str) -> str:
     return reference.name
 
 
-def capture(store: Store, name: str, options: CaptureOptions, taker: Taker, report: Report) -> Captured:
-    """Take a capture and tag it as NAME:latest. Raises NoSuchRoot, BadIgnoreFile, BadPattern, ChildKilled and OSError.
+def capture(
+    store: Store, name: str, options: CaptureOptions, taker: Taker, report: Report, *, only_changes: bool = False
+) -> Captured:
+    """Take a capture and tag it as NAME:latest; with `only_changes` not if nothing changed but what does so by itself.
 
     Nothing of it is on record, nor in the pool of contents, before everything is read. The process has one thread.
+    Raises NoSuchRoot, BadIgnoreFile, BadPattern, ChildKilled and OSError.
     """
     with MachineRoot(options.root) as root:
         try:
-            walked, image = _take(store, root, options, taker, report)
+            walked, image, left = _take(store, root, options, taker, report)
         except StoreDamaged:
             # What is known of the last capture leads to something that is lost: all is read again.
             store.trees.forget()
-            walked, image = _take(store, root, options, taker, report, anew=True)
-    same = store.tags.image_of(name, LATEST) == image.digest
-    known = {"user": taker.user, "host": taker.host, "reason": taker.reason[:MAX_REASON], "trigger": taker.trigger}
+            walked, image, left = _take(store, root, options, taker, report, anew=True)
+    last = store.images.get(store.tags.image_of(name, LATEST) or "")
+    same = last is not None and last.digest == image.digest
+    missing = walked.left_out, walked.unread, walked.secrets
+    if only_changes and last is not None and is_unchanged(store.trees, last.tree, image.tree):
+        return Captured(name, last, walked.files, walked.size, *missing, same=True, recorded=False, left=left)
+    by = {"user": taker.user, "host": taker.host, "reason": taker.reason[:MAX_REASON], "trigger": taker.trigger}
+    known = {**by, **_place(options)}
     store.tags.move([(name, LATEST)], image.digest, CAPTURE, known)
-    return Captured(name, image, walked.files, walked.size, walked.left_out, walked.unread, walked.secrets, same)
+    return Captured(name, image, walked.files, walked.size, *missing, same=same, left=left)
+
+
+class _OnlyLookedAt(Exception):
+    """What was read is not to be kept."""
+
+
+def look_at_machine(
+    store: Store, options: CaptureOptions, taker: Taker, report: Report, look: Callable[[Image], None]
+) -> None:
+    """Call `look` with the image that a capture would have now. What it is made of can be read meanwhile, and nothing
+    of it is kept, nor what `look` writes to the store. Raises what `capture` does."""
+    with MachineRoot(options.root) as root:
+        try:
+            _take(store, root, options, taker, report, look=look)
+        except _OnlyLookedAt:
+            store.trees.forget()
+
+
+def _place(options: CaptureOptions) -> dict[str, object]:
+    """Return what was captured, where that is not what is captured without options."""
+    root = os.path.realpath(options.root)
+    return ({"root": root} if root != "/" else {}) | ({"included": options.included} if options.included else {})
 
 
 def _take(
-    store: Store, root: MachineRoot, options: CaptureOptions, taker: Taker, report: Report, *, anew: bool = False
-) -> tuple[Walked, Image]:
+    store: Store,
+    root: MachineRoot,
+    options: CaptureOptions,
+    taker: Taker,
+    report: Report,
+    *,
+    anew: bool = False,
+    look: Callable[[Image], None] | None = None,
+) -> tuple[Walked, Image, Left | None]:
     """Read the machine, and put its image on record."""
     leaves_out = left_out(root, store.path, options.user_file, home=options.home, included=options.included)
-    profile = "\n".join((root.path, str(taker.uid), *sorted(options.words), leaves_out.profile))
+    profile = "\n".join((root.path, str(taker.uid), *sorted(options.words), str(options.light), leaves_out.profile))
+    light = light_files(root) if options.light else None
     known = KnownDirectories(store, profile, usable=not anew)
     with ExitStack() as stack:
         space = stack.enter_context(store.work.workspace())
-        reading = Reading(space.upper, f"{store.path}/objects", store.sparse_limit, NoRedaction())
+        reading = Reading(space.upper, f"{store.path}/objects", store.sparse_limit, NoRedaction(), light)
         readers = stack.enter_context(Readers(reading))
         trees = stack.enter_context(Spool(f"{space.path}/trees"))
         rows = stack.enter_context(Spool(f"{space.path}/rows"))
@@ -152,17 +196,35 @@ def _take(
         def count(files: int) -> None:
             report(f"{files:,} files", files, max(files, known.total or total))
 
+        def promise(path: bytes, entry: Entry) -> None:
+            assert light is not None
+            light.promise(path, entry, store.objects)
+
         total = root.files_at_most()
         readers.begin()
         walk = Walk(
-            root.descriptor, leaves_out, root.mount_points(), known, readers, store.trees.load, save, remember, count
+            root.descriptor,
+            leaves_out,
+            root.mount_points(),
+            known,
+            readers,
+            store.trees.load,
+            save,
+            remember,
+            promise,
+            count,
         )
         walked = walk.run()
         record = _record(options, taker, walked, collect(Machine(root, walked.package_folders)))
         _make_room(f"{space.path}/room", trees.size + rows.size)
-        with store.database.transaction():
+        with store.database.transaction(), store.objects.beside(space.upper if look is not None else ""):
             store.trees.save_bodies(trees.rows())
             image = _image(store, taker, walked, _with_record(store, walked.tree, record))
+            if look is not None:
+                look(image)
+                raise _OnlyLookedAt
+            if light is not None:
+                store.promised.add(light.promises)
             if store.images.get(image.digest) is None:
                 store.images.put(image)
             for path, row in above.items():
@@ -171,7 +233,7 @@ def _take(
             known.write(seen, walk.gone, image.tree, walked.files)
             # Last: what can fail for want of room has not then, and leaves nothing in the pool.
             readers.keep()
-    return walked, image
+    return walked, image, None if light is None else light.left()
 
 
 def _make_room(path: str, size: int) -> None:
@@ -208,7 +270,7 @@ def _with_record(store: Store, tree: Digest, record: CaptureRecord) -> Digest:
 
 
 def _image(store: Store, taker: Taker, walked: Walked, tree: Digest) -> Image:
-    facts = Facts(architecture(), walked.newest, start=Program(("/bin/sh",)))
+    facts = capture_facts(architecture(), walked.newest)
     stage = {"stage": "1", "base": f"capture of {taker.host}", "origin": "capture", "tree": tree, "steps": []}
     detail = json.dumps({"path": "", "parameters": {}, "stages": [stage]}, sort_keys=True, separators=(",", ":"))
     return Image(image_digest(tree, facts), tree, image_config.dump(facts), detail, time.time())

@@ -24,7 +24,8 @@ class NoBaseKnown(UsageError):
     def text(self) -> tuple[str, str]:
         return (
             f"no base is known for {self.name}, which is {self.system}",
-            "name one that a recipe has after `from`: --from image:NAME, --from registry:HOST/PATH:TAG",
+            "name one that a recipe has after `from`: --from image:NAME, --from registry:HOST/PATH:TAG; "
+            "or begin a recipe with the capture itself: from capture:NAME",
         )
 
 

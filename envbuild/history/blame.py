@@ -92,7 +92,7 @@ def blame_missing(store: Store, image: Image, reference: str, path: bytes) -> tu
             since, back = _since(store, image, reference, real, None)
             return real, Blame(None, touches, None, _credit(store, touches, real, before), since, back)
     later: tuple[HistoryEntry, int] | None = None
-    for back, move in _moves_from(store, image, reference):
+    for back, move in moves_from(store, image, reference):
         earlier = store.images.get(move.image) if move.image is not None else None
         resolved = resolve(store.trees, earlier.tree, path, follow=False) if earlier is not None else None
         if resolved is not None and earlier is not None and later is not None:
@@ -171,7 +171,7 @@ def _since(
     since: HistoryEntry | None = None
     at = 0
     same: dict[Digest, bool] = {}
-    for back, move in _moves_from(store, image, reference):
+    for back, move in moves_from(store, image, reference):
         if move.image is None:
             break
         if move.image not in same:
@@ -183,7 +183,7 @@ def _since(
     return since, at
 
 
-def _moves_from(store: Store, image: Image, reference: str) -> Iterator[tuple[int, HistoryEntry]]:
+def moves_from(store: Store, image: Image, reference: str) -> Iterator[tuple[int, HistoryEntry]]:
     """Yield the moves of the name in the reference, or of a tag of the image, from the one to this image back."""
     parsed = parse_tag(reference)
     name = locate(store, parsed, ".") if parsed is not None else None

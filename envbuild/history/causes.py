@@ -8,6 +8,8 @@ there.
 
 from __future__ import annotations
 
+import re
+
 from envbuild.history.account_differences import accounts_that_differ
 from envbuild.history.generated_files import GeneratedFiles
 from envbuild.history.state_changes import ADDED, REMOVED, StateChange
@@ -15,7 +17,7 @@ from envbuild.history.state_of_packages import StateOfPackages
 from envbuild.record import Record
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
-from envbuild.tree.entry import LINK
+from envbuild.tree.entry import FILE, LINK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ _CAUSES: Mapping[str, tuple[str, ...]] = {
     ALTERNATIVES: ("alternatives",),
 }
 """The kinds of state of each cause; every other kind is a cause of its own."""
+_ALTERNATIVES = b"etc/alternatives/"
+_CONFIGURATION = b"/pyvenv.cfg"
 _KINDS = {kind: name for name, kinds in _CAUSES.items() for kind in kinds}
 _PATHS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     (USERS, (b"etc/passwd", b"etc/group", b"etc/shadow", b"etc/gshadow", b"etc/subuid", b"etc/subgid")),
@@ -38,7 +42,8 @@ _PATHS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
         UNITS,
         (
             *(b"etc/systemd/system/", b"etc/systemd/user/", b"usr/local/lib/systemd/"),
-            *(b"usr/lib/systemd/system/", b"usr/lib/systemd/user/"),
+            *(b"usr/lib/systemd/system/", b"usr/lib/systemd/user/", b"etc/init.d/", b"etc/rcS.d/"),
+            *(b"etc/rc%d.d/" % level for level in range(7)),
         ),
     ),
     (
@@ -50,13 +55,17 @@ _PATHS: tuple[tuple[str, tuple[bytes, ...]], ...] = (
     ),
     (ZONE, (b"etc/localtime", b"etc/timezone")),
     (LOCALE, (b"etc/locale.gen", b"etc/locale.conf", b"etc/default/locale", b"usr/lib/locale/")),
-    (ALTERNATIVES, (b"etc/alternatives/",)),
+    (ALTERNATIVES, (_ALTERNATIVES,)),
 )
 """The paths of each cause: those in a directory, or that one."""
-_SAID_WHOLE = (ZONE, ALTERNATIVES)
-"""Causes whose records say all that their paths hold."""
-
-
+VENVS = "virtual environments"
+_VENV = re.compile(
+    rb"bin/(?:[Aa]ctivate(?:\.\w+)?|python[0-9.]*)|include(?:/python[0-9.]+)?|lib64|lib(?:/python[0-9.]+)?"
+)
+"""What venv makes beside packages, relative to the environment."""
+_PYTHON = re.compile(rb"(?:/usr(?:/local)?/bin/)?python[0-9.]*|lib")
+"""Where its links lead."""
+_SYSTEM_V = re.compile(rb"[SK][0-9]{2}(.+)")
 _HASHES = (b"etc/shadow", b"etc/gshadow")
 _OTHER = {ADDED: REMOVED, REMOVED: ADDED}
 
@@ -79,13 +88,23 @@ class Cause(Record):
 class Causes(Record):
     """`causes` in the order in which a reader wants them, `passing` the records of what comes and goes by itself,
     `generated` the paths that programs write by themselves, `of_packages` those that follow from packages, by their
-    numbers, and `rest` what is of none."""
+    numbers, `rest` what is of none, and `uncompared` what one of the captures did not take or could not read."""
 
     causes: tuple[Cause, ...]
     passing: tuple[StateChange, ...]
     generated: tuple[Change, ...]
     of_packages: Mapping[int, Sequence[Change]]
     rest: tuple[Change, ...]
+    uncompared: tuple[Change, ...] = ()
+
+    @property
+    def changes(self) -> list[Change]:
+        """All paths that are explained here, or can't be told."""
+        return [
+            *(change for cause in self.causes for change in cause.changes),
+            *self.generated,
+            *self.uncompared,
+        ]
 
 
 class _Paths:
@@ -118,9 +137,9 @@ class _Paths:
         return True
 
     def takes_of_package(self, change: Change) -> bool:
-        """Take a path that is new and a user's that a package added."""
-        number = self._packages.accounts.get(change.after.uid) if change.after is not None else None
-        if number is None or change.before is not None:
+        """Take a path that a package's script made."""
+        number = self._packages.maker_of(change)
+        if number is None:
             return False
         self.of_packages.setdefault(number, []).append(change)
         return True
@@ -128,26 +147,34 @@ class _Paths:
     def _saying(self, cause: str, change: Change) -> list[StateChange]:
         """Return the records that together say all that differs at a path of a cause, none if they do not."""
         records = self._records.get(cause, [])
-        if not records or cause in _SAID_WHOLE:
-            return records
-        subjects = {record.fields[0] for record in records}
+        if not records:
+            return []
+        subjects = {record.subject for record in records}
+        if cause == ZONE:
+            kinds = {entry.kind for entry in (change.before, change.after) if entry is not None}
+            return records if change.path == b"etc/timezone" or kinds == {LINK} else []
+        if cause == ALTERNATIVES:
+            return self._about(records, _alternatives_of(change))
         if cause == USERS:
             if change.path in _HASHES:
                 # What a record says of an account that stays is not its password.
-                verbs = {(record.kind, record.fields[0], record.verb) for record in records}
+                verbs = {(record.kind, record.subject, record.verb) for record in records}
                 subjects = {n for kind, n, verb in verbs if (kind, n, _OTHER[verb]) not in verbs}
             names = accounts_that_differ(self._store, change)
             return self._about(records, names) if names is not None and names <= subjects else []
+        if cause == CRON and (change.before is None or change.after is None):
+            # A file that stays may differ in variables, which are no jobs.
+            return self._about(records, {"/" + change.path.decode("utf-8", "surrogateescape")})
+        if cause == LOCALE:
+            plain = all(entry is None or entry.kind == FILE for entry in (change.before, change.after))
+            return records if plain else []
         if cause == UNITS:
-            # A link below NAME.wants is what enabled means; the unit itself is more than that.
-            name = change.path.rpartition(b"/")[2].decode("utf-8", "surrogateescape")
-            if all(entry is None or entry.kind == LINK for entry in (change.before, change.after)):
-                return self._about(records, {name})
+            return self._about(records, _units_of(change) & subjects)
         return []
 
     @staticmethod
     def _about(records: Iterable[StateChange], names: set[str]) -> list[StateChange]:
-        return [record for record in records if record.fields[0] in names]
+        return [record for record in records if record.subject in names]
 
 
 def causes_of(
@@ -161,16 +188,25 @@ def causes_of(
     """Return the causes of `rest`, which no package explains. `packages` says which records of `state` follow from
     packages, `changed` are all paths that differ, and `owned` those of `rest` that belong to a package all the same:
     they were edited, whatever else they are."""
-    records: dict[str, list[StateChange]] = {name: [] for name in _CAUSES}
+    records: dict[str, list[StateChange]] = {name: [] for name in (*_CAUSES, VENVS)}
+    subjects = {record.subject for record in state if record.kind == ALTERNATIVES}
     for record in state:
-        if not record.passing and record not in packages.records:
+        # The manual of a program that was chosen goes with it.
+        manual = record.kind == ALTERNATIVES and _program_of(record.subject) in subjects - {record.subject}
+        if not record.passing and record not in packages.records and not manual:
             records.setdefault(cause_of_kind(record.kind), []).append(record)
     paths = _Paths(store, state, packages)
     generated: list[Change] = []
     left: list[Change] = []
+    venvs = {change.path.removesuffix(_CONFIGURATION) for change in rest if change.path.endswith(_CONFIGURATION)}
     rules = GeneratedFiles(frozenset(changed))
     for change in rest:
-        name = cause_of_path(change.path)
+        if _is_of_venv(change, venvs):
+            (paths.listed if change.path.endswith(_CONFIGURATION) else paths.folded).setdefault(VENVS, []).append(
+                change
+            )
+            continue
+        name = _cause_of(change)
         taken = bool(name) and paths.take(name, change, listed=change.path not in owned)
         if taken or paths.takes_of_package(change):
             continue
@@ -186,6 +222,56 @@ def causes_of(
         paths.of_packages,
         tuple(left),
     )
+
+
+def _cause_of(change: Change) -> str:
+    """Return the cause that a path is of, "" for none."""
+    name = cause_of_path(change.path)
+    links = [entry.target for entry in (change.before, change.after) if entry is not None and entry.kind == LINK]
+    if not name and links and all(target.startswith(b"/" + _ALTERNATIVES) for target in links):
+        return ALTERNATIVES
+    return name
+
+
+def _is_of_venv(change: Change, venvs: Container[bytes]) -> bool:
+    """Return whether a path came or went with a virtual environment, and is as venv makes it."""
+    parts = change.path.split(b"/")
+    for number in range(1, min(len(parts), 4)):
+        if b"/".join(parts[:-number]) in venvs:
+            inside = b"/".join(parts[-number:])
+            entry = change.after or change.before
+            assert entry is not None
+            plain = entry.kind != LINK or _PYTHON.fullmatch(entry.target)
+            return b"/" + inside == _CONFIGURATION or bool(_VENV.fullmatch(inside) and plain)
+    return False
+
+
+def _alternatives_of(change: Change) -> set[str]:
+    """Return the names in /etc/alternatives that a link is about; `editor` for its manual `editor.de.1.gz`."""
+    entries = [entry for entry in (change.before, change.after) if entry is not None]
+    if any(entry.kind != LINK for entry in entries):
+        return set()
+    name = change.path.rpartition(b"/")[2]
+    if not change.path.startswith(_ALTERNATIVES):
+        name = next(entry.target for entry in entries).rpartition(b"/")[2]
+    text = name.decode("utf-8", "surrogateescape")
+    return {text, _program_of(text)}
+
+
+def _program_of(name: str) -> str:
+    """Return `editor` for its manual `editor.de.1.gz`, and any other name as it is."""
+    return name.partition(".")[0] if name.endswith(".gz") else name
+
+
+def _units_of(change: Change) -> set[str]:
+    """Return the units that a link says something of: one below NAME.wants is what enabled means, and so is one of
+    System V's, `rc2.d/S01ssh`. Of anything else nothing: a unit itself is more than its state."""
+    entries = [entry for entry in (change.before, change.after) if entry is not None]
+    if any(entry.kind != LINK for entry in entries):
+        return set()
+    names = {change.path.rpartition(b"/")[2], *(entry.target.rpartition(b"/")[2] for entry in entries)}
+    names |= {match[1] + b".service" for name in names if (match := _SYSTEM_V.fullmatch(name))}
+    return {name.decode("utf-8", "surrogateescape") for name in names}
 
 
 def cause_of_kind(kind: str) -> str:

@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from envbuild.errors import UsageError, fields
+from envbuild.plan.image_config import Facts, Program
 from envbuild.record import Record
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
@@ -134,6 +135,12 @@ def rows_of(text: str) -> list[tuple[str, ...]]:
     return [tuple(map(_field, line.split("\t"))) for line in text.split("\n") if line]
 
 
+def capture_facts(architecture: str, epoch: int) -> Facts:
+    """Return the facts of every capture of a machine of this architecture; `epoch` is the latest time of its files. So
+    they follow from what a lock pins."""
+    return Facts(architecture, epoch, start=Program(("/bin/sh",)))
+
+
 def is_capture(store: Store, tree: Digest) -> bool:
     """Return whether a tree is that of a capture. What it says of itself may still be BadCaptureRecord."""
     try:
@@ -211,7 +218,7 @@ def missing_text(missing: Iterable[Missing]) -> str:
 
 def parse_missing(text: str, file: str = _UNREAD) -> tuple[Missing, ...]:
     """Return what `missing_text` wrote. Raises BadCaptureRecord."""
-    return tuple(Missing(path, reason) for path, (reason,) in _rows(text, file, 1))
+    return tuple(Missing(path, _field(reason)) for path, (reason,) in _rows(text, file, 1))
 
 
 def secrets_text(secrets: Iterable[Secret]) -> str:

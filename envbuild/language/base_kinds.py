@@ -64,6 +64,14 @@ class ImageBase(Record):
     folder: str
 
 
+class CaptureBase(Record):
+    """`from capture:NAME`: a captured machine of the store, outside of all projects. `reference` is its name, and which
+    of its captures (`laptop@{2}`); the lock pins the one that was meant first."""
+
+    place: Place
+    reference: str
+
+
 class StageBase(Record):
     """`from NAME`: an earlier stage of the same recipe."""
 
@@ -79,7 +87,9 @@ class RecipeBase(Record):
     folder: str
 
 
-Base = Scratch | Host | Debian | Tarball | ImageFileBase | RegistryBase | ImageBase | StageBase | RecipeBase
+Base = (
+    Scratch | Host | Debian | Tarball | ImageFileBase | RegistryBase | ImageBase | CaptureBase | StageBase | RecipeBase
+)
 
 
 def base_text(base: Base) -> str:
@@ -99,6 +109,8 @@ def base_text(base: Base) -> str:
             return f"registry:{reference}{_for(platform)}"
         case ImageBase(reference=reference):
             return f"image:{reference}"
+        case CaptureBase(reference=reference):
+            return f"capture:{reference}"
         case StageBase(name=name):
             return name
         case RecipeBase(path=path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from envbuild.language import values
 from envbuild.language.base_kinds import (
     Base,
+    CaptureBase,
     Debian,
     Host,
     ImageBase,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _PROGRAM = Pattern(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _SUITE = Pattern(r"[a-z][a-z0-9-]*")
+_CAPTURE = Pattern(r"[A-Za-z0-9][A-Za-z0-9._-]*(@\{[A-Za-z0-9.: +-]{1,40}\})?")
 _REGISTRY = Pattern(
     r"[A-Za-z0-9.\[\]:-]{1,255}(/[a-z0-9._-]+)+(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
 )
@@ -65,6 +67,7 @@ def read_base(statement: StatementSyntax, platform: str, reader: Reader) -> Base
         not argument
         or (kind == "debian" and (not _SUITE.fullmatch(argument) or argument == "latest" or argument.endswith("-slim")))
         or (kind == "oci" and (argument.startswith(":") or argument.endswith(":")))
+        or (kind == "capture" and not _CAPTURE.fullmatch(argument))
         or (kind == "registry" and not (_REGISTRY.fullmatch(argument) and _names_host(argument)))
     )
     if wrong:
@@ -82,6 +85,8 @@ def read_base(statement: StatementSyntax, platform: str, reader: Reader) -> Base
             return ImageFileBase(place, path, tag, reader.context, platform)
         case "image":
             return ImageBase(place, argument, reader.folder)
+        case "capture":
+            return CaptureBase(place, argument)
         case "recipe":
             return RecipeBase(place, argument, reader.folder)
         case _:

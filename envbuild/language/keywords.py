@@ -171,6 +171,7 @@ BASES: dict[str, str] = {
     "oci": "oci:PATH",
     "registry": "registry:HOST/PATH:TAG",
     "image": "image:NAME",
+    "capture": "capture:NAME",
     "recipe": "recipe:FILE",
 }
 """The kinds of bases, and the shortest form of each."""

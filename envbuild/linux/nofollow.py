@@ -173,6 +173,24 @@ class Folder:
         finally:
             os.close(descriptor)
 
+    def replace(self, name: str, content: bytes, mode: int = 0o644) -> None:
+        """Write a file as a whole, in the place of a file or a link that may have the name. Raises NotPlain and
+        OSError."""
+        temporary = f".{Component(name)[:200]}.{os.urandom(6).hex()}"
+        try:
+            self.write(temporary, content, mode)
+            os.rename(temporary, name, src_dir_fd=self._held, dst_dir_fd=self._held)
+        except BaseException:
+            self.remove(temporary)
+            raise
+
+    def link_target(self, name: str) -> str | None:
+        """Return where a symbolic link leads, None if there is none of this name. Raises NotPlain."""
+        try:
+            return os.readlink(Component(name), dir_fd=self._held)
+        except OSError:
+            return None
+
     def create(self, name: str) -> int:
         """Return a descriptor of a file that was not there, to be written. Raises as `write`."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 GIVEN, LAYERS, BUILT, SAID = "given", "layers", "built here", "said"
-_IMAGES = ("image:", "recipe:", "registry:", "oci:")
+_IMAGES = ("image:", "recipe:", "registry:", "oci:", "capture:")
 """How the texts of bases begin that are images and bring facts along."""
 _MADE_HERE = (BUILD, COMMIT, MERGE, REBASE)
 MAX_MERGES = 64

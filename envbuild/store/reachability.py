@@ -6,6 +6,7 @@ import os
 import time
 
 from envbuild.record import Record
+from envbuild.store.capture_retention import Retention, thinned_out
 from envbuild.store.disk_usage import Report, say_nothing
 from envbuild.store.fetched import FETCHED, PACKAGE, fetched_object
 from envbuild.store.step_logs import output_object
@@ -17,11 +18,13 @@ DAY = 86400
 
 class Policy(Record):
     """Which past images of a tag are kept: the last `entries` moves and those of the last `days`; all if both are
-    None. The tags in `without`, by name and tag, keep nothing."""
+    None. Of these, captures that a machine took by itself are kept as `captures` says. The tags in `without`, by name
+    and tag, keep nothing."""
 
     entries: int | None = None
     days: float | None = None
     without: frozenset[tuple[str, str]] = frozenset()
+    captures: Retention = Retention()
 
     @property
     def keeps_all(self) -> bool:
@@ -160,13 +163,14 @@ def _past(store: Store, name: str, tag: str, policy: Policy) -> set[Digest]:
     """Return the images that the kept entries of a tag's history name."""
     oldest = time.time() - policy.days * DAY if policy.days is not None else None
     images = set()
+    thinned = thinned_out(store.tags.history(name, tag), policy.captures, time.time())
     for back, entry in enumerate(store.tags.history(name, tag)):
         recent = oldest is not None and entry.moved >= oldest
         # The newest entry is what the tag is now: N entries are those before it.
         near = policy.entries is not None and back <= policy.entries
         if not (policy.keeps_all or recent or near):
             break
-        if entry.image is not None:
+        if entry.image is not None and entry.number not in thinned:
             images.add(entry.image)
     return images
 

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 
 from envbuild.capture.machine_root import MachineRoot
-from envbuild.capture.state import accounts, bundles, cron, debian, kernel, locale, login, node, ports, python, systemd
+from envbuild.capture.state import (
+    accounts,
+    bundles,
+    cron,
+    debian,
+    kernel,
+    locale,
+    login,
+    node,
+    package_log,
+    ports,
+    python,
+    systemd,
+)
 from envbuild.images.capture_record import FOLDER, PASSING, STATE, Missing, rows_text
 from envbuild.record import Record
 
@@ -55,6 +68,8 @@ _OF_KERNEL: dict[str, Callable[[MachineRoot], Rows]] = {
     "mounts": kernel.mounts,
 }
 """True of the root that this process has, and of no other."""
+_LOGS: dict[str, Callable[[MachineRoot], Rows]] = {"package-log": package_log.package_actions}
+"""What programs wrote down that they did, as far as it says more than when."""
 _PASSING: dict[str, Callable[[MachineRoot], Rows]] = {
     "ports": ports.listening,
     "modules": kernel.modules,
@@ -68,10 +83,10 @@ def collect(machine: Machine) -> Collected:
     state: dict[str, Callable[[], Rows]] = {name: _bound(read, root) for name, read in _FROM_FILES.items()}
     for name, read_folders in _FROM_FOLDERS.items():
         state[name] = lambda read_folders=read_folders: read_folders(root, machine.package_folders)  # type: ignore[misc]
-    passing: dict[str, Callable[[], Rows]] = {}
+    passing: dict[str, Callable[[], Rows]] = {name: _bound(read, root) for name, read in _LOGS.items()}
     if root.is_this_machine:
         state |= {name: _bound(read, root) for name, read in _OF_KERNEL.items()}
-        passing = {name: _bound(read, root) for name, read in _PASSING.items()}
+        passing |= {name: _bound(read, root) for name, read in _PASSING.items()}
     failed: list[Missing] = []
     return Collected(_texts(STATE, state, failed), _texts(PASSING, passing, failed), tuple(failed))
 

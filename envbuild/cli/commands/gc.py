@@ -15,14 +15,16 @@ from envbuild.ui.humanize import count
 DESCRIPTION = """\
 Remove what nothing needs: no tag (or its history), no lock on disk, no instance and no failed build. Tags of branches
 (web:branch/fix) go when git no longer has the branch, neither here nor as one of a remote. With --keep or
---days, the history of a tag keeps only so many images; its entries remain readable. With --budget, only what exceeds
+--days, the history of a tag keeps only so many images; its entries remain readable. Captures that a machine took by
+itself are thinned out as --captures says. With --budget, only what exceeds
 the budget is removed, beginning with the cache that was not used for the longest time. Waits for running builds."""
 
 EXAMPLES = """\
 examples:
   envbuild gc --dry-run
   envbuild gc --keep 5 --days 30             of each tag the last 5 moves, and all of the last 30 days
-  envbuild gc --budget 20g                   in a nightly job: only what goes beyond it"""
+  envbuild gc --budget 20g                   in a nightly job: only what goes beyond it
+  envbuild gc --captures hours=48,days=90,months=24"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +37,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="keep the last N images of each tag (default, without --days: all)",
     )
     parser.add_argument("--days", type=float, metavar="D", help="keep the images that a tag named in the last D days")
+    parser.add_argument(
+        "--captures",
+        metavar="LIMITS",
+        help="keep captures that a machine took by itself: the last of each hour for so many hours, of each day for so "
+        "many days, of each month for so many months (default: hours=24,days=31,months=all)",
+    )
     parser.add_argument(
         "--budget",
         metavar="SIZE",
@@ -49,6 +57,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.history.oneline import remember_changes
     from envbuild.instances.records import Instances
     from envbuild.instances.store_needs import pins
+    from envbuild.store.capture_retention import Retention, parse_retention
     from envbuild.store.disk_usage import measure
     from envbuild.store.gc import collect
     from envbuild.store.reachability import Policy
@@ -61,6 +70,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     budget = parse_size(arguments.budget) if arguments.budget is not None else None
     if arguments.budget is not None and budget is None:
         raise BadOption("--budget", arguments.budget, "size", "--budget 500m, --budget 20g")
+    captures = parse_retention(arguments.captures) if arguments.captures is not None else Retention()
     with Store.open(environment.store_path(), create=False) as store:
         # As the user: git reads only the user's own repositories.
         deleted = tags_of_deleted_branches(store)
@@ -75,7 +85,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
             freed = collect(
                 store,
                 lambda: pins(instances),
-                Policy(arguments.keep, arguments.days, frozenset((tag.name, tag.tag) for tag in deleted)),
+                Policy(arguments.keep, arguments.days, frozenset((tag.name, tag.tag) for tag in deleted), captures),
                 budget=budget,
                 dry_run=arguments.dry_run,
                 wait=not arguments.no_wait,

@@ -36,6 +36,8 @@ examples:
   envbuild recipe laptop
   envbuild recipe laptop@{1.week.ago} -o machines/laptop.env --fetch
   envbuild recipe router --from image:router-base"""
+MAX_LINE = 200
+"""Characters that are shown of a line that is tried: hundreds of packages can be in one."""
 DEFAULT_MOST = "10m"
 _DATA = "--max-size says above which size files and directories are only named"
 
@@ -75,7 +77,8 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     build_request = request_of_user(environment).replace(jobs=max(1, arguments.jobs))
 
     def say(text: str) -> None:
-        environment.stderr.write(f"{visible(text)}\n")
+        text = visible(text)
+        environment.stderr.write(f"{text[:MAX_LINE]}{'...' if len(text) > MAX_LINE else ''}\n")
         environment.stderr.flush()
 
     with Store.open(environment.store_path(), create=False) as store:

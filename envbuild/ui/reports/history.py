@@ -37,7 +37,7 @@ def one_line(log_entry: LogEntry, output: Output, here: str = "") -> str:
     name `here`, whose names have no project before them."""
     digest = (log_entry.entry.image or "-")[:12]
     name = output.paint(f"{_full(log_entry.entry, here)}@{{{log_entry.back}}}", "note")
-    return f"{name}  {digest:12}  {log_entry.moment}  {visible(_action(log_entry.entry))}"
+    return f"{name}  {digest:12}  {log_entry.moment}  {visible(action_text(log_entry.entry))}"
 
 
 def lines(log_entry: LogEntry, output: Output, here: str = "") -> list[str]:
@@ -62,7 +62,7 @@ def lines(log_entry: LogEntry, output: Output, here: str = "") -> list[str]:
         shown.append(f"    passed   {first_of([visible(check) for check in known['checks']], _MAX_CHECKS)}")
     shown += [f"    claimed  {line(promotion)}" for promotion in known.get("promotions", ())]
     if log_entry.route:
-        way = [f"{_full(step, here)} {iso(step.moved)} ({visible(_action(step))})" for step in log_entry.route]
+        way = [f"{_full(step, here)} {iso(step.moved)} ({visible(action_text(step))})" for step in log_entry.route]
         shown.append(f"    way      {' -> '.join(way)}")
     if log_entry.change:
         shown.append(f"    changed  {visible(log_entry.change)}")
@@ -97,7 +97,7 @@ def plain(log_entry: LogEntry) -> dict[str, Any]:
     }
 
 
-def _action(entry: HistoryEntry) -> str:
+def action_text(entry: HistoryEntry) -> str:
     known = entry.known
     if entry.action == BUILD:
         return f"build of {known.get('recipe', '')}".removesuffix(" of ")

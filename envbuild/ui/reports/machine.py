@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _SIGNS = {"added": ("+", "good"), "removed": ("-", "error")}
+_WORDS = {"groups": ("group",), "timers": ("timer",)}
+"""What stands before records that share their cause with others."""
 _GAP = "  "
 
 
@@ -36,5 +38,6 @@ def machine_lines(causes: list[dict[str, Any]], output: Output, width: int | Non
 def record_line(record: dict[str, Any], output: Output, width: int | None = None) -> str:
     """Return a record that came or went: `+ alice  1000`."""
     sign, style = _SIGNS[record["verb"]]
-    text = _GAP.join(visible(field) for field in record["fields"])
+    fields = record["fields"]
+    text = _GAP.join(visible(field) for field in (*_WORDS.get(record["kind"], ()), *fields) if field)
     return f"{output.paint(sign, style)} {text if width is None else cut(text, max(width - 2, 1))}"
