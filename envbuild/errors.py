@@ -143,6 +143,7 @@ EnvbuildError  exit 2
     NoWorkingDirectory(path)  instances.sandbox_request
     NotABaseHere(base)  capture.machine_base
     NotACapture(image)  capture.going_back
+    NotACapture(reference)  cli.live_machine
     NotAFile(revision, path)  git.repository
     NotALayout(path, reason)  sharing.export
     NotAPlainName(name)  capture.capture
@@ -173,6 +174,7 @@ EnvbuildError  exit 2
     NothingToMerge(kind)  rebase.git_images
     NothingToRun(reference)  instances.config
     OddHead(path, reason)  git.merge_in_progress
+    OfAnotherUser(reference, user)  cli.live_machine
     OtherDigest(reference, name, actual)  images.find
     OtherWorkTree(folder, worktree)  git.repository
     ProjectTooLarge(folder)  build.project_files

@@ -129,13 +129,43 @@ def capture(
     missing = walked.left_out, walked.unread, walked.secrets
     if only_changes and last is not None and is_unchanged(store.trees, last.tree, image.tree):
         return Captured(name, last, walked.files, walked.size, *missing, same=True, recorded=False)
-    known = {"user": taker.user, "host": taker.host, "reason": taker.reason[:MAX_REASON], "trigger": taker.trigger}
+    by = {"user": taker.user, "host": taker.host, "reason": taker.reason[:MAX_REASON], "trigger": taker.trigger}
+    known = {**by, **_place(options)}
     store.tags.move([(name, LATEST)], image.digest, CAPTURE, known)
     return Captured(name, image, walked.files, walked.size, *missing, same=same)
 
 
+class _OnlyLookedAt(Exception):
+    """What was read is not to be kept."""
+
+
+def look_at_machine(
+    store: Store, options: CaptureOptions, taker: Taker, report: Report, look: Callable[[Image], None]
+) -> None:
+    """Call `look` with the image that a capture would have now. What it is made of can be read meanwhile, and nothing
+    of it is kept, nor what `look` writes to the store. Raises what `capture` does."""
+    with MachineRoot(options.root) as root:
+        try:
+            _take(store, root, options, taker, report, look=look)
+        except _OnlyLookedAt:
+            store.trees.forget()
+
+
+def _place(options: CaptureOptions) -> dict[str, object]:
+    """Return what was captured, where that is not what is captured without options."""
+    root = os.path.realpath(options.root)
+    return ({"root": root} if root != "/" else {}) | ({"included": options.included} if options.included else {})
+
+
 def _take(
-    store: Store, root: MachineRoot, options: CaptureOptions, taker: Taker, report: Report, *, anew: bool = False
+    store: Store,
+    root: MachineRoot,
+    options: CaptureOptions,
+    taker: Taker,
+    report: Report,
+    *,
+    anew: bool = False,
+    look: Callable[[Image], None] | None = None,
 ) -> tuple[Walked, Image]:
     """Read the machine, and put its image on record."""
     leaves_out = left_out(root, store.path, options.user_file, home=options.home, included=options.included)
@@ -176,9 +206,12 @@ def _take(
         collected = collected.replace(state=redaction.hidden_state(collected.state))
         record = _record(options, taker, walked, collected)
         _make_room(f"{space.path}/room", trees.size + rows.size)
-        with store.database.transaction():
+        with store.database.transaction(), store.objects.beside(space.upper if look is not None else ""):
             store.trees.save_bodies(trees.rows())
             image = _image(store, taker, walked, _with_record(store, walked.tree, record))
+            if look is not None:
+                look(image)
+                raise _OnlyLookedAt
             if store.images.get(image.digest) is None:
                 store.images.put(image)
             for path, row in above.items():
