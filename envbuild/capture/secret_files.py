@@ -10,7 +10,15 @@ from collections.abc import Iterator, Mapping
 
 from envbuild.capture.machine_root import MachineRoot
 from envbuild.capture.redaction import Redacted
-from envbuild.capture.secret_rules import IN_ROWS, KEY_NAMES, PRIVATE_KEY, URLS, is_whole, value_patterns
+from envbuild.capture.secret_rules import (
+    IN_ROWS,
+    KEY_NAMES,
+    MORE_KEY_NAMES,
+    PRIVATE_KEY,
+    URLS,
+    is_whole,
+    value_patterns,
+)
 from envbuild.debian.deb822 import conffiles_of, stanzas
 from envbuild.debian.left_behind import INFO
 from envbuild.images.secret_placeholder import Placeholder, value_placeholder
@@ -136,8 +144,8 @@ def _may_have_key(path: bytes, status: os.stat_result, opened: int) -> bool:
     or one outside of what packages install that begins as keys do."""
     if status.st_size > MAX_SEARCHED:
         return False
-    if not status.st_mode & 0o004 or path.endswith(KEY_NAMES):
+    if not status.st_mode & 0o004:
         return True
     if path.startswith(_SHIPPED_PLACE) and not path.startswith(_OWN_PLACES):
-        return False
-    return os.pread(opened, _PEEK, 0).lstrip()[: len(_BEGIN)] == _BEGIN
+        return path.endswith(KEY_NAMES)
+    return path.endswith(MORE_KEY_NAMES) or os.pread(opened, _PEEK, 0).lstrip()[: len(_BEGIN)] == _BEGIN

@@ -39,8 +39,10 @@ _WHOLE_IN_HOMES = (
 )
 WHOLE_NAMES = (b".p12", b".pfx", b".jks", b".keystore", b".kdbx", b".kdb", b".ppk")
 """Ends of the names of files that hold keys, wherever they are."""
-KEY_NAMES = (b".pem", b".key", b".crt", b".cer", b".conf", b".ovpn", b".asc", b".txt")
-"""Ends of the names of files that are searched for a private key, though everybody may read them."""
+KEY_NAMES = (b".pem", b".key")
+MORE_KEY_NAMES = (*KEY_NAMES, b".crt", b".cer", b".conf", b".ovpn", b".asc", b".txt")
+"""Ends of the names of files that are searched for a private key, though everybody may read them: also of those that
+packages install, and of others."""
 
 _VALUES_IN_SYSTEM = (
     # The environment of logins and services.
