@@ -45,7 +45,7 @@ def test_a_colleague_gets_the_same_machine_and_compares_it_with_the_own_one(
 ):
     captured = machine.capture()
     machine.output("push", "laptop", f"{registry.host}/laptop:1")
-    done_well(colleague, "pull", f"{registry.host}/laptop:1", "--name", "laptop")
+    done_well(colleague, "pull", f"{registry.host}/laptop:1", "laptop")
     assert f"sha256:{image_digest(colleague, 'laptop')}" == captured["image"]
     machine.write("/etc/ssh/sshd_config", "PermitRootLogin yes\n")
     done_well(colleague, "capture", "mine", "--root", str(machine.root))
@@ -62,7 +62,7 @@ def test_a_file_is_a_way_too(machine: Machine, colleague: Project, tmp_path: Pat
     captured = machine.capture()
     archive = str(tmp_path / "laptop.tar")
     machine.output("export", "laptop", "--output", archive)
-    done_well(colleague, "import", archive, "--name", "laptop")
+    done_well(colleague, "import", archive, "laptop")
     assert f"sha256:{image_digest(colleague, 'laptop')}" == captured["image"]
     assert done_well(colleague, "cat", "laptop", "/etc/hostname") == "laptop\n"
 
