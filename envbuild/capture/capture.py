@@ -13,7 +13,9 @@ from envbuild.capture.light_files import Left, light_files
 from envbuild.capture.machine_root import MachineRoot
 from envbuild.capture.reader_process import Reading
 from envbuild.capture.readers import Readers
-from envbuild.capture.redaction import NoRedaction
+from envbuild.capture.redaction import NoRedaction, Redaction
+from envbuild.capture.secret_files import SecretFiles
+from envbuild.capture.secret_key import secret_key
 from envbuild.capture.spool import Spool
 from envbuild.capture.state.collector import Collected, Machine, collect
 from envbuild.capture.unchanged import is_unchanged
@@ -170,12 +172,14 @@ def _take(
 ) -> tuple[Walked, Image, Left | None]:
     """Read the machine, and put its image on record."""
     leaves_out = left_out(root, store.path, options.user_file, home=options.home, included=options.included)
-    profile = "\n".join((root.path, str(taker.uid), *sorted(options.words), str(options.light), leaves_out.profile))
+    redaction = _redaction(store, root, options)
     light = light_files(root) if options.light else None
+    words = (*sorted(options.words), str(options.light))
+    profile = "\n".join((root.path, str(taker.uid), *words, leaves_out.profile, redaction.profile))
     known = KnownDirectories(store, profile, usable=not anew)
     with ExitStack() as stack:
         space = stack.enter_context(store.work.workspace())
-        reading = Reading(space.upper, f"{store.path}/objects", store.sparse_limit, NoRedaction(), light)
+        reading = Reading(space.upper, f"{store.path}/objects", store.sparse_limit, redaction, light)
         readers = stack.enter_context(Readers(reading))
         trees = stack.enter_context(Spool(f"{space.path}/trees"))
         rows = stack.enter_context(Spool(f"{space.path}/rows"))
@@ -215,7 +219,9 @@ def _take(
             count,
         )
         walked = walk.run()
-        record = _record(options, taker, walked, collect(Machine(root, walked.package_folders)))
+        collected = collect(Machine(root, walked.package_folders))
+        collected = collected.replace(state=redaction.hidden_state(collected.state))
+        record = _record(options, taker, walked, collected)
         _make_room(f"{space.path}/room", trees.size + rows.size)
         with store.database.transaction(), store.objects.beside(space.upper if look is not None else ""):
             store.trees.save_bodies(trees.rows())
@@ -234,6 +240,12 @@ def _take(
             # Last: what can fail for want of room has not then, and leaves nothing in the pool.
             readers.keep()
     return walked, image, None if light is None else light.left()
+
+
+def _redaction(store: Store, root: MachineRoot, options: CaptureOptions) -> Redaction:
+    if options.secrets:
+        return NoRedaction()
+    return SecretFiles(root, secret_key(store.path, writable=not store.database.read_only))
 
 
 def _make_room(path: str, size: int) -> None:
