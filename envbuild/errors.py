@@ -9,6 +9,7 @@ EnvbuildError  exit 2
     HelperLacks(reason, mend)  sandbox.helper_client
     IdsNotMapped(reason)  sandbox.user_namespace
     NeedsIdRange(reason)  bases.debian
+    NoApt  capture.apt_versions
     NoCrateRegistry(reason)  packages.cargo_servers
     NoGit  git.program
     NoGoProxy  packages.go_servers
@@ -127,6 +128,7 @@ EnvbuildError  exit 2
     NoSuchFile(path)  history.operand
     NoSuchImage(reference, near, any_image, elsewhere, recipe)  images.find
     NoSuchInstance(reference, names)  instances.records
+    NoSuchPackage(name, image)  capture.package_moves
     NoSuchPackage(name, known)  debian.host_dpkg
     NoSuchPath(reference, path, exists)  cli.image_path
     NoSuchProgram(name)  bases.programs
@@ -143,6 +145,7 @@ EnvbuildError  exit 2
     NoWorkingDirectory(path)  instances.sandbox_request
     NotABaseHere(base)  capture.machine_base
     NotACapture(image)  capture.going_back
+    NotACapture(reference)  cli.live_machine
     NotAFile(revision, path)  git.repository
     NotALayout(path, reason)  sharing.export
     NotAPlainName(name)  capture.capture
@@ -163,6 +166,7 @@ EnvbuildError  exit 2
     NotOpened(shown, reason)  instances.copy
     NotOurs(path)  capture.schedule_files
     NotOurs(path, error)  git.install
+    NotRoot(command)  cli.restore_packages
     NothingDiffers(good, bad)  bisect.bisect
     NothingEarlier(full)  history.rollback
     NothingFailed(recipe)  cli.commands.shell
@@ -173,6 +177,7 @@ EnvbuildError  exit 2
     NothingToMerge(kind)  rebase.git_images
     NothingToRun(reference)  instances.config
     OddHead(path, reason)  git.merge_in_progress
+    OfAnotherUser(reference, user)  cli.live_machine
     OtherDigest(reference, name, actual)  images.find
     OtherWorkTree(folder, worktree)  git.repository
     ProjectTooLarge(folder)  build.project_files

@@ -9,6 +9,7 @@ from envbuild.capture.capture import Captured, CaptureOptions, Report, Taker, ca
 from envbuild.capture.put_back import Failed, PutBack
 from envbuild.capture.restore_plan import RestorePlan, Step, plan_restore
 from envbuild.capture.rights import Rights
+from envbuild.capture.stored_contents import Contents, read_content
 from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.images.capture_record import About, Missing, read_about, read_left_out, read_secrets, read_unread
 from envbuild.images.secret_placeholder import has_placeholder
@@ -55,13 +56,13 @@ class NotSaved(WorkFailed):
 class KnownCapture:
     """A capture, and what it says of itself. Raises NotACapture and BadCaptureRecord."""
 
-    def __init__(self, store: Store, image: Image, name: str) -> None:
+    def __init__(self, store: Store, image: Image, name: str, contents: Contents) -> None:
         about = read_about(store, image.tree)
         if about is None:
             raise NotACapture(name)
         self.about: About = about
         self.image, self.name = image, name
-        self._store = store
+        self._contents = contents
         self._secrets = {secret.path for secret in read_secrets(store, image.tree)}
         self._missing = _reasons((*read_left_out(store, image.tree), *read_unread(store, image.tree)))
 
@@ -70,7 +71,7 @@ class KnownCapture:
         if path in self._secrets:
             return True
         # An image can come from anywhere, without the list.
-        return entry.size <= MAX_LOOKED_AT and has_placeholder(self._store.objects.read(entry))
+        return entry.size <= MAX_LOOKED_AT and has_placeholder(read_content(self._contents, entry))
 
     def reason(self, path: bytes) -> str:
         """Return why a capture does not have a path, "" where there was nothing."""
@@ -99,18 +100,25 @@ def plan_going_back(
 
 
 def go_back(
-    store: Store, plan: RestorePlan, root: int, name: str, options: CaptureOptions, taker: Taker, report: Report
+    store: Store,
+    contents: Contents,
+    plan: RestorePlan,
+    root: int,
+    name: str,
+    options: CaptureOptions,
+    taker: Taker,
+    report: Report,
 ) -> Restored:
     """Capture the machine as `name`, then do what the plan says below the open directory `root`.
 
     All contents are looked at before anything is changed. Raises NotSaved, StoreDamaged, and what a capture raises.
     """
     if not plan.steps:
-        PutBack(store.trees, store.objects, root, plan).run(report)
+        PutBack(store.trees, contents, root, plan).run(report)
         return Restored((), (), None)
     for step in plan.steps:
         for entry in _files(store, step):
-            os.close(store.objects.open(entry))
+            os.close(contents.open(entry))
     replaced = tuple(f"/{os.fsdecode(step.path)}" for step in plan.steps if step.now is not None)
     options = options.replace(included=(*options.included, *replaced))
     saved = capture(store, name, options, taker, report)
@@ -118,7 +126,7 @@ def go_back(
         _check_saved(store, saved.image.tree, step)
     # What is saved must outlast a loss of power that what replaces it does not.
     store.sync()
-    done, failed = PutBack(store.trees, store.objects, root, plan).run(report)
+    done, failed = PutBack(store.trees, contents, root, plan).run(report)
     return Restored(tuple(done), tuple(failed), saved)
 
 

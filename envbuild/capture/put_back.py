@@ -12,10 +12,11 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from typing import Protocol, Self
+from typing import Self
 
 from envbuild.capture.live_entry import LinkOnTheWay, identity_of, open_parent
 from envbuild.capture.restore_plan import RestorePlan, Step, is_record, room_of
+from envbuild.capture.stored_contents import Contents
 from envbuild.linux.rmtree import remove
 from envbuild.linux.safe_copy import copy_content
 from envbuild.linux.syscalls import RENAME_EXCHANGE, RENAME_NOREPLACE, renameat2
@@ -28,13 +29,6 @@ LABELS = ("security.selinux", "security.SMACK64")
 """Attributes that the machine's own policy gives: a file keeps those of the one that it replaces."""
 _NEW = b"new"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class Contents(Protocol):
-    """Where the contents of a capture's files come from."""
-
-    def open(self, entry: Entry) -> int:
-        """Return a descriptor of a file's content, which was checked."""
 
 
 class Failed(Record):

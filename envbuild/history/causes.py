@@ -88,13 +88,23 @@ class Cause(Record):
 class Causes(Record):
     """`causes` in the order in which a reader wants them, `passing` the records of what comes and goes by itself,
     `generated` the paths that programs write by themselves, `of_packages` those that follow from packages, by their
-    numbers, and `rest` what is of none."""
+    numbers, `rest` what is of none, and `uncompared` what one of the captures did not take or could not read."""
 
     causes: tuple[Cause, ...]
     passing: tuple[StateChange, ...]
     generated: tuple[Change, ...]
     of_packages: Mapping[int, Sequence[Change]]
     rest: tuple[Change, ...]
+    uncompared: tuple[Change, ...] = ()
+
+    @property
+    def changes(self) -> list[Change]:
+        """All paths that are explained here, or can't be told."""
+        return [
+            *(change for cause in self.causes for change in cause.changes),
+            *self.generated,
+            *self.uncompared,
+        ]
 
 
 class _Paths:

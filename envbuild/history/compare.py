@@ -90,7 +90,7 @@ class Comparison(Record):
         """All changed paths, sorted."""
         folded = [change for package in self.packages for change in package.changes]
         if self.machine is not None:
-            folded += [*self.machine.generated, *(change for cause in self.machine.causes for change in cause.changes)]
+            folded += self.machine.changes
         return sorted([*folded, *self.records, *self.times, *self.rest, *self.parents], key=lambda change: change.path)
 
 
@@ -155,6 +155,7 @@ def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Co
         from envbuild.history.machine_changes import machine_changes  # only of captures
 
         explained, machine = machine_changes(store, (old, new), explained, origins)
+        folded += [(change, "") for change in machine.changes]
     return comparison.replace(
         # The epoch of a capture is the time of its latest file.
         facts=tuple(fact for fact in comparison.facts if machine is None or fact.name != "epoch"),

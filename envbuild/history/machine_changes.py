@@ -6,7 +6,7 @@ from __future__ import annotations
 from envbuild.history.causes import Causes, causes_of
 from envbuild.history.state_changes import state_changes
 from envbuild.history.state_of_packages import state_of_packages
-from envbuild.images.capture_record import FOLDER
+from envbuild.images.capture_record import FOLDER, read_left_out, read_unread
 from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 
@@ -28,7 +28,11 @@ def machine_changes(
     of_packages = state_of_packages(store, trees, [p.change for p in explained.packages], numbers, state)
     owned = {*origins.moved, *origins.same}
     changed = [change.path for change in explained.changes]
-    causes = causes_of(store, state, of_packages, list(_own(explained.rest)), changed, owned)
+    left = _Left(store, trees)
+    rest = list(_own(explained.rest))
+    compared = [change for change in rest if not left.has(change)]
+    causes = causes_of(store, state, of_packages, compared, changed, owned)
+    causes = causes.replace(uncompared=tuple(change for change in rest if left.has(change)))
     packages = tuple(
         package.replace(
             changes=tuple(sorted([*package.changes, *causes.of_packages.get(number, ())], key=lambda c: c.path)),
@@ -43,6 +47,28 @@ def machine_changes(
         parents=tuple(_own(explained.parents)),
     )
     return explained, causes
+
+
+class _Left:
+    """The paths that one of two captures has not because it was not to take them, or could not read them: whether they
+    differ can't be told."""
+
+    def __init__(self, store: Store, trees: tuple[Digest, Digest]) -> None:
+        self._paths: set[bytes] = set()
+        for tree in trees:
+            missing = (*read_left_out(store, tree), *read_unread(store, tree))
+            self._paths |= {path.path.removesuffix(b"/*") for path in missing}
+
+    def has(self, change: Change) -> bool:
+        """Return whether a path that only one of them has was not taken in the other."""
+        if change.before is not None and change.after is not None:
+            return False
+        path = change.path
+        while path:
+            if path in self._paths:
+                return True
+            path = path.rpartition(b"/")[0]
+        return False
 
 
 def _own(changes: Iterable[Change]) -> Iterable[Change]:

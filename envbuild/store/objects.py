@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 
+from envbuild.contexts import contextmanager
 from envbuild.digest import Sha256, sha256_of
 from envbuild.errors import WorkFailed, fields
 from envbuild.linux.attributes import apply_attributes
@@ -26,6 +27,8 @@ from envbuild.tree.entry import Digest, Entry, object_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from envbuild.tree.lookup import Trees
 
 _CHUNK = 1 << 20
@@ -60,10 +63,23 @@ class Objects:
         self._promised = promised
         self._folders: set[str] = set()
         self._sound: set[str] = set()
+        self._beside = ""
+
+    @contextmanager
+    def beside(self, folder: str) -> Iterator[None]:
+        """Find contents in `folder`, too, which has the form of the pool, and add there what the pool lacks: what is
+        only looked at, and not to be kept."""
+        self._beside = folder
+        try:
+            yield
+        finally:
+            self._beside = ""
 
     def where(self, identity: Digest, copy: int = 0) -> str:
         """Return the path of an object's n-th inode, whether it exists or not."""
         folder = f"{self.path}/{identity[:2]}"
+        if self._beside and not os.path.lexists(f"{folder}/{identity[2:]}"):
+            folder = f"{self._beside}/{identity[:2]}"
         if folder not in self._folders:
             if not os.path.isdir(folder):
                 os.makedirs(folder, mode=0o700, exist_ok=True)

@@ -16,6 +16,7 @@ from envbuild.capture import put_back
 from envbuild.capture.going_back import KnownCapture, plan_going_back
 from envbuild.capture.machine_root import MachineRoot
 from envbuild.capture.put_back import PutBack
+from envbuild.capture.stored_contents import stored_contents
 from envbuild.store.store import Store
 from tests.capture.conftest import Machine
 from tests.child import in_child
@@ -179,7 +180,7 @@ def test_the_machine_of_an_image_that_is_no_capture_stays(machine: Machine):
 
 
 def test_killed_anywhere_each_path_is_what_it_was_or_what_it_becomes(machine: Machine):
-    machine.write("/etc/app/conf.d/a", "a\n")
+    machine.write("/etc/app/conf.d/a", "a\n", 0o600)
     (machine.root / "etc/link").symlink_to("hostname")
     (machine.root / "etc/ssh").chmod(0o755)
     machine.capture()
@@ -237,14 +238,20 @@ def _killed_before_call(machine: Machine, number: int) -> int:
 
     code = 1
     try:
-        with Store.open(str(machine.project.store)) as store, MachineRoot(str(machine.root)) as root:
+        with (
+            Store.open(str(machine.project.store)) as store,
+            MachineRoot(str(machine.root)) as root,
+            stored_contents(store) as contents,
+        ):
             image = store.images.get(store.tags.image_of("laptop", "latest") or "")
             assert image is not None
-            plan = plan_going_back(store, KnownCapture(store, image, "laptop"), root.descriptor, [b"etc"], delete=False)
+            plan = plan_going_back(
+                store, KnownCapture(store, image, "laptop", contents), root.descriptor, [b"etc"], delete=False
+            )
             for name in CALLS:
                 setattr(os, name, killing(getattr(os, name)))
             put_back.renameat2 = killing(put_back.renameat2)
-            _, failed = PutBack(store.trees, store.objects, root.descriptor, plan).run(lambda *_: None)
+            _, failed = PutBack(store.trees, contents, root.descriptor, plan).run(lambda *_: None)
             code = 1 if failed else 0
     finally:
         os._exit(code)
@@ -255,13 +262,17 @@ def test_what_was_changed_since_it_was_looked_at_is_left_alone(machine: Machine)
     machine.write("/etc/hostname", "desktop\n")
 
     def body() -> None:
-        with Store.open(str(machine.project.store)) as store, MachineRoot(str(machine.root)) as root:
+        with (
+            Store.open(str(machine.project.store)) as store,
+            MachineRoot(str(machine.root)) as root,
+            stored_contents(store) as contents,
+        ):
             image = store.images.get(store.tags.image_of("laptop", "latest") or "")
             assert image is not None
-            known = KnownCapture(store, image, "laptop")
+            known = KnownCapture(store, image, "laptop", contents)
             plan = plan_going_back(store, known, root.descriptor, [b"etc"], delete=False)
             machine.write("/etc/hostname", "another\n")
-            done, failed = PutBack(store.trees, store.objects, root.descriptor, plan).run(lambda *_: None)
+            done, failed = PutBack(store.trees, contents, root.descriptor, plan).run(lambda *_: None)
             assert done == []
             assert [(row.path, row.reason) for row in failed] == [(b"etc/hostname", "it was changed meanwhile")]
 

@@ -25,13 +25,13 @@ class Machine:
         packages.file("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
         packages.file("etc/shadow", "root:*:1:0:99999:7:::\n")
 
-    def captured(self) -> None:
+    def captured(self, *more: str) -> None:
         texts = [{name: rows_text(rows) for name, rows in kinds.items()} for kinds in (self.state, self.passing)]
         for path, content in (
             CaptureRecord(About("laptop", 0, "root"), state=texts[0], passing=texts[1]).files().items()
         ):
             self.packages.file(path.decode(), content.decode())
-        done = self.project.build("copy root/ -> /", name="laptop.env")
+        done = self.project.build("copy root/ -> /", *more, name="laptop.env")
         assert done.code == 0, done.err
 
     def diff(self, *words: str) -> dict:
@@ -78,3 +78,72 @@ def test_a_user_is_named_and_the_files_of_accounts_are_folded(machine):
     }
     assert (difference["notices"], difference["unexplained"], difference["generated"]) == ([], [], 1)
     assert "users  + alice  1000  /home/alice" in machine.shown()
+
+
+def test_a_user_of_a_package_is_the_packages(machine):
+    machine.captured()
+    machine.packages.debian("server", "1.0-1", {"usr/sbin/server": "x"})
+    machine.file("var/lib/dpkg/info/server.postinst", "#!/bin/sh\nadduser --system _server\n> /var/lib/server.state\n")
+    machine.add_user("_server", 101)
+    machine.file("var/lib/server.state", "")
+    machine.captured()
+    difference = machine.diff("--files")
+    assert (difference["causes"], difference["notices"], difference["unexplained"]) == ([], [], [])
+    (package,) = difference["packages"]
+    assert package["state"] == [{"kind": "users", "verb": "added", "fields": ["_server", "101", "/home/_server"]}]
+    owners = {file["path"]: file["package"] for file in difference["files"]}
+    assert {owners[path] for path in ("/etc/passwd", "/etc/shadow", "/var/lib/server.state")} == {"server:amd64"}
+
+
+def test_a_password_is_no_part_of_what_is_said_of_a_user(machine):
+    machine.add_user("alice", 1000)
+    machine.captured()
+    machine.file("etc/shadow", "root:*:1:0:99999:7:::\nalice:$y$x:::::::\n")
+    machine.state["users"][-1] = ("alice", "1000", "/srv/alice")
+    machine.captured()
+    users = machine.causes()["users"]
+    assert [record["verb"] for record in users["records"]] == ["removed", "added"]
+    assert [path["path"] for path in users["paths"]] == ["/etc/shadow"]
+
+
+def test_a_swapped_alternative_that_is_not_on_record_is_listed(machine):
+    etc = machine.packages.folder / "etc/alternatives"
+    etc.mkdir(parents=True)
+    for name in ("editor", "pager"):
+        (etc / name).symlink_to("/bin/true")
+    machine.state["alternatives"] = [("editor", "/bin/true", "auto"), ("pager", "/bin/true", "auto")]
+    machine.captured()
+    for name in ("editor", "pager"):
+        (etc / name).unlink()
+        (etc / name).symlink_to("/bin/false")
+    machine.state["alternatives"][0] = ("editor", "/bin/false", "manual")
+    machine.captured()
+    cause = machine.causes()["alternatives"]
+    assert [path["path"] for path in cause["paths"]] == ["/etc/alternatives/pager"]
+    assert cause["folded"] == 1
+
+
+def test_a_compiled_file_that_changes_without_its_source_stands_out(machine):
+    cache = "usr/lib/python3/dist-packages/__pycache__"
+    for name in ("a", "b"):
+        machine.file(f"usr/lib/python3/dist-packages/{name}.py", "1")
+        machine.file(f"{cache}/{name}.cpython-311.pyc", "1")
+    machine.captured()
+    machine.file("usr/lib/python3/dist-packages/a.py", "2")
+    for name in ("a", "b"):
+        machine.file(f"{cache}/{name}.cpython-311.pyc", "2")
+    machine.captured()
+    difference = machine.diff()
+    paths = {path["path"] for path in difference["unexplained"]}
+    assert paths == {"/usr/lib/python3/dist-packages/a.py", f"/{cache}/b.cpython-311.pyc"}
+    assert difference["generated"] == 1
+
+
+def test_a_set_user_id_program_is_hidden_by_no_cause(machine):
+    machine.captured()
+    machine.file("etc/cron.d/job", "* * * * * root x\n")
+    machine.state["crontabs"] = [("root", "* * * * *", "x", "/etc/cron.d/job")]
+    machine.captured("run chmod 4755 /etc/cron.d/job")
+    assert [(notice["path"], notice["notice"]) for notice in machine.diff()["notices"]] == [
+        ("/etc/cron.d/job", "privilege")
+    ]

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
 
+    from envbuild.history.operand import Operand
+
 DESCRIPTION = """\
 Show what differs between two environments. Each is an image in any form (web, web:v1, web@{2}, web@{yesterday},
 web@main, a digest), an instance by name or id, a recipe's file, git:REV:FILE, or a lock. With only one, an instance
@@ -31,7 +33,9 @@ examples:
   envbuild diff web:prod web:qa --files
   envbuild diff web:prod web:qa --text /etc/nginx
   envbuild diff web@main web --format markdown
-  envbuild diff web-3f2a --files                 what was changed by hand in an instance"""
+  envbuild diff web-3f2a --files                 what was changed by hand in an instance
+  envbuild diff laptop@{3.weeks.ago} laptop      what was done to a machine that was captured
+  envbuild diff laptop --live                    what was done to it since its last capture"""
 
 
 UNKNOWN = 3
@@ -45,6 +49,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         metavar="NEW",
         help="another environment (default: the previous image of OLD, an instance's image, or for NAME@..., NAME)",
+    )
+    parser.add_argument(
+        "--live", action="store_true", help="compare OLD, a capture, with the machine as it is now; nothing is stored"
     )
     level = parser.add_mutually_exclusive_group()
     level.add_argument("--files", action="store_true", help="list every path that differs, and how")
@@ -69,7 +76,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     with Store.open(environment.store_path()) as store:
         store.sparse_limit = environment.sparse_limit()
-        report, same = with_rights(store, lambda: _report(arguments, environment, store))
+        if arguments.live:
+            report, same = _report_of_live(arguments, environment, store)
+        else:
+            report, same = with_rights(store, lambda: _report(arguments, environment, store))
     if arguments.format == "json":
         print_json(report, environment.stdout)
     elif arguments.format == "text" and "texts" in report and not environment.stdout.isatty():
@@ -125,10 +135,8 @@ def _report(arguments: argparse.Namespace, environment: Environment, store: Stor
     from envbuild.build.build import built_image
     from envbuild.cli.user_namespace import enter_for
     from envbuild.drift.instance_operand import instance_called, instance_image_name, operand_of_instance
-    from envbuild.history.compare import compare
-    from envbuild.history.operand import Operand, operand_of
+    from envbuild.history.operand import operand_of
     from envbuild.images.reference import parse_tag
-    from envbuild.ui.reports.report import report_of
 
     def running(text: str) -> Operand | None:
         """Return the instance that is called so."""
@@ -152,7 +160,36 @@ def _report(arguments: argparse.Namespace, environment: Environment, store: Stor
         if old.startswith("git:") or ("/" in old and (parse_tag(old) is None or old.endswith((".env", ".lock")))):
             raise UsageError("diff needs two environments", f"as in: envbuild diff {old} web")
         old, new = (old, old.partition("@")[0]) if "@" in old else (f"{old}@{{1}}", old)
-    before, after = side(old), side(new)
+    return _report_between(arguments, store, side(old), side(new))
+
+
+def _report_of_live(
+    arguments: argparse.Namespace, environment: Environment, store: Store
+) -> tuple[dict[str, Any], bool]:
+    """Return the report on what became of a machine since one of its captures."""
+    from envbuild.build.named_image import find_image
+    from envbuild.cli.live_machine import with_live_machine
+    from envbuild.history.operand import operand_of_image
+
+    if arguments.new is not None:
+        raise UsageError("--live compares one capture with the machine", "as in: envbuild diff laptop --live")
+    image = find_image(store, arguments.old)
+    before = operand_of_image(store, arguments.old, image)
+    reports: list[tuple[dict[str, Any], bool]] = []
+
+    def look(live: Operand) -> None:
+        reports.append(with_rights(store, lambda: _report_between(arguments, store, before, live)))
+
+    with_live_machine(store, environment, arguments.old, image, look)
+    return reports[0]
+
+
+def _report_between(
+    arguments: argparse.Namespace, store: Store, before: Operand, after: Operand
+) -> tuple[dict[str, Any], bool]:
+    from envbuild.history.compare import compare
+    from envbuild.ui.reports.report import report_of
+
     comparison = compare(store, before, after)
     if arguments.files and not comparison.whole and not comparison.same:
         from envbuild.history.file_diff import NotInStore

@@ -15,7 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.capture.capture import CaptureOptions, Taker
     from envbuild.capture.going_back import KnownCapture
-    from envbuild.capture.restore_plan import RestorePlan
+    from envbuild.capture.machine_root import MachineRoot
+    from envbuild.capture.stored_contents import Contents
 
 DESCRIPTION = """\
 Put paths of this machine back to what they were in a capture: files with their content, owner, mode, time and extended
@@ -30,12 +31,19 @@ EXAMPLES = """\
 examples:
   envbuild restore laptop@{1} /etc/ssh/sshd_config
   envbuild restore laptop@{yesterday} /etc/nginx --yes
-  envbuild restore laptop@{2} /etc/apt/sources.list.d/new.list --delete"""
+  envbuild restore laptop@{2} /etc/apt/sources.list.d/new.list --delete
+  envbuild restore laptop@{yesterday} --package libssl3"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("image", metavar="CAPTURE", help="a capture, such as laptop@{2}")
     parser.add_argument("paths", nargs="*", metavar="PATH", help="what to put back")
+    parser.add_argument(
+        "--packages",
+        action="store_true",
+        help="print the package managers' commands that bring the versions of all packages back, and have apt do it",
+    )
+    parser.add_argument("--package", action="append", metavar="NAME", help="the same for this package; may be repeated")
     parser.add_argument("--delete", action="store_true", help="remove named paths that were not there")
     parser.add_argument("--yes", "-y", action="store_true", help="do it without asking")
     parser.add_argument("--dry-run", "-n", action="store_true", help="only show what would be done")
@@ -47,30 +55,54 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.build.named_image import find_image
-    from envbuild.capture.going_back import KnownCapture, go_back, plan_going_back
+    from envbuild.capture.going_back import KnownCapture
     from envbuild.capture.machine_root import MachineRoot
-    from envbuild.ui.reports.restore import plan_lines, restore_plain, result_lines
+    from envbuild.capture.stored_contents import stored_contents
 
     interrupt_on_termination()
-    if not arguments.paths:
+    packages = arguments.packages or arguments.package
+    if not arguments.paths and not packages:
         raise UsageError("restore needs the paths to put back", "as in: envbuild restore laptop@{1} /etc/hosts")
-    with Store.open(environment.store_path(), create=False) as store, MachineRoot(arguments.root) as root:
+    if arguments.paths and packages:
+        raise UsageError("restore puts paths back, or packages", "do the one after the other")
+    with (
+        Store.open(environment.store_path(), create=False) as store,
+        MachineRoot(arguments.root) as root,
+        stored_contents(store) as contents,
+    ):
         store.share()
-        known = KnownCapture(store, find_image(store, arguments.image), arguments.image)
-        paths = [_below(path, arguments.root) for path in arguments.paths]
-        plan = plan_going_back(store, known, root.descriptor, paths, delete=arguments.delete)
-        text = arguments.format == "text"
-        if text:
-            environment.stdout.writelines(f"{line}\n" for line in plan_lines(plan))
-            environment.stdout.flush()
-        restored = None
-        # What a restore that was killed left is removed without a question.
-        wanted = arguments.yes or not plan.steps or (not arguments.dry_run and _ask(plan, environment))
-        if (plan.steps or plan.leftovers) and wanted and not arguments.dry_run:
-            name, options = _saved_as(store, known, arguments, environment)
-            why = f"before restore {arguments.image} {' '.join(arguments.paths)}"
-            with environment.progress_line() as line:
-                restored = go_back(store, plan, root.descriptor, name, options, _taker(environment, why), line)
+        known = KnownCapture(store, find_image(store, arguments.image), arguments.image, contents)
+        work = _packages if packages else _paths
+        return work(store, known, root, contents, arguments, environment)
+
+
+def _paths(
+    store: Store,
+    known: KnownCapture,
+    root: MachineRoot,
+    contents: Contents,
+    arguments: argparse.Namespace,
+    environment: Environment,
+) -> int:
+    from envbuild.capture.going_back import go_back, plan_going_back
+    from envbuild.ui.reports.restore import plan_lines, restore_plain, result_lines
+
+    paths = [_below(path, arguments.root) for path in arguments.paths]
+    plan = plan_going_back(store, known, root.descriptor, paths, delete=arguments.delete)
+    text = arguments.format == "text"
+    if text:
+        environment.stdout.writelines(f"{line}\n" for line in plan_lines(plan))
+    restored = None
+    number = len(plan.steps)
+    question = (
+        f"Capture the machine as it is now, and change {'this path' if number == 1 else f'these {number} paths'}?"
+    )
+    # What a restore that was killed left is removed without a question.
+    if (plan.steps or plan.leftovers) and (not plan.steps or _may(question, arguments, environment)):
+        name, options = _saved_as(store, known, arguments, environment)
+        taker = _taker(environment, f"before restore {arguments.image} {' '.join(arguments.paths)}")
+        with environment.progress_line() as line:
+            restored = go_back(store, contents, plan, root.descriptor, name, options, taker, line)
     if not text:
         print_json(restore_plain(plan, restored, known.image.digest), environment.stdout)
     elif restored is not None:
@@ -80,18 +112,54 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     return 1 if plan.refused or (restored is not None and restored.failed) else 0
 
 
+def _packages(
+    store: Store,
+    known: KnownCapture,
+    root: MachineRoot,
+    _contents: Contents,
+    arguments: argparse.Namespace,
+    environment: Environment,
+) -> int:
+    from envbuild.capture.capture import capture
+    from envbuild.cli.restore_packages import PackagesBack
+
+    back = PackagesBack(store, known.image.tree, root, arguments.package or (), known.name)
+    if arguments.format == "text":
+        environment.stdout.writelines(f"{line}\n" for line in back.lines())
+
+    def save() -> None:
+        name, options = _saved_as(store, known, arguments, environment)
+        named = " ".join(f"--package {package}" for package in arguments.package or ()) or "--packages"
+        with environment.progress_line() as line:
+            capture(store, name, options, _taker(environment, f"before restore {arguments.image} {named}"), line)
+
+    code = 1 if back.missing else 0
+    does = bool(back.commands) and root.is_this_machine and _may(back.question(), arguments, environment)
+    if does:
+        code = back.run(save, environment, yes=arguments.yes) or code
+    if arguments.format == "json":
+        print_json({**back.plain(), "done": does and not code}, environment.stdout)
+    elif back.commands and not does:
+        environment.stdout.write("nothing was changed; --yes runs it\n" if root.is_this_machine else "")
+    return code
+
+
 def _below(path: str, root: str) -> bytes:
     """Return a path relative to the root. What is given without a slash at its beginning is one of this directory."""
     whole = os.path.abspath(path) if root == "/" else os.path.normpath(f"/{path}")
     return os.fsencode(whole.strip("/"))
 
 
-def _ask(plan: RestorePlan, environment: Environment) -> bool:
+def _may(question: str, arguments: argparse.Namespace, environment: Environment) -> bool:
+    """Return whether it may be done: asked for, or allowed by somebody at a terminal."""
+    if arguments.dry_run:
+        return False
+    if arguments.yes:
+        return True
     if not environment.stdin.isatty() or not environment.stderr.isatty():
         return False
-    count = len(plan.steps)
-    paths = "this path" if count == 1 else f"these {count} paths"
-    environment.stderr.write(f"Capture the machine as it is now, and change {paths}? [y/N] ")
+    environment.stdout.flush()
+    environment.stderr.write(f"{question} [y/N] ")
     environment.stderr.flush()
     return environment.stdin.readline().strip().lower() in ("y", "yes")
 

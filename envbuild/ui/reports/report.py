@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 NOT_IN_STORE = "not in this store"
 GENERATED = "generated"
 """The cause of paths that programs write by themselves."""
+UNCOMPARED = "not compared"
+"""That of paths that one of two captures did not take."""
 NOT_KNOWN = "git merged its lock, and its image is not known until a build"
 
 
@@ -195,12 +197,14 @@ def machine_of(machine: Causes) -> dict[str, Any]:
         ],
         "passing": [_state(record) for record in machine.passing],
         "generated": len(machine.generated),
+        "uncompared": len(machine.uncompared),
     }
 
 
 def cause_names(machine: Causes) -> dict[bytes, str]:
     """Return the cause of each path that has one."""
     generated = dict.fromkeys((change.path for change in machine.generated), GENERATED)
+    generated |= dict.fromkeys((change.path for change in machine.uncompared), UNCOMPARED)
     return generated | {change.path: cause.name for cause in machine.causes for change in cause.changes}
 
 

@@ -243,6 +243,8 @@ def _left_out(report: dict[str, Any]) -> list[str]:
         parts.append(f"{count(report['times'], 'path')} with only another time")
     if report.get("generated"):
         parts.append(f"{count(report['generated'], 'generated file')}")
+    if report.get("uncompared"):
+        parts.append(f"{count(report['uncompared'], 'path')} that one of them did not take")
     if report.get("passing"):
         parts.append(f"{count(len(report['passing']), 'record')} of what comes and goes by itself")
     if report["unread"]:
