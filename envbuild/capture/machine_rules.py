@@ -16,7 +16,7 @@ from envbuild.tree.diff import Change, aspects
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
 from envbuild.tree.patterns import compile_patterns
 
-PACKAGE, MACHINE, LARGE = "package", "machine", "large"
+PACKAGE, MACHINE, LARGE, OWNER = "package", "machine", "large", "owner"
 """Kinds of what is not expressed, beside those of every recipe (drift/unexpressed.py)."""
 _MACHINE = compile_patterns(
     [
@@ -89,7 +89,7 @@ class MachineRules(ExpressionRules):
             elif change.path in _ACCOUNT_FILES:
                 judged.append((change, Unexpressed(change, ACCOUNTS, detail=_ACCOUNT_FILES[change.path])))
             elif self._is_same_owner(explained, change):
-                judged.append((change, Unexpressed(change, ACCOUNTS, detail="the same owner, with another number")))
+                judged.append((change, Unexpressed(change, OWNER, detail="the same owner, with another number")))
             else:
                 judged.append((change, self._of_machine(change)))
         yield from self._without_large(judged)
@@ -128,8 +128,7 @@ class MachineRules(ExpressionRules):
             sizes = (path.after.size for path in difference.changes if path.after is not None)
             if change.old is None and sum(sizes) <= self._most:
                 continue
-            name = change.package.name.partition(":")[0]
-            reason = f"belongs to the package {name}"
+            reason = "belongs to a package that is not as on the machine"
             reasons.update((path.path, reason) for path in difference.changes)
         return reasons
 
