@@ -40,6 +40,7 @@ NOTICES = {
     "rights": "with another owner or mode",
 }
 """The kinds of notices, as they are counted."""
+EDITED = ("package file", "configuration")
 _POWERFUL = ("PATH", "OPT", "OPTS", "OPTIONS", "PRELOAD", "STARTUP", "_ENV")
 """The ends of variables that decide what is run, or how: PYTHONPATH, NODE_OPTIONS, BASH_ENV ..."""
 
@@ -145,6 +146,9 @@ class _Summary:
         notices = self._report["notices"]
         if not notices:
             return
+        if self._machine:
+            # What somebody edited and forgot comes before what he brought: it breaks machines.
+            notices = sorted(notices, key=lambda notice: notice["notice"] not in EDITED)
         yield from ("", self._output.paint(f"{count(len(notices), 'path')} to look at", "strong"))
         shown = first_notices(notices, most)
         left = None if self._everything else most - len(shown)
