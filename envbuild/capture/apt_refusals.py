@@ -20,9 +20,9 @@ class Refusals(Record):
     conflicts: frozenset[str]
 
     @property
-    def is_any(self) -> bool:
-        """Whether apt named any package."""
-        return bool(self.versions or self.packages or self.conflicts)
+    def names(self) -> frozenset[str]:
+        """All packages that apt named."""
+        return self.versions | self.packages | self.conflicts
 
 
 def refusals_of(message: str) -> Refusals:

@@ -9,10 +9,13 @@ from contextlib import ExitStack
 
 from envbuild.capture.known_directories import KnownDirectories, KnownDirectory
 from envbuild.capture.left_out import left_out
+from envbuild.capture.light_files import Left, light_files
 from envbuild.capture.machine_root import MachineRoot
 from envbuild.capture.reader_process import Reading
 from envbuild.capture.readers import Readers
-from envbuild.capture.redaction import NoRedaction
+from envbuild.capture.redaction import NoRedaction, Redaction
+from envbuild.capture.secret_files import SecretFiles
+from envbuild.capture.secret_key import secret_key
 from envbuild.capture.spool import Spool
 from envbuild.capture.state.collector import Collected, Machine, collect
 from envbuild.capture.unchanged import is_unchanged
@@ -44,7 +47,7 @@ _ALLOWED = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
 class CaptureOptions(Record):
     """What is captured, and how: the root's path, homes too, other file systems and left-out paths that are `included`,
-    secrets as they are, only digests of what packages have (`light`), and the path of the user's own patterns."""
+    secrets as they are, no contents that packages have (`light`), and the path of the user's own patterns."""
 
     root: str = "/"
     home: bool = False
@@ -55,8 +58,8 @@ class CaptureOptions(Record):
 
     @property
     def words(self) -> frozenset[str]:
-        """Those that the capture's own record names."""
-        chosen = {"home": self.home, "light": self.light, "secrets": self.secrets}
+        """Those that the capture's own record names: a light capture is the same image as one with all contents."""
+        chosen = {"home": self.home, "secrets": self.secrets}
         return frozenset(word for word, on in chosen.items() if on)
 
 
@@ -73,7 +76,8 @@ class Taker(Record):
 class Captured(Record):
     """A capture that was taken: its image, the numbers of files and bytes, what was left out, what could not be
     read, and which files are there without their secrets. `same`: it is the image that the name had before;
-    `recorded`: it became an entry of the history."""
+    `recorded`: it became an entry of the history; `left` is what a light capture left to packages that the store does
+    not have already."""
 
     name: str
     image: Image
@@ -84,6 +88,7 @@ class Captured(Record):
     secrets: tuple[Secret, ...]
     same: bool
     recorded: bool = True
+    left: Left | None = None
 
 
 @fields
@@ -117,20 +122,20 @@ def capture(
     """
     with MachineRoot(options.root) as root:
         try:
-            walked, image = _take(store, root, options, taker, report)
+            walked, image, left = _take(store, root, options, taker, report)
         except StoreDamaged:
             # What is known of the last capture leads to something that is lost: all is read again.
             store.trees.forget()
-            walked, image = _take(store, root, options, taker, report, anew=True)
+            walked, image, left = _take(store, root, options, taker, report, anew=True)
     last = store.images.get(store.tags.image_of(name, LATEST) or "")
     same = last is not None and last.digest == image.digest
     missing = walked.left_out, walked.unread, walked.secrets
     if only_changes and last is not None and is_unchanged(store.trees, last.tree, image.tree):
-        return Captured(name, last, walked.files, walked.size, *missing, same=True, recorded=False)
+        return Captured(name, last, walked.files, walked.size, *missing, same=True, recorded=False, left=left)
     by = {"user": taker.user, "host": taker.host, "reason": taker.reason[:MAX_REASON], "trigger": taker.trigger}
     known = {**by, **_place(options)}
     store.tags.move([(name, LATEST)], image.digest, CAPTURE, known)
-    return Captured(name, image, walked.files, walked.size, *missing, same=same)
+    return Captured(name, image, walked.files, walked.size, *missing, same=same, left=left)
 
 
 class _OnlyLookedAt(Exception):
@@ -164,14 +169,17 @@ def _take(
     *,
     anew: bool = False,
     look: Callable[[Image], None] | None = None,
-) -> tuple[Walked, Image]:
+) -> tuple[Walked, Image, Left | None]:
     """Read the machine, and put its image on record."""
     leaves_out = left_out(root, store.path, options.user_file, home=options.home, included=options.included)
-    profile = "\n".join((root.path, str(taker.uid), *sorted(options.words), leaves_out.profile))
+    redaction = _redaction(store, root, options)
+    light = light_files(root) if options.light else None
+    words = (*sorted(options.words), str(options.light))
+    profile = "\n".join((root.path, str(taker.uid), *words, leaves_out.profile, redaction.profile))
     known = KnownDirectories(store, profile, usable=not anew)
     with ExitStack() as stack:
         space = stack.enter_context(store.work.workspace())
-        reading = Reading(space.upper, f"{store.path}/objects", store.sparse_limit, NoRedaction())
+        reading = Reading(space.upper, f"{store.path}/objects", store.sparse_limit, redaction, light)
         readers = stack.enter_context(Readers(reading))
         trees = stack.enter_context(Spool(f"{space.path}/trees"))
         rows = stack.enter_context(Spool(f"{space.path}/rows"))
@@ -192,13 +200,28 @@ def _take(
         def count(files: int) -> None:
             report(f"{files:,} files", files, max(files, known.total or total))
 
+        def promise(path: bytes, entry: Entry) -> None:
+            assert light is not None
+            light.promise(path, entry, store.objects)
+
         total = root.files_at_most()
         readers.begin()
         walk = Walk(
-            root.descriptor, leaves_out, root.mount_points(), known, readers, store.trees.load, save, remember, count
+            root.descriptor,
+            leaves_out,
+            root.mount_points(),
+            known,
+            readers,
+            store.trees.load,
+            save,
+            remember,
+            promise,
+            count,
         )
         walked = walk.run()
-        record = _record(options, taker, walked, collect(Machine(root, walked.package_folders)))
+        collected = collect(Machine(root, walked.package_folders))
+        collected = collected.replace(state=redaction.hidden_state(collected.state))
+        record = _record(options, taker, walked, collected)
         _make_room(f"{space.path}/room", trees.size + rows.size)
         with store.database.transaction(), store.objects.beside(space.upper if look is not None else ""):
             store.trees.save_bodies(trees.rows())
@@ -206,6 +229,8 @@ def _take(
             if look is not None:
                 look(image)
                 raise _OnlyLookedAt
+            if light is not None:
+                store.promised.add(light.promises)
             if store.images.get(image.digest) is None:
                 store.images.put(image)
             for path, row in above.items():
@@ -214,7 +239,13 @@ def _take(
             known.write(seen, walk.gone, image.tree, walked.files)
             # Last: what can fail for want of room has not then, and leaves nothing in the pool.
             readers.keep()
-    return walked, image
+    return walked, image, None if light is None else light.left()
+
+
+def _redaction(store: Store, root: MachineRoot, options: CaptureOptions) -> Redaction:
+    if options.secrets:
+        return NoRedaction()
+    return SecretFiles(root, secret_key(store.path, writable=not store.database.read_only))
 
 
 def _make_room(path: str, size: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from envbuild.debian.left_behind import is_state
 from envbuild.drift.ignore_rules import IgnoreRules, is_directory
 from envbuild.drift.unexpressed import ACCOUNTS, RECORD, SECRET, ExpressionRules, Unexpressed
 from envbuild.history.explained_changes import ExplainedChanges, PackageDifference, explained_changes
@@ -83,7 +84,7 @@ class MachineRules(ExpressionRules):
             reason = folded.get(change.path)
             if reason is not None:
                 judged.append((change, Unexpressed(change, PACKAGE, detail=reason)))
-            elif change.path in records:
+            elif change.path in records or is_state(change.path.decode("utf-8", "surrogateescape")):
                 judged.append((change, Unexpressed(change, RECORD)))
             elif change.path in _ACCOUNT_FILES:
                 judged.append((change, Unexpressed(change, ACCOUNTS, detail=_ACCOUNT_FILES[change.path])))

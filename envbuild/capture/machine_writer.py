@@ -7,26 +7,35 @@ versions that no source has any more, come from sources of other vendors, and it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 
 from envbuild.capture.apt_refusals import Refusals, refusals_of
-from envbuild.capture.chosen_packages import recommends_explain
 from envbuild.capture.group_lines import group_lines, member_lines
 from envbuild.capture.machine_rules import MachineRules
-from envbuild.capture.other_sources import other_sources
+from envbuild.capture.other_sources import by_source, other_sources
+from envbuild.capture.package_relations import needing_exactly, recommends_explain
 from envbuild.capture.unit_lines import unit_lines
 from envbuild.debian.deb822 import stanzas
 from envbuild.drift.account_lines import Names
+from envbuild.drift.file_lines import FilePlan
 from envbuild.drift.package_lines import PackageLines, apt_line
 from envbuild.drift.recipe_text import Dropped
 from envbuild.drift.recipe_writer import Writer, reason_of
-from envbuild.drift.statement_text import has, text_of
+from envbuild.drift.script_lines import SCRIPT
+from envbuild.drift.statement_text import Line, as_root, has, text_of
 from envbuild.drift.trial_build import TrialBuild
 from envbuild.history.package_changes import STATUS
 from envbuild.images.accounts import Databases, read_databases
 from envbuild.plan.image_config import Facts
 from envbuild.store.store import Store
+from envbuild.tree.diff import Change
 from envbuild.tree.entry import Digest
 
+_GENERATORS = (
+    (b"etc/locale.gen", "usr/sbin/locale-gen"),
+    (b"usr/local/share/ca-certificates/", "usr/sbin/update-ca-certificates"),
+)
+"""Settings that packages' programs make large files of, which are no part of a recipe."""
 MAX_TRIES = 8
 """Times that apt is asked with less of a list; it names all that is missing at once."""
 
@@ -53,13 +62,25 @@ class MachineWriter(Writer):
 
     def _install(self, trial: TrialBuild, lines: PackageLines) -> None:
         words = lines.apt(automatic=False)
-        self._recommends = recommends_explain(
-            list(stanzas(text_of(self._store, self._target, STATUS.decode()) or "")), lines.automatic
-        )
-        missing = self._resolve(trial, words, self._options())
-        self._from_other_sources(trial, missing)
-        automatic = self._of(self._left()).apt(automatic=True)
-        self._resolve(trial, automatic, "", exact=True)
+        self._recommends = recommends_explain(self._stanzas, lines.automatic)
+        others, remarks = other_sources(self._store, self._base, self._target, self._stem)
+        self.remarks = tuple(remarks)
+        of_others = by_source(others, words)
+        taken = {word for theirs in of_others.values() for word in theirs}
+        self._resolve(trial, [word for word in words if word not in taken], self._options())
+        for other in others:
+            theirs = of_others.get(other, [])
+            if theirs:
+                trial.write_files([other.key])
+                refused = self._resolve(trial, theirs, self._options(other.options), exact=True)
+                self._resolve(trial, refused, self._options())
+        left = self._of(self._left())
+        self._resolve(trial, [*left.apt(automatic=False), *left.apt(automatic=True)], "", exact=True)
+
+    @cached_property
+    def _stanzas(self) -> list[dict[str, str]]:
+        """What dpkg of the machine says of its packages."""
+        return list(stanzas(text_of(self._store, self._target, STATUS.decode()) or ""))
 
     def _options(self, *more: str) -> str:
         options = [*(("recommends",) if self._recommends else ()), *more]
@@ -77,7 +98,10 @@ class MachineWriter(Writer):
             if error is None:
                 return missing
             refused = refusals_of(error.message)
-            fewer = [other for word in words if (other := _with_less(word, refused, present, exact=exact))]
+            strangers = refused.names - {word.partition("=")[0] for word in words}
+            if strangers:
+                refused = refused.replace(conflicts=refused.conflicts | needing_exactly(self._stanzas, strangers))
+            fewer = [other for word in words if (other := with_less(word, refused, present, exact=exact))]
             missing += [word for word in words if word not in fewer]
             if fewer == words:
                 if exact or all("=" not in word for word in words):
@@ -87,16 +111,6 @@ class MachineWriter(Writer):
                 fewer = [word.partition("=")[0] for word in words if word.partition("=")[0] not in present]
             words = fewer
         return [*missing, *words]
-
-    def _from_other_sources(self, trial: TrialBuild, missing: list[str]) -> None:
-        """Try to install what the base's sources lack from the machine's other ones."""
-        others, remarks = other_sources(self._store, self._base, self._target, self._stem)
-        self.remarks = tuple(remarks)
-        for other in others:
-            if not missing:
-                return
-            trial.write_files([other.key])
-            missing = self._resolve(trial, missing, self._options(other.options), exact=True)
 
     def _names_in_tree(self) -> set[str]:
         return {
@@ -121,12 +135,23 @@ class MachineWriter(Writer):
             for line in unit_lines(self._store, self._tree, self._expressed(self._tree), self._facts.user):
                 self._try(trial, line)
 
+    def _files(self, tree: Digest, changes: Iterable[Change], *, script: bool = True) -> FilePlan:
+        plan = super()._files(tree, changes, script=script)
+        copied = [file.place.partition(b".files/")[2] for file in plan.files]
+        head = f"run{as_root(self._facts.user)}"
+        made = tuple(
+            Line(f"{head} {program.rpartition('/')[2]}", SCRIPT)
+            for settings, program in _GENERATORS
+            if has(self._store, tree, program) and any(path.startswith(settings) for path in copied)
+        )
+        return plan.replace(lines=(*plan.lines, *made))
+
     def _names(self, tree: Digest) -> Names:
         # System users have other numbers in the tree of the lines, and are meant by their names.
         return Names(read_databases(self._store, self._target))
 
 
-def _with_less(word: str, refused: Refusals, present: Iterable[str], *, exact: bool) -> str:
+def with_less(word: str, refused: Refusals, present: Iterable[str], *, exact: bool) -> str:
     """Return what is asked for in place of NAME=VERSION after apt refused something, "" for nothing."""
     name = word.partition("=")[0]
     if name in refused.packages:

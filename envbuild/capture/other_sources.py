@@ -3,9 +3,10 @@ each with the packages that come from it, and lays the key that signs it beside 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from envbuild.debian.apt_sources import AptSource, parse_deb822, parse_lines
+from envbuild.debian.apt_sources import AptSource, machine_sources, parse_deb822, parse_lines
+from envbuild.debian.host_policy import Source, sources_of_versions
 from envbuild.drift.file_lines import RecipeFile
 from envbuild.drift.statement_text import is_plain, word
 from envbuild.packages.inventory.bad_record import MAX_RECORD
@@ -23,10 +24,15 @@ MAX_KEY = 1 << 20
 
 
 class OtherSource(Record):
-    """A source, and the file that signs it."""
+    """A source, and the file that signs it, which will lie beside the recipe."""
 
     source: AptSource
     key: RecipeFile
+
+    @property
+    def place(self) -> Source:
+        """Its address and suite."""
+        return self.source.uri.rstrip("/"), self.source.suite
 
     @property
     def options(self) -> str:
@@ -41,6 +47,8 @@ def other_sources(store: Store, base: str, target: Digest, stem: str) -> tuple[l
     `STEM.keys/`; and remarks on those that can't be said."""
     suite = base.removeprefix("debian:")
     own = {suite, f"{suite}-updates", f"{suite}-security", f"{suite}/updates"}
+    # Whoever made the capture says what its sources are: only those that this machine's owner set up, too, are asked.
+    trusted = {(source.uri.rstrip("/"), source.suite) for source in machine_sources()}
     others: list[OtherSource] = []
     remarks: list[str] = []
     for source in sources_of(store, target):
@@ -52,6 +60,9 @@ def other_sources(store: Store, base: str, target: Digest, stem: str) -> tuple[l
         if "@" in source.uri.partition("://")[2].partition("/")[0]:
             remarks.append(f"a source of {source.suite}, whose address has a password in it")
             continue
+        if (source.uri.rstrip("/"), source.suite) not in trusted:
+            remarks.append(f"the source {text}: this machine does not have it, so it was not asked")
+            continue
         key = _key(store, target, source)
         if key is None:
             remarks.append(f"the source {text}: which key signs it is not known")
@@ -59,6 +70,22 @@ def other_sources(store: Store, base: str, target: Digest, stem: str) -> tuple[l
         name = f"{stem}.keys/{len(others) + 1}-{key[0].rpartition('/')[2]}"
         others.append(OtherSource(source, RecipeFile(name.encode(), key[1])))
     return others, remarks
+
+
+def by_source(others: Sequence[OtherSource], words: Iterable[str]) -> dict[OtherSource, list[str]]:
+    """Return which of the packages NAME=VERSION only other sources have, as this machine's apt knows them."""
+    if not others:
+        return {}
+    pairs = [(name, version) for name, _, version in (word.partition("=") for word in words)]
+    known = sources_of_versions([name for name, _ in pairs])
+    chosen: dict[OtherSource, list[str]] = {}
+    places = {other.place for other in others}
+    for name, version in pairs:
+        having = known.get((name, version), frozenset())
+        if having and having <= places:
+            other = next(other for other in others if other.place in having)
+            chosen.setdefault(other, []).append(f"{name}={version}")
+    return chosen
 
 
 def sources_of(store: Store, tree: Digest) -> list[AptSource]:

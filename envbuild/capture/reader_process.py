@@ -18,6 +18,7 @@ import struct
 import time
 from typing import Any
 
+from envbuild.capture.light_files import LightFiles
 from envbuild.capture.redaction import Redaction
 from envbuild.capture.staged_contents import StagedContents, keep
 from envbuild.linux.attributes import read_xattrs
@@ -48,13 +49,14 @@ Answer = tuple[Any, ...]
 
 
 class Reading(Record):
-    """What all readers of a capture know: the folder for what they read, the pool, bytes of holes that are taken, and
-    the secrets."""
+    """What all readers of a capture know: the folder for what they read, the pool, bytes of holes that are taken, the
+    secrets, and the files whose contents are left to packages."""
 
     folder: str
     pool: str
     holes: int | None
     redaction: Redaction
+    light: LightFiles | None = None
 
 
 def read_files(jobs: socket.socket, answers: int, reading: Reading) -> None:
@@ -69,7 +71,7 @@ def read_files(jobs: socket.socket, answers: int, reading: Reading) -> None:
     _answer(answers, (ids.kind, ids.count))
     allowance = Allowance(reading.holes)
     staged = StagedContents(reading.folder, reading.pool, allowance, owners=ids.kind != SINGLE)
-    reader = _Reader(staged, reading.redaction)
+    reader = _Reader(staged, reading.redaction, reading.light)
     while True:
         message, descriptors, _, _ = socket.recv_fds(jobs, MAX_MESSAGE, MAX_DESCRIPTORS)
         if not message:
@@ -104,8 +106,9 @@ def _answer(pipe: int, answer: Any) -> None:
 
 
 class _Reader:
-    def __init__(self, staged: StagedContents, redaction: Redaction) -> None:
+    def __init__(self, staged: StagedContents, redaction: Redaction, light: LightFiles | None) -> None:
         self._staged = staged
+        self._light = light
         self._redaction = redaction
         self._linked: dict[tuple[int, int, int], Answer] = {}
         # Only root and owners may read without changing the time of access.
@@ -160,16 +163,28 @@ class _Reader:
         entry = Entry(b"", FILE, stat.S_IMODE(status.st_mode), uid, gid, status.st_mtime_ns, 0, "", b"", xattrs)
         redacted = self._redaction.redacted(path, status, opened)
         os.lseek(opened, 0, os.SEEK_SET)
-        if redacted is None:
-            entry = self._staged.add(entry, opened, status)
-        else:
+        shipped = self._light.take(path, entry, opened) if self._light is not None and redacted is None else None
+        if redacted is not None:
             entry = self._staged.add_bytes(entry, redacted.content)
+        else:
+            entry = shipped or self._staged.add(entry, opened, status)
         secret = None if redacted is None else (status.st_size, redacted.values, redacted.digest)
         after = os.fstat(opened)
         mark = mark_of(status)
         changed = mark != mark_of(after) or (redacted is None and entry.size != status.st_size)
         kept = None if changed or begun - max(mark[2:]) <= RACY_NANOSECONDS else mark
-        return TAKEN, entry.mode, entry.mtime, entry.size, entry.digest, xattrs, kept, secret, changed
+        return (
+            TAKEN,
+            entry.mode,
+            entry.mtime,
+            entry.size,
+            entry.digest,
+            xattrs,
+            kept,
+            secret,
+            shipped is not None,
+            changed,
+        )
 
 
 def mark_of(status: os.stat_result) -> tuple[int, int, int, int]:

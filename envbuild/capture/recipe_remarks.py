@@ -12,10 +12,11 @@ from envbuild.drift.recipe_writer import RecipeLines
 from envbuild.drift.statement_text import shown, word
 from envbuild.drift.unexpressed import Unexpressed
 from envbuild.history.explained_changes import PackageDifference
+from envbuild.images.capture_record import Missing
 from envbuild.packages.inventory.component import DPKG
 
-MAX_SHOWN = 20
-"""Paths that are named of a kind."""
+MAX_SHOWN = 8
+"""Paths that are named of a reason."""
 
 
 def package_remarks(packages: Iterable[PackageDifference]) -> list[str]:
@@ -57,9 +58,19 @@ def remarks_of(written: RecipeLines, packages: Iterable[str], unknown: UnknownPa
     for rows, what in ((unknown.left_out, "left out of the capture"), (unknown.unread, "not read by the capture")):
         if rows:
             remarks += ["", f" What was {what}, and so is not known:"]
-            remarks += [f"   {shown(row.path)}  {row.reason}" for row in rows[:MAX_SHOWN]]
-            remarks += [f"   and {len(rows) - MAX_SHOWN} more"] if len(rows) > MAX_SHOWN else []
+            remarks += [f"   {line}" for line in _by_reason(rows)]
     return remarks
+
+
+def _by_reason(rows: Iterable[Missing]) -> list[str]:
+    """Return a line for each reason, with the first of its paths."""
+    paths: dict[str, list[str]] = {}
+    for row in rows:
+        paths.setdefault(row.reason, []).append(shown(row.path))
+    return [
+        f"{reason}: {' '.join(same[:MAX_SHOWN])}{f' and {len(same) - MAX_SHOWN} more' if len(same) > MAX_SHOWN else ''}"
+        for reason, same in paths.items()
+    ]
 
 
 def _topmost(paths: Iterable[Unexpressed]) -> list[Unexpressed]:

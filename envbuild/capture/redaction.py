@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Protocol
 
 from envbuild.record import Record
@@ -19,15 +20,28 @@ class Redacted(Record):
 
 
 class Redaction(Protocol):
-    """Finds secrets. It is called by reader processes, for each file that is read, and must not use the database."""
+    """Finds secrets. It is called by reader processes, for each file that is read, and must not use the database.
+
+    `profile` says what decides how a file is kept, besides the file."""
+
+    @property
+    def profile(self) -> str: ...
 
     def redacted(self, path: bytes, status: os.stat_result, opened: int) -> Redacted | None:
         """Return what is kept of a file, None for all of it. `path` is relative to the root that is captured, `opened`
         a descriptor that stands at the file's beginning and may be left anywhere. Raises OSError."""
 
+    def hidden_state(self, state: Mapping[str, str]) -> dict[str, str]:
+        """Return the texts of state by their names, without secrets in them."""
+
 
 class NoRedaction:
     """Keeps everything as it is: for --secrets."""
 
+    profile = "all"
+
     def redacted(self, path: bytes, status: os.stat_result, opened: int) -> Redacted | None:
         return None
+
+    def hidden_state(self, state: Mapping[str, str]) -> dict[str, str]:
+        return dict(state)

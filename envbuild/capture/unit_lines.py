@@ -30,7 +30,11 @@ def unit_lines(store: Store, tree: Digest, changes: Iterable[Change], user: str)
     # A unit that has links of both kinds is only made to start elsewhere.
     asked["disable"] = {unit: None for unit in asked["disable"] if unit not in asked["enable"]}
     head = f"run{as_root(user)}"
-    return [Line(f"{head} systemctl {verb} {' '.join(units)}", tuple(units)) for verb, units in asked.items() if units]
+    return [
+        Line(f"{head} systemctl {verb} {' '.join(sorted(units))}", tuple(units))
+        for verb, units in asked.items()
+        if units
+    ]
 
 
 def _verbs(change: Change) -> Iterator[tuple[str, str]]:

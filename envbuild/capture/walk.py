@@ -75,7 +75,8 @@ class Walked(Record):
 
 class Walk:
     """One walk. `load` gives a directory of an earlier capture and `save` keeps one; `remember` is given what is known
-    of each directory that is not as it was, and `gone` gets those that are no more; `report` the number of files."""
+    of each directory that is not as it was, and `gone` gets those that are no more; `promise` is given the path and
+    entry of each file whose content is left to its package, and `report` the number of files."""
 
     def __init__(
         self,
@@ -87,6 +88,7 @@ class Walk:
         load: Load,
         save: Save,
         remember: Callable[[bytes, KnownDirectory], None],
+        promise: Callable[[bytes, Entry], None],
         report: Callable[[int], None],
     ) -> None:
         self._root = root
@@ -97,6 +99,7 @@ class Walk:
         self._load = load
         self._save = save
         self._remember = remember
+        self._promise = promise
         self._report = report
         self._now = time.time_ns()
         self._files = 0
@@ -220,8 +223,11 @@ class Walk:
             self._again.append((directory, file))
             return
         if answer[0] == TAKEN:
-            _, mode, mtime, size, digest, xattrs, mark, secret, changed = answer
-            directory.add(Entry(name, FILE, mode, owner, group, mtime, size, digest, b"", xattrs))
+            _, mode, mtime, size, digest, xattrs, mark, secret, shipped, changed = answer
+            entry = Entry(name, FILE, mode, owner, group, mtime, size, digest, b"", xattrs)
+            directory.add(entry)
+            if shipped:
+                self._promise(_below(directory.path, name), entry)
             self._count(True, size if secret is None else secret[0], mtime)
             if mark is not None:
                 directory.marks[os.fsdecode(name)] = mark

@@ -218,7 +218,7 @@ def missing_text(missing: Iterable[Missing]) -> str:
 
 def parse_missing(text: str, file: str = _UNREAD) -> tuple[Missing, ...]:
     """Return what `missing_text` wrote. Raises BadCaptureRecord."""
-    return tuple(Missing(path, reason) for path, (reason,) in _rows(text, file, 1))
+    return tuple(Missing(path, _field(reason)) for path, (reason,) in _rows(text, file, 1))
 
 
 def secrets_text(secrets: Iterable[Secret]) -> str:

@@ -38,16 +38,16 @@ def is_count(text: str) -> bool:
 def moment_of(text: str, now: float) -> float:
     """Return seconds since 1970 of a point in time; `now` is what the text is relative to. Raises BadMoment.
 
-    As in git, `yesterday` and `N days ago` mean this time of that day, words may be joined by points, and a date
-    without a zone is local. A date without a time means the end of that day: what was so at the last.
+    As in git, `yesterday` and `N days ago` mean this time of that day, words may be joined by points and `ago` left
+    out, and a date without a zone is local. A date without a time means the end of that day: what was so at the last.
     """
-    words = text.lower().replace(".", " ").split() if text.lower().endswith("ago") else text.lower().split()
+    words = text.lower().replace(".", " ").split()
     if words in (["now"], ["yesterday"]):
         return now - (86400 if words == ["yesterday"] else 0)
-    if len(words) == 3 and words[2] == "ago" and words[0].isascii() and words[0].isdigit() and len(words[0]) < 10:
-        unit = _UNITS.get(words[1].removesuffix("s"))
-        if unit is not None:
-            return now - int(words[0]) * unit
+    if len(words) == 2 or words[2:] == ["ago"]:
+        number, unit = words[0], _UNITS.get(words[1].removesuffix("s"))
+        if unit is not None and is_count(number):
+            return now - int(number) * unit
     from datetime import datetime  # only for dates
 
     try:

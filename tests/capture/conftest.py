@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +51,14 @@ def machine(project: Project, tmp_path: Path) -> Machine:
     made.write("/var/log/syslog", "a line\n")
     made.write("/tmp/scratch", "nothing\n")
     return made
+
+
+@pytest.fixture
+def router(machine: Machine, busybox: Path) -> Machine:
+    """A machine that began as the image `base`."""
+    done = machine.project.build(
+        "from tar:busybox.tar", "run mkdir -p /etc/app && echo old > /etc/app/gone", name="base.env"
+    )
+    assert done.code == 0, done.err
+    subprocess.run(["tar", "-C", machine.root, "-xf", busybox], check=True)
+    return machine

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
@@ -96,8 +97,8 @@ def _zone(root: MachineRoot) -> tzinfo:
         return UTC
     try:
         return ZoneInfo.from_file(io.BytesIO(content))
-    except (ValueError, OverflowError, IndexError):
-        return UTC
+    except (ValueError, ArithmeticError, LookupError, AssertionError, EOFError, struct.error):
+        return UTC  # zoneinfo says so of a damaged file in any of these ways
 
 
 def _utc(text: str, zone: tzinfo) -> str:

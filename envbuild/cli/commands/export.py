@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
+from envbuild.cli.handing_on import say_what_goes
 from envbuild.cli.layer_options import add_layers, layering, threads
 from envbuild.cli.user_namespace import enter_for
 from envbuild.errors import UsageError
@@ -70,7 +71,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         store.share()
         image = find_image(store, arguments.image)
         name, tag = _name(arguments.name, arguments.image, image)
+        say_what_goes(store, image, arguments.image, environment)
         enter_for(store)
+        store.bring(image.tree)
         if arguments.format == TAR:
             with _target(output, environment) as file:
                 export.write_tar(store, image, file)

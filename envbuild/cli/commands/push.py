@@ -6,6 +6,7 @@ import argparse
 
 from envbuild.build.named_image import find_image
 from envbuild.cli.environment import Environment
+from envbuild.cli.handing_on import say_what_goes
 from envbuild.cli.json_output import add_format, print_json
 from envbuild.cli.key_options import add_sign, signing_key
 from envbuild.cli.layer_options import add_layers, layering, threads
@@ -56,7 +57,9 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         image = find_image(store, arguments.image)
         remote = access(arguments, environment).repository(reference, PUSH, insecure=arguments.insecure)
         there = remote.digest_of(tag)  # before layers are made: it may not let us in
+        say_what_goes(store, image, arguments.image, environment)
         enter_for(store)
+        store.bring(image.tree)
         with environment.progress_line() as line:
             exported = export(
                 store,

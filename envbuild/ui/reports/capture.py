@@ -15,6 +15,7 @@ from envbuild.ui.sanitize import visible
 
 def capture_plain(captured: Captured) -> dict[str, Any]:
     """Return what a capture came to as JSON types."""
+    left = captured.left
     return {
         "name": captured.name,
         "image": f"sha256:{captured.image.digest}",
@@ -23,6 +24,7 @@ def capture_plain(captured: Captured) -> dict[str, Any]:
         "size": captured.size,
         "left_out": _plain(captured.left_out),
         "unread": _plain(captured.unread),
+        "left": None if left is None else {name: getattr(left, name) for name in ("files", "size", "packages", "kept")},
     }
 
 
@@ -31,6 +33,12 @@ def capture_lines(plain: dict[str, Any], *, left_out: bool, unread: bool) -> Ite
     same = " (nothing changed)" if plain["same"] else ""
     digits = plain["image"].removeprefix("sha256:")[:12]
     yield f"{plain['name']} = {digits}: {count(plain['files'], 'file')}, {format_size(plain['size'])}{same}"
+    if (left := plain["left"]) is not None:
+        what = f"{count(left['files'], 'file')} of {count(left['packages'], 'package')}"
+        if left["files"]:
+            yield f"left to packages: {what}, {format_size(left['size'])}"
+        if left["kept"]:
+            yield f"stored all the same: what {count(left['kept'], 'package')} brought that apt can't get again"
     for key, listed, option, what in (
         ("left_out", left_out, "--left-out", "left out"),
         ("unread", unread, "--unread", "not read"),

@@ -6,6 +6,7 @@ from tests.fuzz.target import Target
 from tests.fuzz.targets import (
     archives,
     bisect,
+    captures,
     command_line,
     git,
     languages,
@@ -33,6 +34,7 @@ TARGETS: dict[str, Target] = {
         git,
         command_line,
         bisect,
+        captures,
     )
     for target in module.TARGETS
 }

@@ -1,12 +1,13 @@
-"""Which Debian packages of a machine came by recommendation: whether a list of the packages chosen by hand gives the
-machine's packages with `apt(recommends)`, or without."""
+"""What dpkg's own records of a machine say of the relations of its packages: whether a list of those chosen by hand
+gives the others with `apt(recommends)` or without, and which need others in exactly one version."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 _INSTALLED = "installed"
+_EXACT = re.compile(r"([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9]+)? \(= ")
 _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*")
 
 
@@ -26,6 +27,18 @@ def recommends_explain(status: Iterable[Mapping[str, str]], automatic: frozenset
         for alternatives in _alternatives(installed[package], ("recommends",))
     )
     return len(wanted - needed) > missing
+
+
+def needing_exactly(status: Iterable[Mapping[str, str]], names: Set[str]) -> frozenset[str]:
+    """Return the packages that depend on exactly one version of one of these."""
+    return frozenset(
+        stanza["package"]
+        for stanza in status
+        if "package" in stanza
+        for field in ("depends", "pre-depends")
+        for relation in re.split(r"[,|]", stanza.get(field, ""))
+        if (match := _EXACT.match(relation.strip())) is not None and match[1] in names
+    )
 
 
 def _reached(
