@@ -59,7 +59,7 @@ def restore_again_and_again(machine: Machine, change: Callable[[int], None]) -> 
     ):
         image = store.images.get(store.tags.image_of("laptop", "latest") or "")
         assert image is not None
-        known = KnownCapture(store, image, "laptop", contents)
+        known = KnownCapture(store, image, "laptop", root, contents)
         for number in range(ROUNDS):
             change(number)
             plan = plan_going_back(store, known, root.descriptor, [b"home/eve"], delete=False)
