@@ -18,6 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import (
     bisects,
+    capture,
     copies,
     curves,
     disk,
@@ -53,6 +54,7 @@ ROWS = {
     "instances": instances.measure,
     "ports": ports.measure,
     "bisect": bisects.measure,
+    "capture": capture.measure,
     "export": sharing.measure_export,
     "import": sharing.measure_import,
     "push": sharing.measure_push,

@@ -18,7 +18,10 @@ USER_FILE = "capture.ignore"
 """In the user's folder of settings."""
 MAX_IGNORED = 1 << 20
 """Bytes of a file of patterns."""
-STORE = "the store"
+STORE = "a store of envbuild"
+STORE_NAMES = frozenset(("store.db", "objects", "layers", "lock"))
+"""What lies in every store: others than the one in use are known by it."""
+SWAP = "swap space"
 OTHER_FILES = "another file system (--include PATH takes it)"
 
 
@@ -51,7 +54,7 @@ RULES = (
     ),
     Rule("a log", files=("/var/log", "/var/crash", "/var/lib/systemd/coredump")),
     Rule("mail", files=("/var/mail", "/var/spool/mail")),
-    Rule("swap space", patterns=("/swapfile", "/swap.img", "/swap/swapfile", "/hibfile")),
+    Rule(SWAP, patterns=("/swapfile", "/swap.img", "/swap/swapfile", "/hibfile")),
     Rule(
         "of containers and virtual machines",
         contents=(
@@ -120,6 +123,11 @@ class Inside(Record):
     files_only: bool = False
     some_taken: bool = False
 
+    @property
+    def is_looked_at(self) -> bool:
+        """Whether anything in it may be taken."""
+        return not self.reason or self.some_taken or self.files_only
+
 
 _TAKEN = Inside()
 
@@ -149,8 +157,8 @@ class LeftOut:
         self.profile = repr((rules, named, sorted(self._included), sorted(self._stores)))
         """All that the decisions depend on, as text."""
 
-    def inside(self, path: bytes) -> Inside:
-        """Return what holds of all that lies in a directory."""
+    def inside(self, path: bytes, above: Inside = _TAKEN) -> Inside:
+        """Return what holds of all that lies in a directory; `above` is what holds in the directory that has it."""
         if path in self._stores:
             return Inside(STORE)
         if self.is_included(path):
@@ -160,7 +168,8 @@ class LeftOut:
             return Inside(reason, False, looked_at)
         if reason := self._files.of(path, True):
             return Inside(reason, True, looked_at)
-        return _TAKEN
+        # Of a directory that only leads to a path that was asked for, no more than that is taken.
+        return above if above.files_only or path in self._above else _TAKEN
 
     def reason(self, path: bytes, is_directory: bool, inside: Inside = _TAKEN) -> str:
         """Return why a path is left out, "" if it is taken; `inside` is what holds in the directory that has it."""
@@ -173,6 +182,10 @@ class LeftOut:
             reason = inside.reason
         return "" if reason and (path in self._above or self.is_included(path)) else reason
 
+    def is_store(self, path: bytes, items: Iterable[os.DirEntry[str]]) -> bool:
+        """Tell whether a directory with these entries is a store, which nobody asked for."""
+        return bool(path) and {item.name for item in items} >= STORE_NAMES and not self.is_included(path)
+
     def is_included(self, path: bytes) -> bool:
         """Tell whether a path was asked for, or lies in one that was."""
         return bool(self._included) and (path in self._included or any(a in self._included for a in _above(path)))
@@ -183,6 +196,8 @@ def left_out(root: MachineRoot, store: str, user_file: str, *, home: bool, inclu
     user's own patterns, `included` are absolute paths on the machine that are taken all the same. Raises BadIgnoreFile
     and BadPattern."""
     rules = (*RULES, RECORD) if home else (*RULES, HOMES, RECORD)
+    if swapped := root.swap_files():
+        rules = (*rules, Rule(SWAP, patterns=tuple(f"/{_escaped(path)}" for path in swapped)))
     own = [read for path in (MACHINE_FILE, user_file) if (read := _read(path)) is not None]
     paths = [os.fsencode(os.path.normpath(path).strip("/")) for path in included]
     return LeftOut(rules, own, paths, _stores(root, store))
@@ -199,6 +214,10 @@ class _Reasons:
         if not self._any.matches(path, is_directory):
             return ""
         return next(reason for reason, matcher in self._rows if matcher.matches(path, is_directory))
+
+
+def _escaped(path: str) -> str:
+    return "".join(f"\\{letter}" if letter in "*?[\\" else letter for letter in path)
 
 
 def _above(path: bytes) -> Iterable[bytes]:

@@ -13,6 +13,7 @@ from envbuild.linux.syscalls import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, open
 MAX_READ = 64 << 20
 """Bytes of a file of the machine that is read whole, such as a package manager's database."""
 _MOUNTS = "/proc/self/mountinfo"
+_SWAPS = "/proc/swaps"
 _CHUNK = 1 << 20
 
 
@@ -125,6 +126,17 @@ class MachineRoot:
         """Return how many files its file system has, which may be more than the root has."""
         status = os.fstatvfs(self.descriptor)
         return status.f_files - status.f_ffree
+
+    def swap_files(self) -> list[str]:
+        """Return the files that the kernel swaps to, as paths relative to the root; none but of this machine."""
+        if not self.is_this_machine:
+            return []
+        try:
+            with open(_SWAPS, "rb") as file:
+                paths = [_unescaped(line.split()[0]) for line in file.read().splitlines()[1:]]
+        except OSError:
+            return []  # a kernel without swap has no such file
+        return [os.fsdecode(path[1:]) for path in paths if path.startswith(b"/")]
 
     def mount_points(self) -> frozenset[bytes]:
         """Return where other file systems are mounted below the root, as paths relative to it."""

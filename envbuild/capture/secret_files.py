@@ -85,6 +85,8 @@ class SecretFiles:
         for pattern in patterns:
             parts, at = [], 0
             for match in pattern.finditer(content):
+                if match.lastgroup is None:
+                    continue  # what is passed over
                 start, end = match.span(match.lastgroup or 0)
                 start = max(start, at)
                 value = content[start:end].strip()

@@ -114,6 +114,7 @@ _NO_SECRET = (
     rb"|\$\{?\w+\}?[\"']?[ \t]*$|\$\(|envbuild-secret-v1-)"
 )
 """Values that say where a secret is, or whether there is one."""
+_PLAIN = rb"password|passwd|bindpw|requirepass|masterauth|secret"
 _SIGNS = re.IGNORECASE | re.MULTILINE
 URLS = re.compile(
     rb"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://[^\s/:@\"'<>]{0,200}:(?P<secret>[^\s/@\"'<>]{1,500})@", re.IGNORECASE
@@ -121,8 +122,10 @@ URLS = re.compile(
 VALUES = (
     # NAME=VALUE and NAME: VALUE in whatever quotes, behind `export`, `Environment=`, `//registry/:` or a brace.
     re.compile(
-        rb"^(?:[ \t{]|export[ \t]|set[ \t]|Environment=|//[^\s=]{1,300}:){0,9}[\"']?(?:" + _NAME + rb")[\"']?"
-        rb"[ \t]{0,20}[=:][ \t]{0,20}[\"']?" + _NO_SECRET + rb"(?P<secret>[^\s\"'][^\r\n\"']{0,4000})",
+        rb"^(?:[ \t{]|export[ \t]|set[ \t]|Environment=){0,9}(?://[^\s=:]{1,300}(?::[0-9]{1,5}[^\s=:]{0,300})?:)?[\"']?(?:"
+        + _NAME
+        + rb")[\"']?"
+        rb"[ \t]{0,20}[=:][ \t]{0,20}[\"']?" + _NO_SECRET + rb"(?P<secret>[^\s\"'][^\r\n\"']*)",
         _SIGNS,
     ),
     # The same within a line: JSON, lists of options, several on one line.
@@ -131,22 +134,22 @@ VALUES = (
         + _NAME
         + rb")[\"']?(?:=|[ \t]{0,9}:[ \t]{0,9})[\"']?"
         + _NO_SECRET
-        + rb"(?P<secret>[^\s\"',;}]{1,4000})",
+        + rb"(?P<secret>[^\s\"',;}]+)",
         _SIGNS,
     ),
-    # netrc(5), msmtprc, ldap.conf(5), redis.conf, rndc.key, grub.
+    # netrc(5), msmtprc, ldap.conf(5), redis.conf, rndc.key, grub. A comment is prose
+    # (`a password expires until`) unless its last word may be one.
     re.compile(
-        rb"(?:^|[ \t])(?:password|passwd|bindpw|requirepass|masterauth|secret)[ \t]{1,20}[\"']?"
-        rb"(?!(?:required|requisite|sufficient|optional|include|substack)\b)"
-        + _NO_SECRET
-        + rb"(?P<secret>[^\s\"';]{1,4000})",
+        rb"^[ \t]{0,20}#(?![^\r\n]{0,300}\b(?:" + _PLAIN + rb")[ \t]{1,20}\S{1,300}[ \t]{0,20}$)[^\r\n]{0,600}"
+        rb"|(?:^|[ \t])(?:" + _PLAIN + rb")[ \t]{1,20}[\"']?"
+        rb"(?!(?:required|requisite|sufficient|optional|include|substack)\b)" + _NO_SECRET + rb"(?P<secret>[^\s\"';]+)",
         _SIGNS,
     ),
-    re.compile(rb"password_pbkdf2[ \t]{1,9}\S{1,200}[ \t]{1,9}(?P<secret>\S{1,4000})"),
-    re.compile(rb"<(?:password|passphrase)>(?P<secret>[^<]{1,4000})</", re.IGNORECASE),
+    re.compile(rb"password_pbkdf2[ \t]{1,9}\S{1,200}[ \t]{1,9}(?P<secret>\S+)"),
+    re.compile(rb"<(?:password|passphrase)>(?P<secret>[^<]+)</", re.IGNORECASE),
     URLS,
 )
-HASHES = (re.compile(rb"^[^:\n]{1,100}:!*(?P<secret>[^:!*\n][^:\n]{1,500})(?=:)", re.MULTILINE),)
+HASHES = (re.compile(rb"^[^:\n]{1,100}:!*(?P<secret>[^:!*\n][^:\n]+)(?=:)", re.MULTILINE),)
 """The second field of shadow(5) and its like, where it is a hash."""
 PRIVATE_KEY = re.compile(
     rb"-----BEGIN (?:(?:[A-Z0-9]{1,20} ){0,4}PRIVATE KEY(?: BLOCK)?|OpenVPN Static key V1)-----"
@@ -154,6 +157,6 @@ PRIVATE_KEY = re.compile(
 )
 """A private key in a text."""
 IN_ROWS = re.compile(
-    rb"(?<![\w.-])(?:" + _NAME + rb")(?:=|\t|:[ \t]{0,9})[\"']?" + _NO_SECRET + rb"(?P<secret>[^\s\"']{1,4000})", _SIGNS
+    rb"(?<![\w.-])(?:" + _NAME + rb")(?:=|\t|:[ \t]{0,9})[\"']?" + _NO_SECRET + rb"(?P<secret>[^\s\"']+)", _SIGNS
 )
 """A secret in a record of state: a command line, a variable."""

@@ -13,9 +13,10 @@ import stat
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import islice
 
 from envbuild.capture.known_directories import NO_MARK, KnownDirectories, KnownDirectory
-from envbuild.capture.left_out import OTHER_FILES, Inside, LeftOut
+from envbuild.capture.left_out import OTHER_FILES, STORE, Inside, LeftOut
 from envbuild.capture.pending_directory import PendingDirectory
 from envbuild.capture.reader_process import (
     CHANGED,
@@ -142,16 +143,16 @@ class Walk:
         self, directory: PendingDirectory, opened: int, status: os.stat_result, above: Inside, depth: int
     ) -> None:
         """Take what is in an open directory."""
-        inside = self._left_out.inside(directory.path)
-        if not inside.reason and above.files_only:
-            inside = above
+        inside = self._left_out.inside(directory.path, above)
         folders: list[str] = []
         with os.scandir(opened) as items:
-            if inside.reason and not inside.some_taken and not inside.files_only:
-                if next(items, None) is not None:
-                    self._missing.append(Missing(_below(directory.path, b"*"), inside.reason))
-            else:
-                self._take_items(directory, opened, list(items), inside, folders)
+            listed = list(items) if inside.is_looked_at else list(islice(items, 1))
+        if inside.is_looked_at and self._left_out.is_store(directory.path, listed):
+            inside = Inside(STORE)
+        if inside.is_looked_at:
+            self._take_items(directory, opened, listed, inside, folders)
+        elif listed:
+            self._missing.append(Missing(_below(directory.path, b"*"), inside.reason))
         for text in folders:
             self._enter(directory, opened, text, status, inside, depth + 1)
         if directory.known is not None:

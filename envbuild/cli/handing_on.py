@@ -23,7 +23,10 @@ def say_what_goes(store: Store, image: Image, reference: str, environment: Envir
     if _SECRETS in about.options:
         environment.warn([f"{reference} has the secrets of {about.host} as they are: private keys, passwords, tokens"])
     elif secrets := read_secrets(store, image.tree):
+        them = "it" if len(secrets) == 1 else "them"
         where = f"envbuild cat {reference} /{FOLDER.decode()}/secrets"
-        environment.warn([f"{count(len(secrets), 'secret')} of {about.host} stayed behind; {where} lists them"], "note")
+        environment.warn(
+            [f"{count(len(secrets), 'secret')} of {about.host} stayed behind; {where} lists {them}"], "note"
+        )
     if _HOME in about.options:
         environment.warn([f"{reference} has the homes of {about.host}"], "note")

@@ -244,3 +244,8 @@ def test_the_key_of_a_store_is_drawn_once_and_belongs_to_its_owner(tmp_path: Pat
     (tmp_path / "other").mkdir()
     assert secret_key(str(tmp_path / "other"), writable=False) != secret_key(str(tmp_path / "other"), writable=False)
     assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_a_comment_about_passwords_is_prose(kept: Kept):
+    text = "# days after a password expires until\n# machine x password <>\nmachine a password <> login b password <>\n"
+    assert kept.hidden("etc/default/useradd", text.replace("<>", "hidden1")) == text

@@ -9,7 +9,7 @@ import struct
 import pytest
 
 from envbuild.capture.machine_root import MachineRoot
-from envbuild.capture.state import kernel, ports
+from envbuild.capture.state import kernel, login, ports
 from envbuild.capture.state.collector import Machine, collect
 from tests.capture.state.conftest import Files
 
@@ -229,6 +229,16 @@ def test_the_files_of_logins(files: Files):
         'set\tPATH\t"/usr/bin"\t/etc/environment',
         "set\tUMASK\t027\t/etc/login.defs",
     ]
+
+
+def test_the_login_shell_of_this_machine_has_a_path_and_nothing_of_a_home(monkeypatch: pytest.MonkeyPatch):
+    with MachineRoot("/") as root:
+        rows = [row for row in login.environment(root) if row[0] == "got"]
+        assert "PATH" in [name for _, name, *_ in rows]
+        assert "HOME" not in [name for _, name, *_ in rows]
+        # Whatever of it goes on, the capture does.
+        monkeypatch.setattr(login, "SECONDS", 0.0)
+        assert "got" not in [row[0] for row in login.environment(root)]
 
 
 def test_links_that_lead_out_of_a_root_lead_to_the_root_itself(files: Files, tmp_path):

@@ -7,6 +7,7 @@ from functools import cache
 
 from envbuild.capture.left_out import RULES, LeftOut
 from envbuild.capture.machine_root import MachineRoot
+from envbuild.capture.secret_files import SecretFiles
 from envbuild.capture.state.collector import Machine, collect
 from envbuild.images.capture_record import (
     MAX_FIELD,
@@ -34,6 +35,7 @@ FILES = (
     *("opt/venv/pyvenv.cfg", "opt/venv/lib/python3.11/site-packages/a-1.dist-info/METADATA"),
     *("opt/venv/lib/python3.11/site-packages/a-1.dist-info/INSTALLER", "opt/node_modules/a/package.json"),
 )
+SECRETS = (b"etc/shadow", b"home/a/.bashrc", b"etc/openvpn/a.conf", b"root/.docker/config.json", b"home/a/.ssh/id_rsa")
 FOLDERS = (b"opt/venv/lib/python3.11/site-packages", b"opt/node_modules")
 
 
@@ -55,6 +57,24 @@ def read_machine(data: bytes) -> None:
         collected = collect(Machine(root, FOLDERS))
     for text in (*collected.state.values(), *collected.passing.values()):
         assert rows_text(rows_of(text)) == text
+
+
+def read_secrets(data: bytes) -> None:
+    folder = machine()
+    with open(f"{folder}/secret", "wb") as file:
+        file.write(data)
+    opened = os.open(f"{folder}/secret", os.O_RDONLY)
+    try:
+        with MachineRoot(folder) as root:
+            secret_files = SecretFiles(root, b"k" * 32)
+            for path in SECRETS:
+                redacted = secret_files.redacted(path, os.fstat(opened), opened)
+                if redacted is not None and redacted.values is not None:
+                    assert redacted.values > 0
+                    assert redacted.content != data
+            secret_files.hidden_state({"kernel": data.decode("utf-8", "replace")})
+    finally:
+        os.close(opened)
 
 
 def read_record(data: bytes) -> None:
@@ -103,6 +123,22 @@ TARGETS = (
             b"export A=",
             b"Name: ",
             b"\xff",
+        ),
+    ),
+    Target(
+        "capture-secrets",
+        read_secrets,
+        (),
+        (
+            b"a:$6$x$y:1::::::\n",
+            b"export API_TOKEN=",
+            b'"auth": "',
+            b"password ",
+            b"https://a:b@c/",
+            b"-----BEGIN PRIVATE KEY-----\n",
+            b"-----END PRIVATE KEY-----\n",
+            b"envbuild-secret-v1-",
+            b"<password>",
         ),
     ),
     Target(
