@@ -142,7 +142,7 @@ def test_bisect_and_restore_bring_what_they_need(packaged: Packaged, busybox: Pa
     packaged.machine.write("/etc/hostname", "desktop\n")
     packaged.machine.capture("--light")
     packaged.update()
-    found = packaged.machine.output("bisect", "laptop@{1}", "laptop", "--", "grep", "-q", "1.6", TEXT)
-    assert found.startswith(f"{TEXT} (changed")
+    answer = packaged.machine.output("bisect", "laptop@{1}", "laptop", "--", "grep", "-q", "1.6", TEXT)
+    assert answer.startswith(f"{TEXT} (changed")
     packaged.machine.output("restore", "laptop@{1}", TEXT, "--yes", "--root", str(packaged.machine.root))
     assert (packaged.machine.root / TEXT[1:]).read_text() == "1.6-2\n"
