@@ -20,6 +20,8 @@ PACKAGE, MACHINE, LARGE, OWNER = "package", "machine", "large", "owner"
 """Kinds of what is not expressed, beside those of every recipe (drift/unexpressed.py)."""
 _MACHINE = compile_patterns(
     [
+        # The kernel's file systems are mounted there: a step can't change them.
+        *("/proc", "/sys", "/dev"),
         *("/boot/**", "/initrd.img*", "/vmlinuz*", "/swapfile", "/lost+found"),
         *("/etc/hostname", "/etc/hosts", "/etc/fstab", "/etc/crypttab", "/etc/mtab", "/etc/adjtime", "/etc/mailname"),
         *("/etc/resolv.conf", "/etc/machine-info", "/etc/hostid", "/etc/initramfs-tools/conf.d/resume"),
