@@ -36,6 +36,7 @@ def left(machine: Machine, written: dict[str, Any], recipe: str = "laptop.env") 
     return {path for path in differing - said if not path.startswith("/var/lib/envbuild")}
 
 
+@pytest.mark.root  # whose files the machine's are: who unpacks them else owns them
 def test_lines_give_what_the_machine_has_but_for_what_is_said(router):
     router.write("/etc/app/app.conf", "a=1\n", 0o640)
     router.write("/usr/local/bin/job", "#!/bin/sh\n", 0o755)
@@ -52,6 +53,7 @@ def test_lines_give_what_the_machine_has_but_for_what_is_said(router):
     assert {path for path in left(router, written) if not path.startswith(("/tmp", "/var", "/home/ada"))} == set()
 
 
+@pytest.mark.root  # whose files the machine's are: who unpacks them else owns them
 def test_what_the_capture_does_not_say_is_not_removed(router):
     """The base has something in a home, of which the capture has only the directory."""
     done = router.project.build("from tar:busybox.tar", "run mkdir -p /root/x && echo 1 > /root/x/y", name="base.env")
