@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Sequence
 
 from envbuild.capture.capture import Captured, CaptureOptions, Report, Taker, capture
+from envbuild.capture.machine_root import MachineRoot
 from envbuild.capture.put_back import Failed, PutBack
 from envbuild.capture.restore_plan import RestorePlan, Step, plan_restore
 from envbuild.capture.rights import Rights
+from envbuild.capture.secret_files import SecretFiles
+from envbuild.capture.secret_key import secret_key
 from envbuild.capture.stored_contents import Contents, read_content
+from envbuild.digest import sha256_of
 from envbuild.errors import UsageError, WorkFailed, fields
 from envbuild.images.capture_record import About, Missing, read_about, read_left_out, read_secrets, read_unread
 from envbuild.images.secret_placeholder import has_placeholder
@@ -56,13 +61,14 @@ class NotSaved(WorkFailed):
 class KnownCapture:
     """A capture, and what it says of itself. Raises NotACapture and BadCaptureRecord."""
 
-    def __init__(self, store: Store, image: Image, name: str, contents: Contents) -> None:
+    def __init__(self, store: Store, image: Image, name: str, root: MachineRoot, contents: Contents) -> None:
         about = read_about(store, image.tree)
         if about is None:
             raise NotACapture(name)
         self.about: About = about
         self.image, self.name = image, name
         self._contents = contents
+        self._redaction = SecretFiles(root, secret_key(store.path, writable=not store.database.read_only))
         self._secrets = {secret.path for secret in read_secrets(store, image.tree)}
         self._missing = _reasons((*read_left_out(store, image.tree), *read_unread(store, image.tree)))
 
@@ -72,6 +78,15 @@ class KnownCapture:
             return True
         # An image can come from anywhere, without the list.
         return entry.size <= MAX_LOOKED_AT and has_placeholder(read_content(self._contents, entry))
+
+    def stands_for(self, path: bytes, entry: Entry, opened: int) -> bool:
+        """Return whether what the capture has of a secret stands for the content of an open file of the machine: only a
+        capture of this store can tell."""
+        status = os.fstat(opened)
+        if not stat.S_ISREG(status.st_mode):
+            return False
+        redacted = self._redaction.redacted(path, status, opened)
+        return redacted is not None and sha256_of(redacted.content) == entry.digest
 
     def reason(self, path: bytes) -> str:
         """Return why a capture does not have a path, "" where there was nothing."""

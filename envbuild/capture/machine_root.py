@@ -8,7 +8,7 @@ import stat
 from typing import Self
 
 from envbuild.errors import UsageError, fields
-from envbuild.linux.syscalls import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, openat2
+from envbuild.linux.syscalls import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
 
 MAX_READ = 64 << 20
 """Bytes of a file of the machine that is read whole, such as a package manager's database."""
@@ -53,16 +53,19 @@ class MachineRoot:
         """Whether it is the root that this process has, too: what the kernel says of the machine is true of it."""
         return self.path == "/"
 
-    def open(self, path: str, flags: int = os.O_RDONLY) -> int:
-        """Return a descriptor of what is at a path. It never waits for a FIFO's writer. Raises OSError."""
+    def open(self, path: str, flags: int = os.O_RDONLY, *, follow: bool = True) -> int:
+        """Return a descriptor of what is at a path. It never waits for a FIFO's writer. Without `follow`, a link
+        anywhere in the path is an error: what lies where ordinary users may write is opened so, or a link of theirs
+        would have root record what they may not read. Raises OSError."""
         if not flags & os.O_PATH:  # with which openat2(2) refuses any other
             flags |= os.O_NONBLOCK | os.O_NOCTTY
-        return openat2(self.descriptor, path, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+        resolve = RESOLVE_IN_ROOT | (RESOLVE_NO_MAGICLINKS if follow else RESOLVE_NO_SYMLINKS)
+        return openat2(self.descriptor, path, flags, resolve)
 
-    def read(self, path: str, most: int = MAX_READ) -> bytes | None:
+    def read(self, path: str, most: int = MAX_READ, *, follow: bool = True) -> bytes | None:
         """Return the bytes of a plain file, None if there is none, it may not be read, or it is larger than `most`."""
         try:
-            descriptor = self.open(path)
+            descriptor = self.open(path, follow=follow)
         except OSError:
             return None
         try:
@@ -78,9 +81,9 @@ class MachineRoot:
         finally:
             os.close(descriptor)
 
-    def read_text(self, path: str, most: int = MAX_READ) -> str | None:
+    def read_text(self, path: str, most: int = MAX_READ, *, follow: bool = True) -> str | None:
         """Return the text of a plain file, as `read` its bytes; bytes that are not UTF-8 are kept as surrogates."""
-        content = self.read(path, most)
+        content = self.read(path, most, follow=follow)
         return None if content is None else content.decode("utf-8", "surrogateescape")
 
     def names(self, path: str) -> list[str]:

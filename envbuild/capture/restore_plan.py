@@ -100,6 +100,9 @@ class Knowledge(Protocol):
     def is_secret(self, path: bytes, entry: Entry) -> bool:
         """Return whether what the capture has of a file is not all of its content."""
 
+    def stands_for(self, path: bytes, entry: Entry, opened: int) -> bool:
+        """Return whether what the capture has of a secret stands for the content of an open file of the machine."""
+
     def reason(self, path: bytes) -> str:
         """Return why a capture does not have a path, "" where there was nothing."""
 
@@ -193,13 +196,24 @@ class _Planner:
         if now is not None and not different:
             self.unchanged += 1
         elif entry.kind == FILE and self.knowledge.is_secret(path, entry):
-            self._refuse(path, "a secret, whose content is not in the capture")
+            if now is not None and set(different) <= {"content"} and self._is_same_secret(parent, path, entry):
+                self.unchanged += 1
+            else:
+                self._refuse(path, "a secret, whose content is not in the capture")
         elif reason := self.rights.reason(parent, entry, now):
             self._refuse(path, reason)
         elif entry.kind == DIRECTORY:
             self._new_directory(path, live, entry, parent)
         else:
             self.steps.append(Step(path, live, entry, different))
+
+    def _is_same_secret(self, parent: int, path: bytes, entry: Entry) -> bool:
+        try:
+            opened = os.open(entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent)
+        except OSError:
+            return False
+        with _closed(opened):
+            return self.knowledge.stands_for(path, entry, opened)
 
     def _new_directory(self, path: bytes, live: Live | None, entry: Entry, parent: int) -> None:
         inside = 0

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from envbuild.capture.machine_root import MachineRoot
 from envbuild.capture.redaction import Redacted
 from envbuild.capture.secret_rules import (
+    HASHES,
     IN_ROWS,
     KEY_NAMES,
     MORE_KEY_NAMES,
@@ -35,6 +36,8 @@ _CHUNK = 1 << 20
 _STATUS = "/var/lib/dpkg/status"
 _ROWS = ("kernel", "crontabs", "login-environment", "timers")
 """Kinds of state that hold command lines and variables."""
+SECRET_FOLDERS = ("etc", "etc/ssh", "etc/ssl/private", "etc/security", "var/backups")
+"""Where files are secret by their path and every machine has some."""
 _SHIPPED_PLACE = b"usr/"
 _OWN_PLACES = (b"usr/local/", b"usr/src/")
 
@@ -45,7 +48,8 @@ class SecretFiles:
     def __init__(self, root: MachineRoot, key: bytes) -> None:
         self._root = root
         self._key = key
-        self._shipped: bytes | None = None
+        self._shipped: bytearray | None = None
+        self._names: dict[tuple[int, int], bytes] | None = None
 
     @property
     def profile(self) -> str:
@@ -56,6 +60,8 @@ class SecretFiles:
         """Return what is kept of a file, None for all of it (redaction.py, Redaction)."""
         if not status.st_size:
             return None
+        if status.st_nlink > 1 and not status.st_mode & 0o004:
+            path = self._secret_names().get((status.st_dev, status.st_ino), path)
         if is_whole(path):
             return None if self._is_shipped(path, status, opened) else self._whole(status, opened)
         patterns = value_patterns(path)
@@ -85,6 +91,8 @@ class SecretFiles:
         for pattern in patterns:
             parts, at = [], 0
             for match in pattern.finditer(content):
+                if match.lastgroup is None:
+                    continue  # what is passed over
                 start, end = match.span(match.lastgroup or 0)
                 start = max(start, at)
                 value = content[start:end].strip()
@@ -124,10 +132,27 @@ class SecretFiles:
         # Where /usr is merged, packages may name either path.
         return any(b"\n%s  %s\n" % (md5, name) in lists for name in {path, path.removeprefix(_SHIPPED_PLACE)})
 
-    def _sums(self) -> bytes:
+    def _secret_names(self) -> dict[tuple[int, int], bytes]:
+        """Return the paths of the system's best known secrets by their inodes: where the kernel lets them
+        (fs.protected_hardlinks), users can give them a name of their own, and that is what the walk may meet."""
+        if self._names is None:
+            self._names = {}
+            for folder in SECRET_FOLDERS:
+                for name in self._root.names(f"/{folder}"):
+                    path = f"{folder}/{name}"
+                    encoded = path.encode("utf-8", "surrogateescape")
+                    if is_whole(encoded) or value_patterns(encoded) is HASHES:
+                        status = self._root.status(f"/{path}", follow=False)
+                        if status is not None:
+                            self._names[(status.st_dev, status.st_ino)] = encoded
+        return self._names
+
+    def _sums(self) -> bytearray:
         """Return the sums of all files of packages, a line each: as one text they take a tenth of the memory."""
         if self._shipped is None:
-            self._shipped = b"\n" + b"".join(self._read_sums())
+            self._shipped = bytearray(b"\n")
+            for lines in self._read_sums():
+                self._shipped += lines
         return self._shipped
 
     def _read_sums(self) -> Iterator[bytes]:

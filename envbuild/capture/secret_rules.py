@@ -114,6 +114,7 @@ _NO_SECRET = (
     rb"|\$\{?\w+\}?[\"']?[ \t]*$|\$\(|envbuild-secret-v1-)"
 )
 """Values that say where a secret is, or whether there is one."""
+_PLAIN = rb"password|passwd|bindpw|requirepass|masterauth|secret"
 _SIGNS = re.IGNORECASE | re.MULTILINE
 URLS = re.compile(
     rb"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{0,20}://[^\s/:@\"'<>]{0,200}:(?P<secret>[^\s/@\"'<>]{1,500})@", re.IGNORECASE
@@ -136,9 +137,11 @@ VALUES = (
         + rb"(?P<secret>[^\s\"',;}]+)",
         _SIGNS,
     ),
-    # netrc(5), msmtprc, ldap.conf(5), redis.conf, rndc.key, grub.
+    # netrc(5), msmtprc, ldap.conf(5), redis.conf, rndc.key, grub. A comment is prose
+    # (`a password expires until`) unless its last word may be one.
     re.compile(
-        rb"(?:^|[ \t])(?:password|passwd|bindpw|requirepass|masterauth|secret)[ \t]{1,20}[\"']?"
+        rb"^[ \t]{0,20}#(?![^\r\n]{0,300}\b(?:" + _PLAIN + rb")[ \t]{1,20}\S{1,300}[ \t]{0,20}$)[^\r\n]{0,600}"
+        rb"|(?:^|[ \t])(?:" + _PLAIN + rb")[ \t]{1,20}[\"']?"
         rb"(?!(?:required|requisite|sufficient|optional|include|substack)\b)" + _NO_SECRET + rb"(?P<secret>[^\s\"';]+)",
         _SIGNS,
     ),

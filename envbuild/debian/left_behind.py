@@ -149,9 +149,10 @@ def _pattern(place: str, *, inside: bool) -> re.Pattern[str]:
     """Return the expression for the rows that are marked for a place: those of whatever lies `inside` of folders, or
     the others."""
     paths = [row.path for row in LEFT_BEHIND if getattr(row, place) and row.path.endswith("/") == inside]
-    return re.compile("|".join(_expression(path) + (".+" if inside else "") for path in paths), re.DOTALL)
+    return re.compile("|".join(expression(path) + (".+" if inside else "") for path in paths), re.DOTALL)
 
 
-def _expression(path: str) -> str:
+def expression(path: str) -> str:
+    """Return the regular expression of a path in the form that a Leftover has."""
     signs = {"**": ".*", "*": "[^/]*"}
     return "".join(signs.get(part) or re.escape(part) for part in re.split(r"(\*\*?)", path))

@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
+    from envbuild.history.hand_edits import HandEdit
+
 USERS, UNITS, CRON, ZONE, LOCALE, ALTERNATIVES = "users", "units", "cron", "time zone", "locale", "alternatives"
 _CAUSES: Mapping[str, tuple[str, ...]] = {
     USERS: ("users", "groups"),
@@ -88,7 +90,8 @@ class Cause(Record):
 class Causes(Record):
     """`causes` in the order in which a reader wants them, `passing` the records of what comes and goes by itself,
     `generated` the paths that programs write by themselves, `of_packages` those that follow from packages, by their
-    numbers, `rest` what is of none, and `uncompared` what one of the captures did not take or could not read."""
+    numbers, `rest` what is of none, `uncompared` what one of the captures did not take or could not read, and `edits`
+    what is known of files that were edited, by path."""
 
     causes: tuple[Cause, ...]
     passing: tuple[StateChange, ...]
@@ -96,6 +99,7 @@ class Causes(Record):
     of_packages: Mapping[int, Sequence[Change]]
     rest: tuple[Change, ...]
     uncompared: tuple[Change, ...] = ()
+    edits: Mapping[bytes, HandEdit] = {}
 
     @property
     def changes(self) -> list[Change]:

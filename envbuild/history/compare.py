@@ -10,7 +10,7 @@ from envbuild.history.network_changes import NetworkChange, commit_changes, netw
 from envbuild.history.notices import Notice, Origins, notices_of, program_folders
 from envbuild.history.operand import Declared, Operand, first_lines
 from envbuild.history.package_changes import Attribution, Package, PackageChange
-from envbuild.images.capture_record import is_capture
+from envbuild.images.capture_record import FOLDER, BadCaptureRecord, is_capture
 from envbuild.packages.inventory.bad_record import BadRecord
 from envbuild.packages.inventory.component import DPKG
 from envbuild.packages.inventory.owners import has_debian_records, owners_of
@@ -154,8 +154,13 @@ def _trees(store: Store, comparison: Comparison, old: Digest, new: Digest) -> Co
     if captures:
         from envbuild.history.machine_changes import machine_changes  # only of captures
 
-        explained, machine = machine_changes(store, (old, new), explained, origins)
-        folded += [(change, "") for change in machine.changes]
+        try:
+            explained, machine = machine_changes(store, (old, new), explained, origins)
+            folded += [(change, "") for change in machine.changes]
+        except BadCaptureRecord as error:
+            # Anybody may say so of an image; the files are compared all the same.
+            bad = BadRecord("capture", f"/{FOLDER.decode()}/{error.file}", error.reason)
+            explained = explained.replace(bad=(*explained.bad, bad))
     return comparison.replace(
         # The epoch of a capture is the time of its latest file.
         facts=tuple(fact for fact in comparison.facts if machine is None or fact.name != "epoch"),

@@ -4,6 +4,7 @@ machine, and what of it follows from packages."""
 from __future__ import annotations
 
 from envbuild.history.causes import Causes, causes_of
+from envbuild.history.hand_edits import hand_edits
 from envbuild.history.state_changes import state_changes
 from envbuild.history.state_of_packages import state_of_packages
 from envbuild.images.capture_record import FOLDER, read_left_out, read_unread
@@ -32,7 +33,11 @@ def machine_changes(
     rest = list(_own(explained.rest))
     compared = [change for change in rest if not left.has(change)]
     causes = causes_of(store, state, of_packages, compared, changed, owned)
-    causes = causes.replace(uncompared=tuple(change for change in rest if left.has(change)))
+    listed = (*causes.rest, *(change for cause in causes.causes for change in cause.listed))
+    causes = causes.replace(
+        uncompared=tuple(change for change in rest if left.has(change)),
+        edits=hand_edits(store, trees, listed, {**origins.moved, **origins.same}),
+    )
     packages = tuple(
         package.replace(
             changes=tuple(sorted([*package.changes, *causes.of_packages.get(number, ())], key=lambda c: c.path)),

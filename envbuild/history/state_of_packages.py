@@ -25,17 +25,19 @@ _SCRIPTS = ("preinst", "postinst", "prerm", "postrm", "config")
 _SYSUSERS = re.compile(rb"(?:usr/)?lib/sysusers\.d/[^/]+\.conf")
 _UNIT = re.compile(rb"(?:usr/)?lib/systemd/(?:system|user)/([^/]+)")
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_PATH = re.compile(r"(?<![A-Za-z0-9_./-])(?:/[A-Za-z0-9_.+@-]+)+")
 _INSTALLED = {"packages": DPKG, "python": PYTHON, "node": NODE}
 _ACCOUNTS, _UNITS = ("users", "groups"), ("units", "timers")
 
 
 class StateOfPackages(Record):
     """`records` has the number of the package that a record follows from, `accounts` the same for users that are new,
-    by their numbers, and `scripts` the texts of their maintainers' scripts."""
+    by their numbers, and `named` for paths that their maintainers' scripts
+    name."""
 
     records: Mapping[StateChange, int] = {}
     accounts: Mapping[int, int] = {}
-    scripts: Mapping[int, str] = {}
+    named: Mapping[str, int] = {}
 
     def maker_of(self, change: Change) -> int | None:
         """Return the package whose script made a path that is new: it is a user's that the package added, or the script
@@ -47,9 +49,7 @@ class StateOfPackages(Record):
             return self.accounts[entry.uid]
         if entry.kind == FILE and entry.mode & 0o6111:
             return None
-        path = "/" + change.path.decode("utf-8", "surrogateescape")
-        named = re.compile(re.escape(path) + r"(?![\w./-])")
-        return next((number for number, text in self.scripts.items() if path in text and named.search(text)), None)
+        return self.named.get("/" + change.path.decode("utf-8", "surrogateescape"))
 
 
 def state_of_packages(
@@ -64,7 +64,7 @@ def state_of_packages(
     units = {match[1].decode("utf-8", "replace"): paths[path] for path in paths if (match := _UNIT.fullmatch(path))}
     names = {(change.package.kind, _plain(change.package.name)): number for number, change in enumerate(packages)}
     scripts = _scripts(store, packages, changes)
-    words = _words(scripts)
+    words = _words(scripts, _WORD)
     records: dict[StateChange, int] = {}
     for record in state:
         if not record.fields or record.passing:
@@ -84,7 +84,7 @@ def state_of_packages(
             number = next((paths[place] for place in places if place in paths), None)
         if number is not None:
             records[record] = number
-    return StateOfPackages(records, _new_accounts(store, trees[1], records), scripts)
+    return StateOfPackages(records, _new_accounts(store, trees[1], records), _words(scripts, _PATH))
 
 
 def _plain(name: str) -> str:
@@ -111,11 +111,11 @@ def _scripts(
     return scripts
 
 
-def _words(scripts: Mapping[int, str]) -> dict[str, int]:
-    """Return the words of scripts, each with the package: a user of this name is theirs."""
+def _words(scripts: Mapping[int, str], pattern: re.Pattern[str]) -> dict[str, int]:
+    """Return the words of scripts, each with the package: a user of this name, or a path, is theirs."""
     words: dict[str, int] = {}
     for number, text in scripts.items():
-        for word in _WORD.findall(text):
+        for word in pattern.findall(text):
             words.setdefault(word, number)
     return words
 

@@ -129,6 +129,35 @@ def test_what_the_capture_left_out_is_never_removed(machine: Machine):
     assert restore(machine, "laptop", "/", "--yes", "--delete")["extra"] == []
 
 
+def test_secrets_stay_where_the_capture_has_only_their_digests(machine: Machine):
+    key = "-----BEGIN OPENSSH PRIVATE KEY-----\n{}\n-----END OPENSSH PRIVATE KEY-----\n"
+    machine.write("/etc/ssh/ssh_host_ed25519_key", key.format("a"), 0o600)
+    machine.capture()
+    assert restore(machine, "laptop", "/etc/ssh", "--yes")["refused"] == []
+    machine.write("/etc/ssh/ssh_host_ed25519_key", key.format("b"), 0o600)
+    done = restore(machine, "laptop", "/etc/ssh", "--yes", code=1)
+    assert [row["path"] for row in done["refused"]] == ["etc/ssh/ssh_host_ed25519_key"]
+    assert (machine.root / "etc/ssh/ssh_host_ed25519_key").read_text() == key.format("b")
+    shutil.rmtree(machine.root / "etc/ssh")
+    restore(machine, "laptop", "/etc/ssh", "--yes", code=1)
+    assert [path.name for path in (machine.root / "etc/ssh").iterdir()] == ["sshd_config"]
+
+
+def test_a_secret_is_replaced_only_if_it_was_saved(machine: Machine):
+    key = "-----BEGIN OPENSSH PRIVATE KEY-----\n{}\n-----END OPENSSH PRIVATE KEY-----\n"
+    path = machine.write("/etc/ssh/ssh_host_ed25519_key", "none yet\n", 0o600)
+    machine.capture("--secrets")
+    path.write_text(key.format("a"))
+    words = ("restore", "laptop", "/etc/ssh", "--yes", "--root", str(machine.root), "--save-as", "other")
+    done = machine.project.command(*words)
+    assert done.code == 1
+    assert "could not be saved" in done.err
+    assert path.read_text() == key.format("a")
+    assert machine.project.command(*words, "--secrets").code == 0
+    assert path.read_text() == "none yet\n"
+    assert machine.output("cat", "other", "/etc/ssh/ssh_host_ed25519_key") == key.format("a")
+
+
 def test_what_envbuild_says_of_a_capture_is_not_put_onto_the_machine(machine: Machine):
     machine.write("/var/lib/app/data", "x\n")
     machine.capture()
@@ -196,6 +225,7 @@ def test_killed_anywhere_each_path_is_what_it_was_or_what_it_becomes(machine: Ma
     calls = 0
     while True:
         calls += 1
+        assert calls < 500
         code = _killed_before_call(machine, calls)
         now = {path: state for path, state in state_of(machine.root).items() if ".envbuild-restore-" not in path}
         for path in {*old, *new, *now}:
@@ -246,7 +276,7 @@ def _killed_before_call(machine: Machine, number: int) -> int:
             image = store.images.get(store.tags.image_of("laptop", "latest") or "")
             assert image is not None
             plan = plan_going_back(
-                store, KnownCapture(store, image, "laptop", contents), root.descriptor, [b"etc"], delete=False
+                store, KnownCapture(store, image, "laptop", root, contents), root.descriptor, [b"etc"], delete=False
             )
             for name in CALLS:
                 setattr(os, name, killing(getattr(os, name)))
@@ -269,7 +299,7 @@ def test_what_was_changed_since_it_was_looked_at_is_left_alone(machine: Machine)
         ):
             image = store.images.get(store.tags.image_of("laptop", "latest") or "")
             assert image is not None
-            known = KnownCapture(store, image, "laptop", contents)
+            known = KnownCapture(store, image, "laptop", root, contents)
             plan = plan_going_back(store, known, root.descriptor, [b"etc"], delete=False)
             machine.write("/etc/hostname", "another\n")
             done, failed = PutBack(store.trees, contents, root.descriptor, plan).run(lambda *_: None)

@@ -153,6 +153,20 @@ def test_values_on_the_list_are_replaced_and_all_else_stays(kept: Kept, path: st
     assert kept.hidden(path, line) == hidden
 
 
+def test_another_name_of_a_secret_is_one(kept: Kept):
+    kept.write("etc/shadow", b"root:$6$HASH:1::::::\n", 0o600)
+    kept.write("etc/ssh/ssh_host_rsa_key", b"KEY", 0o600)
+    (kept.root / "home/eve").mkdir(parents=True)
+    for path, other in (("etc/shadow", "home/eve/a"), ("etc/ssh/ssh_host_rsa_key", "home/eve/b")):
+        os.link(kept.root / path, kept.root / other)
+        opened = os.open(kept.root / other, os.O_RDONLY)
+        try:
+            with MachineRoot(str(kept.root)) as root:
+                assert SecretFiles(root, KEY).redacted(os.fsencode(other), os.fstat(opened), opened) is not None
+        finally:
+            os.close(opened)
+
+
 def test_a_private_key_is_found_by_its_content(kept: Kept):
     assert kept.redacted("srv/tls/combined", b"\n" + PEM).values is None
     assert kept.redacted("opt/app/deploy_key", b"# mine\n" + PEM, 0o600).values == 1
@@ -244,3 +258,8 @@ def test_the_key_of_a_store_is_drawn_once_and_belongs_to_its_owner(tmp_path: Pat
     (tmp_path / "other").mkdir()
     assert secret_key(str(tmp_path / "other"), writable=False) != secret_key(str(tmp_path / "other"), writable=False)
     assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_a_comment_about_passwords_is_prose(kept: Kept):
+    text = "# days after a password expires until\n# machine x password <>\nmachine a password <> login b password <>\n"
+    assert kept.hidden("etc/default/useradd", text.replace("<>", "hidden1")) == text

@@ -147,3 +147,32 @@ def test_a_set_user_id_program_is_hidden_by_no_cause(machine):
     assert [(notice["path"], notice["notice"]) for notice in machine.diff()["notices"]] == [
         ("/etc/cron.d/job", "privilege")
     ]
+
+
+def test_what_an_image_says_of_itself_and_can_not_be_read_hides_no_file(machine):
+    machine.captured()
+    machine.file("etc/hosts", "10.0.0.1 x\n")
+    machine.file("var/lib/envbuild/capture/unread", "no tab\n")
+    done = machine.project.build("copy root/ -> /", name="laptop.env")
+    assert done.code == 0
+    difference = machine.diff()
+    (record,) = difference["bad_records"]
+    assert record["path"] == "/var/lib/envbuild/capture/unread"
+    assert "/etc/hosts" in {path["path"] for path in difference["unexplained"]}
+
+
+def test_an_edited_file_is_shown_with_its_lines_against_what_its_package_shipped(machine):
+    machine.packages.debian("server", "1.0-1", {"etc/server.conf": "port 80\n"}, ("etc/server.conf",))
+    machine.captured()
+    machine.file("etc/server.conf", "port 8080\n")
+    machine.captured()
+    (notice,) = machine.diff()["notices"]
+    assert (notice["reason"], notice["lines"]) == ("edited; from server", ["-port 80", "+port 8080"])
+    assert machine.shown().splitlines()[3:6] == [
+        "  M /etc/server.conf  edited; from server; content, 8 B -> 10 B",
+        "      -port 80",
+        "      +port 8080",
+    ]
+    machine.file("etc/server.conf", "port 80\n")
+    machine.captured()
+    assert machine.diff()["notices"][0]["reason"] == "as server shipped it again"

@@ -24,7 +24,7 @@ def crontabs(root: MachineRoot) -> Iterator[tuple[str, ...]]:
             yield user, schedule, command.strip(), path
     for folder in USERS:
         for user in root.names(folder):
-            for schedule, command in _jobs(root.read_text(f"{folder}/{user}", _MAX_BYTES) or ""):
+            for schedule, command in _jobs(root.read_text(f"{folder}/{user}", _MAX_BYTES, follow=False) or ""):
                 yield user, schedule, command, f"{folder}/{user}"
     for period in _PERIODS:
         # run-parts(8) of Debian takes no other names.

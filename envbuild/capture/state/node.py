@@ -13,7 +13,8 @@ _MAX_BYTES = 1 << 20
 
 
 def packages(root: MachineRoot, folders: Collection[bytes]) -> Iterator[tuple[str, ...]]:
-    """Yield directory, name and version of each package, and where the link leads of one that is a link."""
+    """Yield directory, name and version of each package, and, in place of the version, where the link leads of one
+    that is a link."""
     for place in sorted(folders):
         if not place.endswith(b"lib/" + NODE_FOLDER):
             continue
@@ -25,7 +26,11 @@ def packages(root: MachineRoot, folders: Collection[bytes]) -> Iterator[tuple[st
 
 
 def _package(root: MachineRoot, path: str, name: str) -> Iterator[tuple[str, ...]]:
-    text = root.read_text(f"/{path}/{name}/package.json", _MAX_BYTES)
+    target = root.link(f"/{path}/{name}")
+    if target is not None:
+        yield path, name, "", target
+        return
+    text = root.read_text(f"/{path}/{name}/package.json", _MAX_BYTES, follow=False)
     if text is None:
         return
     try:
@@ -33,6 +38,4 @@ def _package(root: MachineRoot, path: str, name: str) -> Iterator[tuple[str, ...
     except (ValueError, RecursionError):
         plain = None
     version = plain.get("version") if isinstance(plain, dict) else None
-    target = root.link(f"/{path}/{name}")
-    row = (path, name, version if isinstance(version, str) else "")
-    yield row if target is None else (*row, target)
+    yield path, name, version if isinstance(version, str) else ""

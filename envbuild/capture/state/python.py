@@ -35,7 +35,7 @@ def distributions(root: MachineRoot, folders: Collection[bytes]) -> Iterator[tup
             files = root.names(f"/{path}/{name}")
             installer = ""
             if "INSTALLER" in files:
-                installer = (root.read_text(f"/{path}/{name}/INSTALLER", 100) or "").strip()
+                installer = (root.read_text(f"/{path}/{name}/INSTALLER", 100, follow=False) or "").strip()
             row = (path, normal_name(match[1]), match[2], installer)
             yield (*row, "by hand") if "REQUESTED" in files else row
 
@@ -43,7 +43,7 @@ def distributions(root: MachineRoot, folders: Collection[bytes]) -> Iterator[tup
 def _environment(root: MachineRoot, path: str) -> Iterator[tuple[str, ...]]:
     """Yield what the environment that a directory belongs to says of its interpreter (pyvenv.cfg, PEP 405)."""
     above = path.rpartition("/lib/")[0]
-    if not above or not (text := root.read_text(f"/{above}/pyvenv.cfg", _MAX_BYTES)):
+    if not above or not (text := root.read_text(f"/{above}/pyvenv.cfg", _MAX_BYTES, follow=False)):
         return
     fields: dict[str, str] = {}
     for line in text.split("\n"):

@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         stored_contents(store) as contents,
     ):
         store.share()
-        known = KnownCapture(store, find_image(store, arguments.image), arguments.image, contents)
+        known = KnownCapture(store, find_image(store, arguments.image), arguments.image, root, contents)
         work = _packages if packages else _paths
         return work(store, known, root, contents, arguments, environment)
 

@@ -9,6 +9,7 @@ from posixpath import dirname, normpath
 from envbuild.debian.deb822 import stanzas
 from envbuild.packages.inventory.bad_record import MAX_STATUS, Unreadable, parsed_json
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON
+from envbuild.packages.inventory.list_index import ListIndex
 from envbuild.packages.inventory.python import recorded
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
@@ -45,6 +46,15 @@ class _Tree:
             return []
         return [child.name.decode("utf-8", "surrogateescape") for child in self._store.trees.load(entry.digest)]
 
+    def lists(self, lines: list[str]) -> list[str]:
+        """Return the names of dpkg's lists that may have one of the lines, sorted."""
+        folder = lookup(self._store.trees, self._tree, _INFO.encode())
+        if folder is None or folder.kind != DIRECTORY:
+            return []
+        encoded = (line.encode("utf-8", "surrogateescape") for line in lines)
+        names = ListIndex(self._store, folder.digest).candidates(encoded)
+        return sorted(name.decode("utf-8", "surrogateescape") for name in names)
+
     def spellings(self, path: str) -> list[str]:
         """Return a path and its names through links at the root: dpkg's lists may have /lib for /usr/lib."""
         paths = [path]
@@ -64,9 +74,7 @@ def owner_of(store: Store, tree: Digest, path: str) -> Owner | None:
 
 def _debian(tree: _Tree, path: str) -> Owner | None:
     wanted = [f"/{line}\n" for line in tree.spellings(path)]
-    for name in tree.names(_INFO):
-        if not name.endswith(".list"):
-            continue
+    for name in tree.lists([line.rstrip("\n") for line in wanted]):
         text = tree.text(f"{_INFO}/{name}") or ""
         if any(text.startswith(line) or f"\n{line}" in text for line in wanted):
             package = name.removesuffix(".list")

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from posixpath import normpath
 
 from envbuild.packages.inventory.bad_record import MAX_STATUS, Unreadable
+from envbuild.packages.inventory.list_index import ListIndex
 from envbuild.packages.inventory.python import recorded
 from envbuild.store.objects import TooLargeToRead
 from envbuild.store.store import Store
@@ -13,8 +14,6 @@ from envbuild.tree.entry import DIRECTORY, FILE, LINK, Digest, Entry
 from envbuild.tree.lookup import lookup
 
 INFO = b"var/lib/dpkg/info"
-MAX_READ = 256_000_000
-"""Bytes of packages' lists of files that are read; Debian's longest have 2 MB."""
 _MODULES = b"node_modules/"
 _PACKAGES = b"-packages/"
 
@@ -49,14 +48,11 @@ def _of_debian(store: Store, tree: Digest, wanted: set[bytes], known: Container[
     lines = {b"/" + path: path for path in wanted}
     for name, target in links.items():
         lines |= {b"/" + name + path[len(target) :]: path for path in wanted if path.startswith(target + b"/")}
-    left = MAX_READ
-    for entry in store.trees.load(folder.digest):
-        if entry.kind != FILE or not entry.name.endswith(b".list") or entry.size > min(left, MAX_STATUS):
-            continue
+    candidates = ListIndex(store, folder.digest).candidates(lines)
+    for entry in store.trees.load(folder.digest) if candidates else ():
         package = _text(entry.name.removesuffix(b".list"))
-        if package in known:
+        if entry.name not in candidates or entry.kind != FILE or package in known:
             continue
-        left -= entry.size
         for line in lines.keys() & set(store.objects.read(entry, MAX_STATUS).split(b"\n")):
             yield lines[line], package.partition(":")[0]
 

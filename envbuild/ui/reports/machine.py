@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from envbuild.text.width import columns, cut, pad
-from envbuild.ui.reports.path_lines import path_lines
+from envbuild.ui.reports.path_lines import edited_lines, path_lines
 from envbuild.ui.sanitize import visible
 from envbuild.ui.stream import Output
 
@@ -26,7 +26,8 @@ def machine_lines(causes: list[dict[str, Any]], output: Output, width: int | Non
         name = visible(cause["cause"])
         left = None if width is None else width - len(indent) - aligned - len(_GAP)
         shown = [record_line(record, output, left) for record in cause["records"]]
-        shown += path_lines(cause["paths"], output, left)
+        for path in cause["paths"]:
+            shown += [*path_lines([path], output, left), *edited_lines(path, output, left, "")]
         if not shown and cause["folded"]:
             shown = [f"{cause['folded']} paths"]
         for line in shown:

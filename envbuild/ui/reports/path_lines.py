@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 _LETTERS = {"added": "A", "removed": "D", "changed": "M"}
 _STYLES = {"added": "good", "removed": "error", "changed": "note"}
 _ASPECTS = ("kind", "mode", "owner", "target", "xattrs", "content", "time")
+_EDITED = {"+": "good", "-": "error"}
+MAX_EDITED = 6
+"""Lines of an edited file that a first view shows."""
 _ALIGNED = 44
 """Columns up to which paths stand in a column of their own."""
 _MIN_PATH = 30
@@ -31,13 +34,31 @@ def path_lines(
         yield _line(path, visible(path["path"]), output, width, indent, times=times)
 
 
-def notice_lines(notices: list[dict[str, Any]], output: Output, width: int | None, indent: str) -> Iterator[str]:
-    """Yield the lines of notices, with what differs in a column of its own."""
+def notice_lines(
+    notices: list[dict[str, Any]], output: Output, width: int | None, indent: str, left: int | None = None
+) -> Iterator[str]:
+    """Yield the lines of notices, with what differs in a column of its own. Below them stand the lines of files that
+    are known to differ, at most `left` in all (None for any number): those of a file together, or none of them."""
     names = [visible(notice["path"]) for notice in notices]
     limit = _ALIGNED if width is None else min(_ALIGNED, width // 3)
     aligned = max((columns(name) for name in names if columns(name) <= limit), default=0)
     for notice, name in zip(notices, names, strict=True):
         yield _line(notice, pad(name, aligned), output, width, indent)
+        lines = edited_lines(notice, output, width, indent, everything=left is None)
+        if left is None or len(lines) <= left:
+            yield from lines
+            left = None if left is None else left - len(lines)
+
+
+def edited_lines(
+    path: dict[str, Any], output: Output, width: int | None, indent: str, *, everything: bool = False
+) -> list[str]:
+    """Return the lines of an edited file that are known to differ, none if they are more than a first view shows."""
+    lines = path.get("lines", [])
+    if len(lines) > MAX_EDITED and not everything:
+        return []
+    shown = [visible(line) if width is None else cut(visible(line), width - len(indent) - 4) for line in lines]
+    return [f"{indent}    {output.paint(line, _EDITED[line[0]])}" for line in shown]
 
 
 def _line(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from envbuild.history.compare import Comparison, by_folder
 from envbuild.history.explained_changes import PackageDifference
-from envbuild.history.notices import Notice
+from envbuild.history.notices import CONFIGURATION, PACKAGE, Notice
 from envbuild.history.operand import Operand
 from envbuild.history.package_changes import Package
 from envbuild.record import values
@@ -48,7 +48,7 @@ def report_of(
         "whole": comparison.whole,
         "facts": [{"name": fact.name, "old": fact.old, "new": fact.new} for fact in comparison.facts],
         "packages": [_package(package) for package in comparison.packages],
-        "notices": [_notice(notice) for notice in comparison.notices],
+        "notices": [_notice(notice, comparison.machine) for notice in comparison.notices],
         "unexplained": [path_of(change) for change in comparison.rest],
         "folders": _folders(comparison.rest),
         "other_folders": _folders(comparison.others),
@@ -141,13 +141,18 @@ def _folders(changes: Iterable[Change]) -> list[dict[str, Any]]:
     return [dict(zip(names, values(folder), strict=True)) for folder in by_folder(changes)]
 
 
-def _notice(notice: Notice) -> dict[str, Any]:
-    return {
+def _notice(notice: Notice, machine: Causes | None) -> dict[str, Any]:
+    plain = {
         **path_of(notice.change),
         "notice": notice.kind,
         "reason": notice.reason,
         "package": notice.package,
     }
+    edit = machine.edits.get(notice.change.path) if machine is not None else None
+    if edit is None:
+        return plain
+    reason = edit.words if notice.kind in (PACKAGE, CONFIGURATION) and edit.words else notice.reason
+    return {**plain, "reason": reason, "package": notice.package or edit.package, "lines": list(edit.lines)}
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
@@ -190,7 +195,7 @@ def machine_of(machine: Causes) -> dict[str, Any]:
             {
                 "cause": cause.name,
                 "records": [_state(record) for record in cause.records],
-                "paths": [path_of(change) for change in cause.listed],
+                "paths": [_listed(change, machine) for change in cause.listed],
                 "folded": len(cause.folded),
             }
             for cause in machine.causes
@@ -199,6 +204,11 @@ def machine_of(machine: Causes) -> dict[str, Any]:
         "generated": len(machine.generated),
         "uncompared": len(machine.uncompared),
     }
+
+
+def _listed(change: Change, machine: Causes) -> dict[str, Any]:
+    edit = machine.edits.get(change.path)
+    return {**path_of(change), **({"lines": list(edit.lines)} if edit is not None and edit.lines else {})}
 
 
 def cause_names(machine: Causes) -> dict[bytes, str]:

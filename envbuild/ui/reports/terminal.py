@@ -10,7 +10,7 @@ from envbuild.text.sizes import format_size
 from envbuild.text.width import columns, cut, pad
 from envbuild.ui.humanize import count
 from envbuild.ui.reports.machine import machine_lines
-from envbuild.ui.reports.path_lines import notice_lines, path_lines
+from envbuild.ui.reports.path_lines import MAX_EDITED, notice_lines, path_lines
 from envbuild.ui.reports.report import not_compared
 from envbuild.ui.reports.screen import Screen, first_notices, shares
 from envbuild.ui.sanitize import visible
@@ -40,6 +40,7 @@ NOTICES = {
     "rights": "with another owner or mode",
 }
 """The kinds of notices, as they are counted."""
+EDITED = ("package file", "configuration")
 _POWERFUL = ("PATH", "OPT", "OPTS", "OPTIONS", "PRELOAD", "STARTUP", "_ENV")
 """The ends of variables that decide what is run, or how: PYTHONPATH, NODE_OPTIONS, BASH_ENV ..."""
 
@@ -118,15 +119,12 @@ class _Summary:
         """Yield the lines; `more` says whether two rows more will follow."""
         report = self._report
         packages = self._asked, self._pulled
-        wanted = list(
-            map(
-                len,
-                (
-                    *(report["notices"], self._machine, report["facts"], report.get("network", [])),
-                    *(*packages, self._others),
-                ),
-            )
-        )
+        edited = (len(notice.get("lines", [])) for notice in report["notices"])
+        lists = (self._machine, report["facts"], report.get("network", []), *packages, self._others)
+        wanted = [
+            len(report["notices"]) + sum(number for number in edited if number <= MAX_EDITED),
+            *map(len, lists),
+        ]
         parts = sum(map(bool, wanted))
         # The names of both sides, and the prompt of a pager.
         rows = self._screen.rows - 2 - _BESIDE * parts - 2 * more - min(len(report["bad_records"]), 7)
@@ -148,15 +146,19 @@ class _Summary:
         notices = self._report["notices"]
         if not notices:
             return
+        if self._machine:
+            # What somebody edited and forgot comes before what he brought: it breaks machines.
+            notices = sorted(notices, key=lambda notice: notice["notice"] not in EDITED)
         yield from ("", self._output.paint(f"{count(len(notices), 'path')} to look at", "strong"))
         shown = first_notices(notices, most)
-        yield from notice_lines(shown, self._output, self._screen.columns, _GAP)
-        left = [notice["notice"] for notice in notices]
+        left = None if self._everything else most - len(shown)
+        yield from notice_lines(shown, self._output, self._screen.columns, _GAP, left)
+        hidden = [notice["notice"] for notice in notices]
         for notice in shown:
-            left.remove(notice["notice"])
-        if left:
-            kinds = ", ".join(f"{left.count(kind)} {words}" for kind, words in NOTICES.items() if kind in left)
-            yield self._cut(f"{_GAP}and {len(left)} more: {kinds} (--all)")
+            hidden.remove(notice["notice"])
+        if hidden:
+            kinds = ", ".join(f"{hidden.count(kind)} {words}" for kind, words in NOTICES.items() if kind in hidden)
+            yield self._cut(f"{_GAP}and {len(hidden)} more: {kinds} (--all)")
 
     def _of_machine(self, most: int) -> Iterator[str]:
         if not self._machine:

@@ -207,7 +207,7 @@ def test_node_of_the_whole_machine_and_not_of_projects(files: Files):
     assert files.lines("node") == [
         "usr/local/lib/node_modules\t@scope/tool\t",
         "usr/local/lib/node_modules\tbroken\t",
-        "usr/local/lib/node_modules\tmine\t0.1.0\t../../../../srv/tool",
+        "usr/local/lib/node_modules\tmine\t\t../../../../srv/tool",
         "usr/local/lib/node_modules\tpnpm\t9.1.0",
     ]
 
@@ -247,6 +247,22 @@ def test_links_that_lead_out_of_a_root_lead_to_the_root_itself(files: Files, tmp
     files.link("etc/group", "../../outside")
     os.mkfifo(files.path / "etc/shadow")
     assert files.collected().state == {}
+
+
+def test_links_where_users_may_write_are_not_followed_to_what_they_may_not_read(files: Files):
+    site = "home/eve/venv/lib/python3.11/site-packages"
+    files.folders = (site.encode(), b"home/eve/lib/node_modules")
+    files.write("etc/secret", "version = HASH\n")
+    files.write("etc/package.json", '{"version": "HASH"}')
+    files.link(f"{site}/a-1.0.dist-info/INSTALLER", "/etc/secret")
+    files.link("home/eve/venv/pyvenv.cfg", "/etc/secret")
+    files.link("home/eve/lib/node_modules/a/package.json", "/etc/package.json")
+    files.link("home/eve/lib/node_modules/b", "/etc")
+    files.link("var/spool/cron/crontabs/eve", "/etc/secret")
+    collected = files.collected()
+    assert "HASH" not in str(collected)
+    assert collected.state["python"] == f"{site}\ta\t1.0\t\n"
+    assert collected.state["node"] == "home/eve/lib/node_modules\tb\t\t/etc\n"
 
 
 def test_names_and_texts_of_any_bytes_are_one_line(files: Files):
