@@ -16,10 +16,12 @@ from envbuild.tree.diff import Change, aspects
 from envbuild.tree.entry import DIRECTORY, FILE, Digest, Entry
 from envbuild.tree.patterns import compile_patterns
 
-PACKAGE, MACHINE, LARGE = "package", "machine", "large"
+PACKAGE, MACHINE, LARGE, OWNER = "package", "machine", "large", "owner"
 """Kinds of what is not expressed, beside those of every recipe (drift/unexpressed.py)."""
 _MACHINE = compile_patterns(
     [
+        # The kernel's file systems are mounted there: a step can't change them.
+        *("/proc", "/sys", "/dev"),
         *("/boot/**", "/initrd.img*", "/vmlinuz*", "/swapfile", "/lost+found"),
         *("/etc/hostname", "/etc/hosts", "/etc/fstab", "/etc/crypttab", "/etc/mtab", "/etc/adjtime", "/etc/mailname"),
         *("/etc/resolv.conf", "/etc/machine-info", "/etc/hostid", "/etc/initramfs-tools/conf.d/resume"),
@@ -89,7 +91,7 @@ class MachineRules(ExpressionRules):
             elif change.path in _ACCOUNT_FILES:
                 judged.append((change, Unexpressed(change, ACCOUNTS, detail=_ACCOUNT_FILES[change.path])))
             elif self._is_same_owner(explained, change):
-                judged.append((change, Unexpressed(change, ACCOUNTS, detail="the same owner, with another number")))
+                judged.append((change, Unexpressed(change, OWNER, detail="the same owner, with another number")))
             else:
                 judged.append((change, self._of_machine(change)))
         yield from self._without_large(judged)
@@ -128,8 +130,7 @@ class MachineRules(ExpressionRules):
             sizes = (path.after.size for path in difference.changes if path.after is not None)
             if change.old is None and sum(sizes) <= self._most:
                 continue
-            name = change.package.name.partition(":")[0]
-            reason = f"belongs to the package {name}"
+            reason = "belongs to a package that is not as on the machine"
             reasons.update((path.path, reason) for path in difference.changes)
         return reasons
 

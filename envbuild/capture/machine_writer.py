@@ -13,7 +13,7 @@ from envbuild.capture.apt_refusals import Refusals, refusals_of
 from envbuild.capture.group_lines import group_lines, member_lines
 from envbuild.capture.machine_rules import MachineRules
 from envbuild.capture.other_sources import by_source, other_sources
-from envbuild.capture.package_relations import needing_exactly, recommends_explain
+from envbuild.capture.package_relations import needed_exactly, needing_exactly, not_needed, recommends_explain
 from envbuild.capture.unit_lines import unit_lines
 from envbuild.debian.deb822 import stanzas
 from envbuild.drift.account_lines import Names
@@ -24,8 +24,9 @@ from envbuild.drift.recipe_writer import Writer, reason_of
 from envbuild.drift.script_lines import SCRIPT
 from envbuild.drift.statement_text import Line, as_root, has, text_of
 from envbuild.drift.trial_build import TrialBuild
-from envbuild.history.package_changes import STATUS
+from envbuild.history.package_changes import STATUS, PackageChange
 from envbuild.images.accounts import Databases, read_databases
+from envbuild.packages.inventory.component import DPKG
 from envbuild.plan.image_config import Facts
 from envbuild.store.store import Store
 from envbuild.tree.diff import Change
@@ -75,7 +76,7 @@ class MachineWriter(Writer):
                 refused = self._resolve(trial, theirs, self._options(other.options), exact=True)
                 self._resolve(trial, refused, self._options())
         left = self._of(self._left())
-        self._resolve(trial, [*left.apt(automatic=False), *left.apt(automatic=True)], "", exact=True)
+        self._go_back(trial, [*left.apt(automatic=False), *left.apt(automatic=True)])
 
     @cached_property
     def _stanzas(self) -> list[dict[str, str]]:
@@ -112,10 +113,39 @@ class MachineWriter(Writer):
             words = fewer
         return [*missing, *words]
 
+    def _go_back(self, trial: TrialBuild, words: list[str]) -> None:
+        """Try to give packages the versions that the machine has, as far as a source has them. apt removes what doesn't
+        fit to them: what the machine has stays."""
+        wanted = {stanza.get("package", "") for stanza in self._stanzas}
+        for _ in range(MAX_TRIES):
+            tree, number = self._tree, len(self._lines)
+            before, names = self._status_of_tree(), self._names_in_tree()
+            self._resolve(trial, words, "", exact=True)
+            if len(self._lines) == number:
+                return
+            lost = (names & wanted) - self._names_in_tree()
+            if not lost:
+                return
+            line = self._lines.pop()
+            self._tree = tree
+            holding = needed_exactly(before, lost)
+            fewer = [word for word in line.about if word.partition("=")[0] not in holding]
+            if len(fewer) == len(line.about):
+                return
+            words = fewer
+
+    def _removable(self, changes: list[PackageChange]) -> list[PackageChange]:
+        gone = {c.package.name.partition(":")[0] for c in changes if c.package.kind == DPKG and c.new is None}
+        free = not_needed(self._status_of_tree(), gone)
+        return [c for c in changes if c.new is not None or c.package.name.partition(":")[0] in free]
+
+    def _status_of_tree(self) -> list[dict[str, str]]:
+        """What dpkg says of the packages that the lines gave so far."""
+        return list(stanzas(text_of(self._store, self._tree, STATUS.decode()) or ""))
+
     def _names_in_tree(self) -> set[str]:
-        return {
-            fields.get("package", "") for fields in stanzas(text_of(self._store, self._tree, STATUS.decode()) or "")
-        }
+        stanzas_here = self._status_of_tree()
+        return {s.get("package", "") for s in stanzas_here if s.get("status", "").endswith(" installed")}
 
     def _accounts(self, trial: TrialBuild) -> None:
         if has(self._store, self._tree, "usr/sbin/groupadd"):

@@ -14,11 +14,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9+.-]*")
 def recommends_explain(status: Iterable[Mapping[str, str]], automatic: frozenset[str]) -> bool:
     """Return whether more of the installed packages are there only because others recommend them than recommended ones
     are missing. `status` are the stanzas of dpkg, `automatic` the packages that nobody asked for by name."""
-    installed = {s["package"]: s for s in status if s.get("status", "").endswith(f" {_INSTALLED}") and "package" in s}
-    provided: dict[str, set[str]] = {}
-    for name, stanza in installed.items():
-        for other in (name, *_NAME.findall(re.sub(r"\([^)]*\)", "", stanza.get("provides", "")))):
-            provided.setdefault(other, set()).add(name)
+    installed, provided = _installed(status)
     needed = _reached(installed, provided, installed.keys() - automatic, ("depends", "pre-depends"))
     wanted = _reached(installed, provided, installed.keys() - automatic, ("depends", "pre-depends", "recommends"))
     missing = sum(
@@ -39,6 +35,34 @@ def needing_exactly(status: Iterable[Mapping[str, str]], names: Set[str]) -> fro
         for relation in re.split(r"[,|]", stanza.get(field, ""))
         if (match := _EXACT.match(relation.strip())) is not None and match[1] in names
     )
+
+
+def needed_exactly(status: Iterable[Mapping[str, str]], names: Set[str]) -> frozenset[str]:
+    """Return what these packages depend on in exactly one version."""
+    return frozenset(
+        match[1]
+        for stanza in status
+        if stanza.get("package") in names
+        for field in ("depends", "pre-depends")
+        for relation in re.split(r"[,|]", stanza.get(field, ""))
+        if (match := _EXACT.match(relation.strip())) is not None
+    )
+
+
+def not_needed(status: Iterable[Mapping[str, str]], names: Set[str]) -> frozenset[str]:
+    """Return those of these packages that can be removed while all others stay: nothing that stays depends on them."""
+    installed, provided = _installed(status)
+    return frozenset(names - _reached(installed, provided, installed.keys() - names, ("depends", "pre-depends")))
+
+
+def _installed(status: Iterable[Mapping[str, str]]) -> tuple[dict[str, Mapping[str, str]], dict[str, set[str]]]:
+    """Return the stanzas of the installed packages by their names, and who stands for each name."""
+    installed = {s["package"]: s for s in status if s.get("status", "").endswith(f" {_INSTALLED}") and "package" in s}
+    provided: dict[str, set[str]] = {}
+    for name, stanza in installed.items():
+        for other in (name, *_NAME.findall(re.sub(r"\([^)]*\)", "", stanza.get("provides", "")))):
+            provided.setdefault(other, set()).add(name)
+    return installed, provided
 
 
 def _reached(

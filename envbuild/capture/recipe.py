@@ -11,7 +11,7 @@ from collections.abc import Callable
 from envbuild.build.build import build
 from envbuild.build.events import Emit
 from envbuild.build.request import BuildRequest
-from envbuild.capture.machine_rules import LARGE, PACKAGE, MachineRules
+from envbuild.capture.machine_rules import LARGE, OWNER, PACKAGE, MachineRules
 from envbuild.capture.machine_writer import MachineWriter
 from envbuild.capture.recipe_remarks import package_remarks, remarks_of
 from envbuild.capture.unknown_paths import UnknownPaths, is_redacted
@@ -124,7 +124,7 @@ def _write(
         writer = MachineWriter(request.base, store, base, image.tree, facts, request.stem, rules, report, may_fetch)
         written = writer.write(trial)
         packages = (*package_remarks(rules.packages), *writer.remarks)
-        shown = tuple(path for path in written.unexpressed if path.kind not in (PACKAGE, LARGE))
+        shown = tuple(path for path in written.unexpressed if path.kind not in (PACKAGE, LARGE, OWNER))
         remarks = remarks_of(written, packages, unknown, request.stem)
         text = recipe_text(_head(request), first, written.lines, shown, written.dropped, remarks)
         with open(os.path.join(stage, f"{request.stem}.env"), "w", encoding="utf-8") as file:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from envbuild.capture.machine_rules import LARGE
+from envbuild.capture.machine_rules import LARGE, OWNER
 from envbuild.capture.unknown_paths import UnknownPaths
 from envbuild.drift.ignore_rules import is_directory
 from envbuild.drift.recipe_writer import RecipeLines
@@ -47,6 +47,9 @@ def remarks_of(written: RecipeLines, packages: Iterable[str], unknown: UnknownPa
     differing = list(packages)
     if differing:
         remarks += ["", " Packages that are not as on the machine:", *(f"   {line}" for line in differing)]
+    owners = sum(path.kind == OWNER for path in written.unexpressed)
+    if owners:
+        remarks += ["", f" Of system users that have other numbers than on the machine: {owners} paths"]
     large = _topmost(path for path in written.unexpressed if path.kind == LARGE)
     if large:
         remarks += ["", " Too large to be copied beside the recipe (--max-size):"]

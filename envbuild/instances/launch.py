@@ -238,6 +238,8 @@ def _use(store: Store) -> None:
 
 
 def _with_home(store: Store, tree: Digest, config: Settings) -> Settings:
+    # First: what a store without owners holds of other owners' files would seem to be damaged.
+    _use(store)
     return config.replace(home=Homes(store).of(tree, config.user))
 
 

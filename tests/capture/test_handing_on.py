@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,3 +92,15 @@ def test_homes_that_go_along_are_said(machine: Machine, tmp_path: Path):
 def test_another_image_is_sent_without_a_word(project: Project, tmp_path: Path):
     project.build("from tar:busybox.tar")
     assert project.command("export", "web", "--format", "tar", "--output", str(tmp_path / "web.tar")).err == ""
+
+
+def test_bisect_finds_what_of_two_captures_breaks_a_test(machine: Machine, busybox: Path):
+    subprocess.run(["tar", "xf", busybox, "-C", machine.root], check=True)
+    for number in range(8):
+        machine.write(f"/etc/settings-{number}", "old\n")
+    machine.capture()
+    for number in range(8):
+        machine.write(f"/etc/settings-{number}", "new\n" if number != 5 else "broken\n")
+    machine.capture()
+    answer = machine.output("bisect", "laptop@{1}", "laptop", "--", "grep", "-qv", "broken", "/etc/settings-5")
+    assert answer.startswith("/etc/settings-5 (changed")

@@ -132,3 +132,17 @@ def test_all_of_it_is_brought_before_it_runs_and_before_it_leaves(packaged: Pack
     listed = subprocess.run(["tar", "xOf", tmp_path / "laptop.tar", TEXT[1:]], capture_output=True, check=True).stdout
     assert listed == b"1.6-2\n"
     assert packaged.machine.output("run", "laptop", "--", "cat", TEXT, "/usr/share/jq/more") == "1.6-2\nmore\n"
+
+
+def test_bisect_and_restore_bring_what_they_need(packaged: Packaged, busybox: Path):
+    subprocess.run(["tar", "xf", busybox, "-C", packaged.machine.root], check=True)
+    packaged.install("jq", "1.6-2", {TEXT[1:]: "1.6-2\n"})
+    packaged.machine.capture("--light")
+    packaged.machine.write(TEXT, "broken\n")
+    packaged.machine.write("/etc/hostname", "desktop\n")
+    packaged.machine.capture("--light")
+    packaged.update()
+    answer = packaged.machine.output("bisect", "laptop@{1}", "laptop", "--", "grep", "-q", "1.6", TEXT)
+    assert answer.startswith(f"{TEXT} (changed")
+    packaged.machine.output("restore", "laptop@{1}", TEXT, "--yes", "--root", str(packaged.machine.root))
+    assert (packaged.machine.root / TEXT[1:]).read_text() == "1.6-2\n"

@@ -73,6 +73,30 @@ def test_secrets_are_named_and_stay_where_they_are(router):
     )
 
 
+def test_a_file_with_a_secret_taken_out_is_not_copied(router):
+    """What stands for the secret in the capture would be a wrong password on the new machine."""
+    router.write("/etc/wpa_supplicant/home.conf", 'network={\n  ssid="home"\n  psk="swordfish-1234"\n}\n', 0o600)
+    router.write("/etc/app/plain", "psk\n")
+    written = write_recipe(router)
+    assert {row["why"] for row in written["not_expressed"] if row["path"] == "/etc/wpa_supplicant/home.conf"} == {
+        "secret"
+    }
+    assert not any("wpa_supplicant" in line for line in lines(router) if line.startswith("copy"))
+    assert not (router.project.folder / "laptop.files/etc/wpa_supplicant").exists()
+    assert any("laptop.files/etc/app/plain" in line for line in lines(router))
+
+
+def test_mount_points_of_the_kernel_are_left_as_they_are(router):
+    """A step that changed their modes would fail, and all else in the script with it."""
+    for name in ("proc", "sys", "dev"):
+        (router.root / name).mkdir(exist_ok=True)
+        (router.root / name).chmod(0o555)
+    (router.root / "etc/link").symlink_to("hostname")
+    written = write_recipe(router)
+    assert written["dropped"] == []
+    assert "    ln -sfn -- hostname /etc/link" in lines(router)
+
+
 def test_what_is_large_is_named_in_a_comment(router):
     router.write("/opt/tool/data/big", "x" * 2000)
     router.write("/opt/tool/small", "x")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from envbuild.capture.apt_refusals import refusals_of
 from envbuild.capture.group_lines import group_lines, member_lines
 from envbuild.capture.machine_writer import with_less
-from envbuild.capture.package_relations import needing_exactly, recommends_explain
+from envbuild.capture.package_relations import needed_exactly, needing_exactly, not_needed, recommends_explain
 from envbuild.debian.host_policy import parse_policy
 from envbuild.images.accounts import Databases
 
@@ -73,6 +73,14 @@ def test_packages_that_need_another_one_in_exactly_its_version():
     ]
     assert needing_exactly(status, {"libpq5"}) == {"libpq-dev", "server"}
     assert needing_exactly(status, {"libssl-dev"}) == set()
+    assert needed_exactly(status, {"libpq-dev", "client"}) == {"libpq5"}
+
+
+def test_packages_that_others_need_are_not_removed():
+    """`dpkg --purge` of a list removes all of it or nothing."""
+    status = [stanza("web", depends="java | runtime"), stanza("jre", provides="java"), stanza("extra"), stanza("more")]
+    assert not_needed(status, {"jre", "extra"}) == {"extra"}
+    assert not_needed(status, {"web", "jre", "extra"}) == {"web", "jre", "extra"}
 
 
 def test_groups_and_memberships_of_existing_users():

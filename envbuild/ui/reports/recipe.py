@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envbuild.capture.machine_rules import LARGE, MACHINE, PACKAGE
+from envbuild.capture.machine_rules import LARGE, MACHINE, OWNER, PACKAGE
 from envbuild.capture.recipe import MachineRecipe
 from envbuild.drift.unexpressed import NOISE
 from envbuild.ui.humanize import count
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MAX_PACKAGES = 20
 """Packages that are named on a terminal of those that differ."""
-_FOLDED = (PACKAGE, MACHINE, LARGE)
+_FOLDED = (PACKAGE, MACHINE, LARGE, OWNER)
 
 
 def recipe_plain(recipe: MachineRecipe) -> dict[str, Any]:
