@@ -220,7 +220,8 @@ def _take(
         )
         walked = walk.run()
         collected = collect(Machine(root, walked.package_folders))
-        collected = collected.replace(state=redaction.hidden_state(collected.state))
+        hidden = redaction.hidden_state
+        collected = collected.replace(state=hidden(collected.state), passing=hidden(collected.passing))
         record = _record(options, taker, walked, collected)
         _make_room(f"{space.path}/room", trees.size + rows.size)
         with store.database.transaction(), store.objects.beside(space.upper if look is not None else ""):

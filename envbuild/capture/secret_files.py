@@ -34,7 +34,7 @@ _PEEK = 64
 _BEGIN = b"-----BEGIN "
 _CHUNK = 1 << 20
 _STATUS = "/var/lib/dpkg/status"
-_ROWS = ("kernel", "crontabs", "login-environment", "timers")
+_ROWS = ("package-log", "kernel", "crontabs", "login-environment", "timers")
 """Kinds of state that hold command lines and variables."""
 SECRET_FOLDERS = ("etc", "etc/ssh", "etc/ssl/private", "etc/security", "var/backups")
 """Where files are secret by their path and every machine has some."""

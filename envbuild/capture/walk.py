@@ -27,23 +27,13 @@ from envbuild.capture.reader_process import (
     Answer,
     mark_of,
 )
-from envbuild.capture.readers import File, Readers
+from envbuild.capture.readers import MAX_FILES, File, Readers
 from envbuild.capture.state.package_folders import PACKAGE_FOLDERS
 from envbuild.images.capture_record import FOLDER, Missing, Secret
 from envbuild.linux.attributes import read_xattrs
 from envbuild.linux.syscalls import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from envbuild.record import Record
-from envbuild.tree.entry import (
-    BLOCK_DEVICE,
-    CHARACTER_DEVICE,
-    DIRECTORY,
-    FIFO,
-    FILE,
-    LINK,
-    ROOT_NAME,
-    Digest,
-    Entry,
-)
+from envbuild.tree.entry import BLOCK_DEVICE, CHARACTER_DEVICE, DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry
 
 MAX_DEPTH = 400
 """Directories within directories: each is held open."""
@@ -175,7 +165,11 @@ class Walk:
         known_left = {} if known is None else known.left
         marks, path = directory.marks, directory.path
         files: list[tuple[File, int]] = []
-        for item in items:
+        while items:
+            if len(files) == MAX_FILES:
+                self._submit(directory, opened, files)
+                files = []
+            item = items.pop()  # it keeps its status, which is more than all that is needed of it
             text = item.name
             name = os.fsencode(text)
             try:
@@ -209,9 +203,11 @@ class Walk:
                         marks[text] = mark
             except OSError as error:
                 self._fail(_below(path, name), error)
-        if files:
-            directory.waiting += len(files)
-            self._readers.submit(opened, path, files, partial(self._read, directory))
+        self._submit(directory, opened, files)
+
+    def _submit(self, directory: PendingDirectory, opened: int, files: list[tuple[File, int]]) -> None:
+        directory.waiting += len(files)
+        self._readers.submit(opened, directory.path, files, partial(self._read, directory))
 
     def _file(self, name: bytes, status: os.stat_result, attempt: int) -> File:
         owner, group = self._readers.id_kept(status.st_uid), self._readers.id_kept(status.st_gid)

@@ -14,9 +14,13 @@ from envbuild.text.enumeration import first_of
 from envbuild.tree.diff import Change
 from envbuild.tree.entry import Digest
 
-KIND = "change 3"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from envbuild.history.causes import Cause
+
+KIND = "change 4"
 """The kind of the lines in the store's memo; a new form of the line needs a new number."""
-_EARLIER = ("change 2", "change 1")
+_EARLIER = ("change 3", "change 2", "change 1")
 """Earlier forms, which are all that is left of images that were removed."""
 _MAX_SHOWN = 3
 
@@ -63,6 +67,8 @@ def _line(comparison: Comparison) -> str:
         named = [_path(notice.change) + (f" ({notice.reason})" if notice.reason else "") for notice in chosen]
         more = f" and {len(comparison.notices) - len(chosen)} more" if len(comparison.notices) > len(chosen) else ""
         parts.append(f"look at {', '.join(named)}{more}")
+    if comparison.machine is not None:
+        parts += [_cause(cause) for cause in comparison.machine.causes]
     by_verb: dict[str, list[str]] = {}
     for difference in sorted(comparison.packages, key=lambda difference: not difference.asked):
         name, verb = _name(difference), difference.change.verb
@@ -86,6 +92,21 @@ def _line(comparison: Comparison) -> str:
         files = f"{count} file{'s' * (count > 1)}"
         parts.append(f"{files} of package managers, or with only another time" if count else "nothing")
     return "; ".join(parts)
+
+
+def _cause(cause: Cause) -> str:
+    """Return what was done to a machine in a word or two: `users anna`, `time zone Asia/Tokyo`."""
+    from envbuild.history.causes import ZONE  # only of captures
+    from envbuild.history.state_changes import ADDED
+
+    if cause.name == ZONE:
+        named = [record.fields[-1] for record in cause.records if record.verb == ADDED]
+    else:
+        named = [record.subject for record in cause.records if not record.subject.startswith("(")] or [
+            _path(change) for change in cause.listed
+        ]
+    names = list(dict.fromkeys(filter(None, named)))
+    return f"{cause.name} {first_of(names, _MAX_SHOWN)}" if names else cause.name
 
 
 def _name(difference: PackageDifference) -> str:

@@ -176,3 +176,14 @@ def test_an_edited_file_is_shown_with_its_lines_against_what_its_package_shipped
     machine.file("etc/server.conf", "port 80\n")
     machine.captured()
     assert machine.diff()["notices"][0]["reason"] == "as server shipped it again"
+
+
+def test_the_log_names_what_was_done(machine):
+    machine.state["time-zone"] = [("localtime", "Etc/UTC")]
+    machine.captured()
+    machine.add_user("alice", 1000)
+    machine.state["time-zone"] = [("localtime", "Asia/Tokyo")]
+    machine.state["units"] = [("system", "own.service", "enabled", "multi-user.target.wants")]
+    machine.captured()
+    (changed,) = [line for line in machine.project.command("log", "laptop").out.splitlines() if "changed" in line]
+    assert changed.split("changed")[1].strip() == "users alice; units own.service; time zone Asia/Tokyo"
