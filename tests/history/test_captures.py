@@ -187,3 +187,13 @@ def test_the_log_names_what_was_done(machine):
     machine.captured()
     (changed,) = [line for line in machine.project.command("log", "laptop").out.splitlines() if "changed" in line]
     assert changed.split("changed")[1].strip() == "users alice; units own.service; time zone Asia/Tokyo"
+
+
+def test_comments_and_pages_have_what_was_done_and_no_markup_of_the_machine(machine):
+    machine.captured()
+    machine.add_user("<b>alice`", 1000)
+    machine.captured()
+    assert "| `users` | added | `` <b>alice`  1000  /home/<b>alice` `` |" in machine.shown("--format", "markdown")
+    page = machine.shown("--format", "html")
+    assert '<td>users</td><td class="added">added</td><td><code>&lt;b&gt;alice`  1000' in page
+    assert "<b>alice" not in page

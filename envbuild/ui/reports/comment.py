@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from envbuild.text.sizes import format_size
 from envbuild.ui.markdown import Markdown, cell, code, fenced, fill, lines
+from envbuild.ui.reports.machine import record_text
 from envbuild.ui.reports.report import not_compared
 from envbuild.ui.reports.screen import first_notices
 from envbuild.ui.reports.terminal import NETWORK_WORDS, VERBS, fact_text, other_paths, short_digests
@@ -130,6 +131,8 @@ def _comparison(
             yield fill("They say the same; whether it is the same image can't be told.")
     if report["notices"]:
         yield _notices(report["notices"], most_rows)
+    if report.get("causes"):
+        yield _machine(report["causes"], most_rows)
     if report["facts"]:
         yield fill("**Facts**")
         yield _facts(report["facts"], most_rows)
@@ -169,6 +172,18 @@ def _notices(notices: list[dict[str, Any]], most: int) -> Markdown:
         body = lines((body, fill("and {} more", len(notices) - most)), "\n\n")
     title = fill("**{} path" + ("s" if len(notices) != 1 else "") + " to look at**", len(notices))
     return lines((title, body), "\n\n")  # never folded: these are what a reviewer must not miss
+
+
+def _machine(causes: list[dict[str, Any]], most: int) -> Markdown:
+    rows = []
+    for cause in causes:
+        name = cell(cause["cause"])
+        texts = [(record["verb"], record_text(record)) for record in cause["records"]]
+        texts += [(path["verb"], path["path"]) for path in cause["paths"]]
+        for verb, text in texts or [("changed", f"{cause['folded']} paths")]:
+            rows.append(fill("| {} | {} | {} |", name, fill(verb if verb in VERBS else "changed"), cell(text)))
+    head = [fill("| | | |"), fill("| --- | --- | --- |")]
+    return _listed(fill("**On the machine**"), [*head, *rows[:most]], len(rows), most)
 
 
 def _differs(notice: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ import os
 from jinja2 import Environment, FileSystemLoader
 
 from envbuild.text.sizes import format_size
+from envbuild.ui.reports.machine import record_text
 from envbuild.ui.reports.report import not_compared
 from envbuild.ui.reports.screen import first_notices
 from envbuild.ui.reports.terminal import VERBS, fact_text, network_row, other_paths
@@ -45,6 +46,7 @@ def environment() -> Environment:
         "fact": fact_text,
         "network": network_row,
         "not_compared": not_compared,
+        "record": record_text,
     }
     return environment
 

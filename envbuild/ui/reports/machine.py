@@ -39,6 +39,10 @@ def machine_lines(causes: list[dict[str, Any]], output: Output, width: int | Non
 def record_line(record: dict[str, Any], output: Output, width: int | None = None) -> str:
     """Return a record that came or went: `+ alice  1000`."""
     sign, style = _SIGNS[record["verb"]]
-    fields = record["fields"]
-    text = _GAP.join(visible(field) for field in (*_WORDS.get(record["kind"], ()), *fields) if field)
+    text = visible(record_text(record))
     return f"{output.paint(sign, style)} {text if width is None else cut(text, max(width - 2, 1))}"
+
+
+def record_text(record: dict[str, Any]) -> str:
+    """Return what a record says, as it stands in the capture: `alice  1000`."""
+    return _GAP.join(field for field in (*_WORDS.get(record["kind"], ()), *record["fields"]) if field)
