@@ -26,6 +26,7 @@ MAX_KEPT = 8
 """Indexes that are kept: a MB each."""
 MAX_LISTS = 1 << 16
 _SUFFIX = b".list"
+_NUMBER = array("Q").itemsize
 
 
 class ListIndex:
@@ -33,7 +34,9 @@ class ListIndex:
 
     def __init__(self, store: Store, folder: Digest) -> None:
         kept = store.memo.get(KIND, folder)
-        head, _, body = kept.partition(b"\0\0") if kept is not None else _built(store, folder)
+        head, mark, body = (kept or b"").partition(b"\0\0")
+        if not mark or len(body) % _NUMBER:
+            head, _, body = _built(store, folder)
         self._names = head.split(b"\0") if head else []
         self._lines = array("Q", body)
 
@@ -44,7 +47,8 @@ class ListIndex:
             number = crc32(line) << 32
             at = bisect_left(self._lines, number)
             while at < len(self._lines) and self._lines[at] >> 32 == number >> 32:
-                names.add(self._names[self._lines[at] & 0xFFFFFFFF])
+                place = self._lines[at] & 0xFFFFFFFF
+                names.update(self._names[place : place + 1])
                 at += 1
         return names
 

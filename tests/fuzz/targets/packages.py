@@ -134,11 +134,28 @@ class _Pool:
         return self._data
 
 
+class _Memo:
+    """What was kept before: at first the input, as if the store were damaged."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def get(self, kind: str, key: str) -> bytes:
+        return self._data
+
+    def put(self, kind: str, key: str, value: bytes) -> None:
+        self._data = value
+
+    def all(self, kind: str) -> list[tuple[str, bytes]]:
+        return []
+
+
 class _Store:
     """A tree in which every record of a package manager has the same content."""
 
     def __init__(self, data: bytes) -> None:
         self.trees = MemoryTrees()
+        self.memo = _Memo(data)
         self.objects = _Pool(data)
 
     read_file = Store.read_file
