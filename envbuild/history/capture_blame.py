@@ -58,6 +58,12 @@ def capture_blame(store: Store, tree: Digest, path: bytes, owner: Owner | None, 
     return CaptureBlame(since, before, shipped, as_shipped, original, _actions(store, since, before))
 
 
+def capture_since(store: Store, tree: Digest, path: bytes, moves: Moves) -> Past | None:
+    """Return the first of the captures in a row that have what `tree` has at a path; the arguments are those of
+    `capture_blame`."""
+    return _change(store, path, lookup(store.trees, tree, path, follow=False), moves)[0]
+
+
 def _change(store: Store, path: bytes, entry: Entry | None, moves: Moves) -> tuple[Past | None, Past | None]:
     since: Past | None = None
     wanted = _essence(entry)

@@ -104,3 +104,4 @@ def test_bisect_finds_what_of_two_captures_breaks_a_test(machine: Machine, busyb
     machine.capture()
     answer = machine.output("bisect", "laptop@{1}", "laptop", "--", "grep", "-qv", "broken", "/etc/settings-5")
     assert answer.startswith("/etc/settings-5 (changed")
+    assert "/etc/settings-5 was brought by laptop:latest@{0}, a capture of 20" in answer
