@@ -5,7 +5,8 @@ from __future__ import annotations
 from envbuild.store import failpoints
 from envbuild.store.database import NOT_ITSELF, Database, PartDamaged
 from envbuild.store.missing_objects import Lost
-from envbuild.tree.entry import Digest, Entry, decode, digest_of, encode
+from envbuild.tree.entry import Digest, Entry, decode, decode_differing, digest_of, encode
+from envbuild.tree.lookup import ComparedTrees, entries_differing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 MAX_CACHED = 4096
 
 
-class StoredTrees:
+class StoredTrees(ComparedTrees):
     """The Trees of tree.forest, kept for good."""
 
     def __init__(self, database: Database, lost: Lost) -> None:
@@ -28,23 +29,39 @@ class StoredTrees:
     def load(self, digest: Digest) -> tuple[Entry, ...]:
         """Return the entries of a directory. Raises StoreDamaged if it isn't there, or isn't itself."""
         decoded = self._decoded.get(digest)
-        if decoded is None:
-            row = self._database.row("SELECT body FROM trees WHERE digest = ?", (digest,))
-            if row is None and self.elsewhere is not None and (entries := self.elsewhere(digest)) is not None:
-                return entries
-            if row is None:
-                self._lost.add(digest)
-                raise PartDamaged(f"directory {digest[:12]}", "is missing")
-            if not isinstance(row[0], bytes) or digest_of(row[0]) != digest:
-                self._lost.add(digest)
-                if not self._database.read_only:
-                    self._database.write("DELETE FROM trees WHERE digest = ?", (digest,))
-                raise PartDamaged(f"directory {digest[:12]}", NOT_ITSELF)
-            try:
-                decoded = self._remember(digest, decode(row[0]))
-            except ValueError as error:
-                raise PartDamaged(f"directory {digest[:12]}", f"is not a directory: {error}") from error
-        return decoded
+        if decoded is not None:
+            return decoded
+        if self.elsewhere is not None and not self.has(digest) and (entries := self.elsewhere(digest)) is not None:
+            return entries
+        body = self._body(digest)
+        try:
+            return self._remember(digest, decode(body))
+        except ValueError as error:
+            raise PartDamaged(f"directory {digest[:12]}", f"is not a directory: {error}") from error
+
+    def differing(self, a: Digest, b: Digest) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+        """Return the entries that only one of two directories has, of which alone is decoded what is not in memory.
+        Raises StoreDamaged."""
+        if self.elsewhere is not None or a in self._decoded or b in self._decoded:
+            return entries_differing(self.load(a), self.load(b))
+        bodies = self._body(a), self._body(b)
+        try:
+            return decode_differing(*bodies)
+        except ValueError as error:
+            raise PartDamaged(f"directory {a[:12]} or {b[:12]}", f"is not a directory: {error}") from error
+
+    def _body(self, digest: Digest) -> bytes:
+        """Return a directory in its canonical form. Raises StoreDamaged if it isn't there, or isn't itself."""
+        row = self._database.row("SELECT body FROM trees WHERE digest = ?", (digest,))
+        if row is None:
+            self._lost.add(digest)
+            raise PartDamaged(f"directory {digest[:12]}", "is missing")
+        if not isinstance(row[0], bytes) or digest_of(row[0]) != digest:
+            self._lost.add(digest)
+            if not self._database.read_only:
+                self._database.write("DELETE FROM trees WHERE digest = ?", (digest,))
+            raise PartDamaged(f"directory {digest[:12]}", NOT_ITSELF)
+        return row[0]
 
     def save(self, entries: Iterable[Entry]) -> Digest:
         """Keep a directory and return its digest."""

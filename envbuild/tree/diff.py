@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from envbuild.record import NamedTuple
 from envbuild.tree.entry import DIRECTORY, FILE, ROOT_NAME, Digest, Entry
-from envbuild.tree.lookup import Trees, walk
+from envbuild.tree.lookup import Trees, differing, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,13 +33,12 @@ def diff(trees: Trees, a: Digest, b: Digest) -> Iterator[Change]:
         prefix, before_digest, after_digest = pending.pop()
         if before_digest == after_digest:
             continue
-        before = {entry.name: entry for entry in trees.load(before_digest)}
-        after = {entry.name: entry for entry in trees.load(after_digest)}
+        before, after = (
+            {entry.name: entry for entry in entries} for entries in differing(trees, before_digest, after_digest)
+        )
         deeper = []
         for name in sorted(before.keys() | after.keys()):
             old, new = before.get(name), after.get(name)
-            if old == new:
-                continue
             path = ROOT_NAME if name == ROOT_NAME else prefix + name
             if old is not None and new is not None and old.kind == new.kind == DIRECTORY and name != ROOT_NAME:
                 if own(old) != own(new):

@@ -102,11 +102,8 @@ def decode(body: bytes) -> tuple[Entry, ...]:
     Raises ValueError for what is none. A name is one component of a path: whoever wrote a directory chose its digest,
     too, so that this is all that keeps its names in it.
     """
-    parts = body.split(b"\0")
-    if len(parts) % 2 == 0 or parts[-1]:
-        raise ValueError("a directory that is cut short")
     entries = []
-    for head, content in zip(parts[::2], parts[1::2], strict=False):
+    for head, content in _lines(body):
         kind_byte, mode, uid, gid, mtime, size, xattrs, name = head.split(b" ", 7)
         kind = _KINDS.get(kind_byte, "")
         bits, owner, group, moment, length = int(mode, 8), int(uid), int(gid), int(mtime), int(size)
@@ -132,6 +129,25 @@ def decode(body: bytes) -> tuple[Entry, ...]:
             )
         )
     return tuple(entries)
+
+
+def decode_differing(a: bytes, b: bytes) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """Return the entries that only one of two canonical forms has: those of `a`, and those of `b`.
+
+    What both have is not decoded: of a large directory in which one file changed that is nearly all. Raises ValueError.
+    """
+    ours, theirs = _lines(a), _lines(b)
+    of_ours, of_theirs = set(ours), set(theirs)
+    only = ([line for line in ours if line not in of_theirs], [line for line in theirs if line not in of_ours])
+    before, after = (decode(b"".join([b"%s\0%s\0" % line for line in lines])) for lines in only)
+    return before, after
+
+
+def _lines(body: bytes) -> list[tuple[bytes, bytes]]:
+    parts = body.split(b"\0")
+    if len(parts) % 2 == 0 or parts[-1]:
+        raise ValueError("a directory that is cut short")
+    return list(zip(parts[::2], parts[1::2], strict=False))
 
 
 def digest_of(body: bytes) -> Digest:

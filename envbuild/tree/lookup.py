@@ -26,6 +26,28 @@ class Trees(Protocol):
         """Keep a directory with these entries, and return its digest."""
 
 
+class ComparedTrees:
+    """Trees that say what differs between two directories at less than the cost of loading both."""
+
+    def differing(self, a: Digest, b: Digest) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+        """Return the entries that only one of two directories has: those of `a`, and those of `b`."""
+        raise NotImplementedError
+
+
+def differing(trees: Trees, a: Digest, b: Digest) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """Return the entries that only one of two directories has: those of `a`, and those of `b`."""
+    if isinstance(trees, ComparedTrees):
+        return trees.differing(a, b)
+    return entries_differing(trees.load(a), trees.load(b))
+
+
+def entries_differing(a: Iterable[Entry], b: Iterable[Entry]) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """Return the entries that are only in `a`, and those only in `b`, in their order."""
+    ours, theirs = dict.fromkeys(a), dict.fromkeys(b)
+    before = tuple(entry for entry in ours if entry not in theirs)
+    return before, tuple(entry for entry in theirs if entry not in ours)
+
+
 class MemoryTrees:
     """Trees in a dictionary: for trees that may never be needed on disk, and for tests."""
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from io import TextIOWrapper
-from shutil import which
+from envbuild.contexts import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from typing import TextIO
 
 
@@ -19,6 +16,8 @@ def pager_of(variables: Mapping[str, str]) -> str:
     for name in ("ENVBUILD_PAGER", "PAGER"):
         if name in variables:
             return "" if variables[name].strip() in ("", "cat") else variables[name]
+    from shutil import which  # with all compressions: where there is a terminal
+
     return "less" if which("less") is not None else ""
 
 
@@ -33,6 +32,9 @@ def paged(stream: TextIO, variables: Mapping[str, str], *, wanted: bool) -> Iter
     if not command:
         yield stream
         return
+    import subprocess  # as above
+    from io import TextIOWrapper
+
     # As git: leave at once if it fits (F), show colours (R), leave the screen as it is (X).
     environment = {"LESS": "FRX", "LV": "-c", **variables}
     try:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 
 from envbuild.tree.apply import apply
 from envbuild.tree.diff import diff
-from envbuild.tree.entry import ROOT_NAME
-from envbuild.tree.lookup import MemoryTrees, walk
+from envbuild.tree.entry import ROOT_NAME, decode, decode_differing
+from envbuild.tree.lookup import MemoryTrees, entries_differing, walk
 from tests.tree.builders import ROOT, contents, file, roots, tree
 
 
@@ -81,3 +82,17 @@ def test_a_walk_gives_parents_first_and_never_the_roots_own_entry(content):
         assert entry.name == path.rpartition(b"/")[2]
         seen.add(path)
     assert ROOT_NAME not in seen
+
+
+@given(contents, contents)
+def test_what_differs_between_two_directories_is_the_same_decoded_or_not(a, b):
+    trees = MemoryTrees()
+    bodies = [trees.bodies[tree(trees, content)] for content in (a, b)]
+    assert decode_differing(*bodies) == entries_differing(*map(decode, bodies))
+
+
+@pytest.mark.parametrize("body", [b"f 644 0 0 0 0 - a", b"f 644 0 0 0 0 - ..\0x\0", b"f 9 0 0 0 0 - a\0x\0"])
+def test_a_directory_that_is_none_differs_from_nothing(body):
+    for sides in ((body, b""), (b"", body)):
+        with pytest.raises(ValueError, match=r"cut short|can't be a name|invalid literal"):
+            decode_differing(*sides)

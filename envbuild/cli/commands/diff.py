@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from envbuild.history.operand import Operand
+    from envbuild.store.images import Image
 
 DESCRIPTION = """\
 Show what differs between two environments. Each is an image in any form (web, web:v1, web@{2}, web@{yesterday},
@@ -132,7 +133,6 @@ class Spool:
 
 
 def _report(arguments: argparse.Namespace, environment: Environment, store: Store) -> tuple[dict[str, Any], bool]:
-    from envbuild.build.build import built_image
     from envbuild.cli.user_namespace import enter_for
     from envbuild.drift.instance_operand import instance_called, instance_image_name, operand_of_instance
     from envbuild.history.operand import operand_of
@@ -149,8 +149,13 @@ def _report(arguments: argparse.Namespace, environment: Environment, store: Stor
         environment.warn([f"{instance.name}: {volume_line(volume)}" for volume in volumes_plain(instance)], "note")
         return operand_of_instance(store, instance, text)
 
+    def built(path: str) -> Image | None:
+        from envbuild.build.build import built_image  # all of a build: only for files of recipes
+
+        return built_image(path, store, environment.epoch())
+
     def side(text: str) -> Operand:
-        return operand_of(store, text, lambda path: built_image(path, store, environment.epoch()), running)
+        return operand_of(store, text, built, running)
 
     old, new = arguments.old, arguments.new
     alone = instance_called(store, old) if new is None else None
