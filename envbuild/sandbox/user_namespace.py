@@ -13,6 +13,7 @@ import os
 
 from envbuild.errors import MachineLacks, fields
 from envbuild.linux import syscalls
+from envbuild.linux.own_id import remember_own_id
 from envbuild.linux.subids import MAPPERS, find_program, subordinate_range, why_not_range
 from envbuild.record import Record
 
@@ -98,6 +99,7 @@ def enter_user_namespace(*, force_single: bool = False) -> IdMap:
     """
     global _entered
     if _entered is None:
+        remember_own_id()
         _entered = _enter_single("asked for") if force_single else _enter()
     return _entered
 
@@ -113,6 +115,7 @@ def join_user_namespace(descriptor: int, ids: IdMap) -> IdMap:
     it has. The process may have one thread only, and belong to whoever made it. Raises OSError."""
     global _entered
     assert _entered is None, "in a user namespace already"
+    remember_own_id()
     if ids.kind != SHIFTED:
         syscalls.setns(descriptor, syscalls.CLONE_NEWUSER)
     _entered = ids
