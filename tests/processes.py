@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 
@@ -19,6 +20,16 @@ def alive_with(text: str, below: int | None = None) -> list[int]:
             if text.encode() in line and (below is None or below in ancestors(int(entry))):
                 pids.append(int(entry))
     return pids
+
+
+def end_with(text: str, number: int = signal.SIGTERM) -> None:
+    """Sends a signal to all that `alive_with` finds. Some of them may be gone by then: with one end those that wait for
+    it."""
+    for pid in alive_with(text):
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
 
 
 def ancestors(pid: int) -> list[int]:

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.conftest import wait_for
-from tests.processes import alive_with
+from tests.processes import alive_with, end_with
 
 pytestmark = pytest.mark.namespaces
 
@@ -218,8 +218,7 @@ def test_two_builds_at_once_run_a_step_once(project, mark):
     while b"another build is running" not in waiting:
         waiting += second.stdout.readline()
         assert second.poll() is None, waiting
-    for pid in alive_with(f"sleep\0{mark}"):
-        os.kill(pid, signal.SIGTERM)
+    end_with(f"sleep\0{mark}")
     texts = [process.communicate(timeout=300)[0].decode() for process in (first, second)]
     assert [process.returncode for process in (first, second)] == [0, 0], texts
     events = [json.loads(line) for text in (waiting.decode(), *texts) for line in text.splitlines()]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sqlite3
 
 import pytest
 
 from tests.conftest import Done, Project, wait_for
-from tests.processes import alive_with
+from tests.processes import alive_with, end_with
 
 pytestmark = pytest.mark.namespaces
 
@@ -222,8 +220,7 @@ def test_they_run_while_the_others_do(project, mark):
         for text in texts:
             assert wait_for(lambda text=text: alive_with(text))
         for text in texts:
-            for pid in alive_with(text):
-                os.kill(pid, signal.SIGTERM)
+            end_with(text)
 
     first = project.start("build", "--trace")
     wake(f"sleep\0{mark}0")
@@ -240,8 +237,7 @@ def test_a_build_that_fails_ends_what_runs_ahead(project, mark):
     project.write("web.env", "from tar:busybox.tar", "run mkdir /a", first, second)
     build = project.start("build", "--trace")
     assert wait_for(lambda: alive_with(f"sleep\0{mark}7"))
-    for pid in alive_with(f"sleep\0{mark}7"):
-        os.kill(pid, signal.SIGTERM)
+    end_with(f"sleep\0{mark}7")
     assert build.wait() == 0
     project.write("web.env", "from tar:busybox.tar", "run mkdir /a; touch /switch", first, second)
     assert project.start("build", "--no-cache", "--trace", "--speculate", "-j", "2").wait() == 1

@@ -1,14 +1,13 @@
 """`envbuild merge` in a merge of git: two branches of a recipe, as a user has them."""
 
 import json
-import os
 import signal
 
 import pytest
 
 from tests.conftest import image_in, wait_for
 from tests.history.conftest import git
-from tests.processes import alive_with
+from tests.processes import alive_with, end_with
 
 __all__ = ["git"]
 pytestmark = pytest.mark.namespaces
@@ -203,16 +202,14 @@ def sleeping(diverge, git, mark):
 
 def test_a_real_build_that_was_killed_and_a_merge_that_is_given_up_meanwhile(sleeping, git, mark):
     assert "the real build is running" in sleeping.command("merge", "--status").out
-    for pid in alive_with(f"merge\0--rebuild\0{sleeping.folder}"):
-        os.kill(pid, signal.SIGKILL)
+    end_with(f"merge\0--rebuild\0{sleeping.folder}", signal.SIGKILL)
     assert rebuilt(sleeping)["state"] == "lost"
     assert wait_for(lambda: not alive_with(f"sleep\0{mark}"))
     merged(sleeping)
     assert wait_for(lambda: alive_with(f"sleep\0{mark}"))
     git("merge", "--abort")
     before = (sleeping.folder / "web.env.lock").read_text()
-    for pid in alive_with(f"sleep\0{mark}"):
-        os.kill(pid, signal.SIGTERM)
+    end_with(f"sleep\0{mark}")
     assert rebuilt(sleeping)["state"] == "left"
     assert (sleeping.folder / "web.env.lock").read_text() == before
     assert git("status", "--porcelain") == ""
