@@ -255,15 +255,23 @@ def _report(states: dict[int, socket.socket]) -> None:
 
 
 def _load() -> None:
-    """Loads all of envbuild, with the tables of its grammar, but not the large libraries that few commands need."""
+    """Loads all of envbuild, with its regular expressions and the tables of its grammar, but not the large libraries
+    that few commands need."""
     import envbuild
     from envbuild import module_pack
+    from envbuild.language import lalr
+    from envbuild.text.pattern import Pattern
 
     for module in pkgutil.walk_packages(envbuild.__path__, "envbuild."):
         if not module.name.startswith(("envbuild.__main__", "envbuild.packages.inside", "envbuild.packages.sbom")):
             import_module(module.name)
     # Commands would find that no pack has all modules that are loaded here, and write one each.
     module_pack.is_incomplete = lambda command: False
+    for thing in gc.get_objects():
+        if isinstance(thing, Pattern):
+            thing.compiled()
+    for state in range(len(lalr.ACTIONS)):
+        lalr._matchers(state)
     gc.collect()
     gc.freeze()
 
