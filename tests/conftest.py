@@ -120,6 +120,8 @@ SAME_PROCESS = {
     "tests/instances/test_stop_signals.py": "services",
     "tests/packages/test_npm.py": "npm",
     "tests/packages/test_npm_added.py": "npm",
+    "tests/packages/test_parts.py": "pip",
+    "tests/packages/test_pip.py": "pip",
 }
 """Modules whose tests install the same large packages first, which each process would do for itself."""
 
