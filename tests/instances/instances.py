@@ -52,8 +52,7 @@ def ended(project):
 def _end(instance: Instance | DamagedInstance) -> None:
     """Ends one, and returns when its supervisor is gone."""
     with suppress(WorkFailed):  # it ends by itself
-        with connect(instance) as link:
-            pid, _, _ = struct.unpack("3i", link.getsockopt(SOL_SOCKET, SO_PEERCRED, 12))
+        pid = _peer(instance)
         with suppress(ProcessLookupError), open(os.pidfd_open(pid), "rb") as supervisor:
             ask(instance, StopRequest(0), seconds=60)
             assert select([supervisor], [], [], 60)[0], f"the supervisor {pid} stays"
@@ -89,19 +88,15 @@ def folder_of(project, name: str = "one") -> Path:
 
 
 def supervisor_of(project, name: str = "one") -> int:
-    """The process above process 1, or above the helper between, that holds the lock of one that runs."""
-    lock, pid = f"{folder_of(project, name)}/lock", state(project, name)["pid"]
-    while not _holds(pid, lock):
-        with open(f"/proc/{pid}/status") as file:
-            pid = next(int(line.split()[1]) for line in file if line.startswith("PPid:"))
+    """The process that looks after one that runs."""
+    return _peer(Instances.of(str(project.store)).find(name))
+
+
+def _peer(instance: Instance | DamagedInstance) -> int:
+    """The process that answers at its socket (unix(7))."""
+    with connect(instance) as link:
+        pid, _, _ = struct.unpack("3i", link.getsockopt(SOL_SOCKET, SO_PEERCRED, 12))
     return pid
-
-
-def _holds(pid: int, path: str) -> bool:
-    try:
-        return any(os.readlink(f"/proc/{pid}/fd/{name}") == path for name in os.listdir(f"/proc/{pid}/fd"))
-    except PermissionError:
-        return False  # process 1, which nobody may look into
 
 
 def with_single_id(project, *words: str):
