@@ -1,51 +1,56 @@
 """Disks that are full or broken, and too many open files: a clear error, and the old state whole."""
 
+import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from tests.faults import faulty
+from tests.faults.kept import digest_in
+
 pytestmark = pytest.mark.namespaces
 
-FAULTY = Path(__file__).with_name("faulty.py")
 OLD = ("from tar:busybox.tar", "run echo old > /a")
 NEW = (*OLD, "copy app/ -> /app/", "run echo new > /b; ln -s b /c; mkdir /d", "file /etc/motd", "    hello")
 
 
-def faulty(project, name: str, number: int, **variables: str):
-    return subprocess.run(
-        [sys.executable, str(FAULTY), name, str(number), "build", "web.env", "--progress", "plain"],
-        cwd=project.folder,
-        env={**project.environment, **variables},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def build_with_error(project, name: str, number: int, **variables: str):
+    return project.call(faulty.main, name, str(number), "build", "web.env", "--progress", "plain", **variables)
+
+
+def write_recipe(project, *lines: str) -> None:
+    project.write("app/one", "1")
+    project.write("app/two", "2")
+    project.write("web.env", *lines)
+
+
+@pytest.fixture(scope="module")
+def images(made_once):
+    """The old image in the store, and what the new one will be."""
+    write_recipe(made_once, *NEW)
+    new = made_once.build(ENVBUILD_STORE=str(made_once.folder / "other"))
+    assert new.code == 0, new.err
+    (made_once.folder / "web.env.lock").unlink()
+    old = made_once.build(*OLD)
+    assert old.code == 0
+    return old.image, new.image
 
 
 @pytest.fixture
-def prepared(project, tmp_path):
+def prepared(project, made_once, images):
     """An old image in the store, and a recipe that goes on from it; how to have that state again; the new digest."""
-    project.write("app/one", "1")
-    project.write("app/two", "2")
-    new = project.build(*NEW, ENVBUILD_STORE=str(tmp_path / "other"))
-    assert new.code == 0, new.err
-    (project.folder / "web.env.lock").unlink()
-    old = project.build(*OLD)
-    assert old.code == 0
-    project.old, project.new = old.image, new.image
-    project.old_lock = (project.folder / "web.env.lock").read_text()
-    project.write("web.env", *NEW)
-    subprocess.run(["cp", "-a", project.store, tmp_path / "kept"], check=True)
+    project.old, project.new = images
+    project.old_lock = (made_once.folder / "web.env.lock").read_text()
+    write_recipe(project, *NEW)
 
     def again() -> None:
-        subprocess.run(["rm", "-rf", project.store], check=True)
-        subprocess.run(["cp", "-a", tmp_path / "kept", project.store], check=True)
+        shutil.rmtree(project.store, ignore_errors=True)
+        subprocess.run(["cp", "-a", made_once.store, project.store], check=True)
         (project.folder / "web.env.lock").write_text(project.old_lock)
 
     project.again = again
+    again()
     return project
 
 
@@ -56,8 +61,7 @@ def check_after(project, done, what: str) -> None:
     if done.returncode:
         assert "error:" in done.stderr, f"{what}: {done.stderr}"
         assert "hint:" in done.stderr or "Too many open files" in done.stderr, f"{what}: {done.stderr}"
-    digest = project.show()["digest"].removeprefix("sha256:")
-    assert digest in (project.old, project.new), what
+    assert digest_in(project) in (project.old, project.new), what
     lock = (project.folder / "web.env.lock").read_text()
     assert lock == project.old_lock or f" image {project.new} " in lock, what
     assert not [path for path in project.folder.iterdir() if path.name.endswith(".new")], what
@@ -75,25 +79,25 @@ def check_after(project, done, what: str) -> None:
 )
 def test_an_error_at_a_write_loses_nothing(prepared, tmp_path, name, every):
     """Each call that writes fails in turn (nightly). Daily, of those that the same lines make the first, and of the
-    other errors, which differ in their words, each fourth of these."""
+    other errors, which differ in their words, each eighth of these."""
     listing = tmp_path / "sites"
-    assert faulty(prepared, name, 0, FAULTY_SITES=str(listing)).returncode == 0
+    assert build_with_error(prepared, name, 0, FAULTY_SITES=str(listing)).returncode == 0
     sites = listing.read_text().splitlines()
     assert len(sites) > 50
     numbers = [number for number, site in enumerate(sites, 1) if every or site not in sites[: number - 1]]
     if name != "ENOSPC" and not every:
-        numbers = numbers[1::4]
+        numbers = numbers[1::8]
     failed = 0
     for number in numbers:
         prepared.again()
-        done = faulty(prepared, name, number)
+        done = build_with_error(prepared, name, number)
         failed += done.returncode != 0
         check_after(prepared, done, f"{name} at write {number} of {len(sites)}, {sites[number - 1]}")
     assert failed > len(numbers) / 2
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("free", [0, 20, 60, 200, 1000])
+@pytest.mark.parametrize("free", [0, 60, 1000, *(pytest.param(free, marks=pytest.mark.nightly) for free in (20, 200))])
 def test_a_store_on_a_small_disk_that_is_full(prepared, tmp_path, free):
     """`free` KiB are left when the build starts."""
     disk = tmp_path / "disk"
