@@ -259,7 +259,8 @@ def _report(states: dict[int, socket.socket]) -> None:
 
 
 def _load() -> None:
-    """Loads all of envbuild, with the tables of its grammar, but not the large libraries that few commands need."""
+    """Loads all of envbuild, with its regular expressions and the tables of its grammar, but not the large libraries
+    that few commands need."""
     import envbuild
     from envbuild import module_pack
 
@@ -269,12 +270,26 @@ def _load() -> None:
     # There is nothing to take from a command's pack, and none that would have all modules that are loaded here.
     module_pack.use = lambda command, version: None
     module_pack.is_incomplete = lambda command: False
-    # What libraries do at their first use: 4 ms for a build.
-    hashlib.sha256(bytes(1 << 16)).hexdigest()
-    sqlite3.connect(":memory:").close()
+    _use_once()
     gc.collect()
     gc.freeze()
     huge_pages.collapse()
+
+
+def _use_once() -> None:
+    """What libraries do at their first use, and the regular expressions: a build would take 4 ms for each of these."""
+    from envbuild.capture.left_out import HOMES, RECORD, RULES, LeftOut
+    from envbuild.language import lalr
+    from envbuild.text.pattern import Pattern
+
+    for thing in gc.get_objects():
+        if isinstance(thing, Pattern):
+            thing.compiled()
+    for state in range(len(lalr.ACTIONS)):
+        lalr._matchers(state)
+    LeftOut((*RULES, HOMES, RECORD))
+    hashlib.sha256(bytes(1 << 16)).hexdigest()
+    sqlite3.connect(":memory:").close()
 
 
 def _become(asked: int, stdin: int, stdout: int, stderr: int, state: int) -> NoReturn:
