@@ -128,7 +128,7 @@ class Connections:
         self._authorities = authorities
         self._loopback_direct = loopback_direct
         self._timeout = timeout or Timeout(TIMEOUT)
-        self._pools: dict[tuple[str, Level | None, str], PoolManager] = {}
+        self._pools: dict[tuple[str, Level | None, bool], PoolManager] = {}
         self._making = threading.Lock()
 
     def open(self, address: str, headers: Mapping[str, str], giver: Level | None = None, method: str = "GET") -> Answer:
@@ -168,7 +168,8 @@ class Connections:
         # A proxy resolves names by itself; where it finds them is its own business.
         if giver is not None and not giver.admits(named):
             raise _refusal(address.host, named, giver)
-        pool, authorities = self._pool(proxy, giver, address.server[0])
+        encrypted = address.startswith("https:") or proxy.startswith("https:")
+        pool, authorities = self._pool(proxy, giver, encrypted)
 
         def ask() -> BaseHTTPResponse:
             return pool.request(
@@ -200,13 +201,13 @@ class Connections:
             return ""
         return "" if not known or proxy_bypass(f"{host}:{port}") else known
 
-    def _pool(self, proxy: str, giver: Level | None, scheme: str) -> tuple[PoolManager, Authorities | None]:
-        """Return the connections for addresses of a scheme, and whom they trust where they are encrypted."""
+    def _pool(self, proxy: str, giver: Level | None, encrypted: bool) -> tuple[PoolManager, Authorities | None]:
+        """Return the connections to such servers, and whom they trust where they are encrypted."""
         with self._making:
-            if scheme == "https" and self._authorities is None:
+            if encrypted and self._authorities is None:
                 self._authorities = Authorities(self._transport.bundle)
-            authorities = self._authorities if scheme == "https" else None
-            if (proxy, giver, scheme) not in self._pools:
+            authorities = self._authorities if encrypted else None
+            if (proxy, giver, encrypted) not in self._pools:
                 context = None if authorities is None else authorities.context
                 timeout = self._timeout
                 if proxy:
@@ -215,8 +216,8 @@ class Connections:
                 else:
                     made = PoolManager(maxsize=MAX_PARALLEL, timeout=timeout, ssl_context=context)
                     made.pool_classes_by_scheme = _pools_of(giver)
-                self._pools[proxy, giver, scheme] = made
-            return self._pools[proxy, giver, scheme], authorities
+                self._pools[proxy, giver, encrypted] = made
+            return self._pools[proxy, giver, encrypted], authorities
 
 
 class Page:
