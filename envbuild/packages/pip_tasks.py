@@ -386,8 +386,7 @@ def _inside(name: str) -> bytes:
 
 @cache
 def _installer() -> bytes:
-    """Return the library `installer` as an archive that Python can import from. It is not imported here, which takes
-    20 ms."""
+    """Return the library `installer` as an archive for Python to import from; to import it here takes 20 ms."""
     spec = find_spec("installer")
     assert spec is not None
     assert spec.submodule_search_locations is not None
