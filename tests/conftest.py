@@ -25,7 +25,7 @@ import yaml
 from hypothesis import settings
 
 from envbuild.linux.machine import architecture
-from tests import memory_folder
+from tests import huge_pages, memory_folder
 from tests.forked import ENVBUILD, ForkServer, can_be_forked, started
 from tests.in_namespace import copy, own
 from tests.made_once import MadeOnce
@@ -104,6 +104,7 @@ def pytest_collection_finish() -> None:
     # What is collected stays to the end: looking at it for garbage costs time, and the forks of this process its pages.
     gc.collect()
     gc.freeze()
+    huge_pages.collapse()
 
 
 def _long_ones_early(items: list[pytest.Item]) -> list[pytest.Item]:
