@@ -127,7 +127,7 @@ class Connections:
         self._context = context
         self._loopback_direct = loopback_direct
         self._timeout = timeout or Timeout(TIMEOUT)
-        self._pools: dict[tuple[str, Level | None], PoolManager] = {}
+        self._pools: dict[tuple[str, Level | None, bool], PoolManager] = {}
         self._making = threading.Lock()
 
     def open(self, address: str, headers: Mapping[str, str], giver: Level | None = None, method: str = "GET") -> Answer:
@@ -167,7 +167,8 @@ class Connections:
         # A proxy resolves names by itself; where it finds them is its own business.
         if giver is not None and not giver.admits(named):
             raise _refusal(address.host, named, giver)
-        response = self._pool(proxy, giver).request(
+        encrypted = address.startswith("https:") or proxy.startswith("https:")
+        response = self._pool(proxy, giver, encrypted).request(
             method,
             address,
             body=body,
@@ -187,10 +188,12 @@ class Connections:
             return ""
         return "" if not known or proxy_bypass(f"{host}:{port}") else known
 
-    def _pool(self, proxy: str, giver: Level | None) -> PoolManager:
+    def _pool(self, proxy: str, giver: Level | None, encrypted: bool) -> PoolManager:
         with self._making:
-            if (proxy, giver) not in self._pools:
-                context = self._context or ssl.create_default_context(cafile=self._transport.bundle or None)
+            if (proxy, giver, encrypted) not in self._pools:
+                context = self._context
+                if context is None and encrypted:  # reading the authorities that the machine trusts takes 30 ms
+                    context = ssl.create_default_context(cafile=self._transport.bundle or None)
                 timeout = self._timeout
                 if proxy:
                     made: PoolManager = ProxyManager(proxy, maxsize=MAX_PARALLEL, timeout=timeout, ssl_context=context)
@@ -198,8 +201,8 @@ class Connections:
                 else:
                     made = PoolManager(maxsize=MAX_PARALLEL, timeout=timeout, ssl_context=context)
                     made.pool_classes_by_scheme = _pools_of(giver)
-                self._pools[proxy, giver] = made
-            return self._pools[proxy, giver]
+                self._pools[proxy, giver, encrypted] = made
+            return self._pools[proxy, giver, encrypted]
 
 
 class Page:
