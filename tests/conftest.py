@@ -25,7 +25,7 @@ import yaml
 from hypothesis import settings
 
 from envbuild.linux.machine import architecture
-from tests import memory_folder
+from tests import huge_pages, memory_folder
 from tests.forked import ENVBUILD, ForkServer, can_be_forked, started
 from tests.in_namespace import copy, own
 from tests.made_once import MadeOnce
@@ -104,6 +104,7 @@ def pytest_collection_finish() -> None:
     # What is collected stays to the end: looking at it for garbage costs time, and the forks of this process its pages.
     gc.collect()
     gc.freeze()
+    huge_pages.collapse()
 
 
 def _long_ones_early(items: list[pytest.Item]) -> list[pytest.Item]:
@@ -223,9 +224,9 @@ def installs_of(lock: Path, stage: int = -1) -> list[dict[str, Any]]:
 
 
 def purls(project: Project, image: str = "web") -> list[str]:
-    """Return the URLs of packages that an image's bill of materials has."""
-    components = json.loads(project.command("sbom", image).out)["components"]
-    return sorted(component["purl"] for component in components)
+    """Return the URLs of the packages of an image, which are those of its bill of materials. (To write that takes a
+    library that takes a third of a second to load.)"""
+    return sorted(package["url"] for package in json.loads(project.command("packages", image, "--format", "json").out))
 
 
 def image_in(lock: Path) -> str:
@@ -287,7 +288,7 @@ class Project:
 
     def start(self, *words: str) -> subprocess.Popen:
         process = subprocess.Popen(
-            [sys.executable, "-m", "envbuild", *words],
+            [*started(self.entry), *words],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
