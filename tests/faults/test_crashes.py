@@ -21,8 +21,8 @@ RECIPE = (
 
 
 @pytest.fixture(scope="module")
-def undisturbed(made_once):
-    return made_once.build(*RECIPE)
+def undisturbed(shared_project):
+    return shared_project.build(*RECIPE)
 
 
 @pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.nightly), 3])

@@ -12,6 +12,7 @@ from tests.faults.kept import digest_in
 pytestmark = pytest.mark.namespaces
 
 OLD = ("from tar:busybox.tar", "run echo old > /a")
+SHARES = {"ENOSPC": 1, "EIO": 8, "EMFILE": 4}
 NEW = (*OLD, "copy app/ -> /app/", "run echo new > /b; ln -s b /c; mkdir /d", "file /etc/motd", "    hello")
 
 
@@ -19,39 +20,34 @@ def build_with_error(project, name: str, number: int, **variables: str):
     return project.call(faulty.main, name, str(number), "build", "web.env", "--progress", "plain", **variables)
 
 
-def write_recipe(project, *lines: str) -> None:
+def old_before_new(project) -> None:
+    """Makes a store with an old image, and a recipe that goes on from it; the file `new` has what that will give."""
     project.write("app/one", "1")
     project.write("app/two", "2")
-    project.write("web.env", *lines)
-
-
-@pytest.fixture(scope="module")
-def images(made_once):
-    """The old image in the store, and what the new one will be."""
-    write_recipe(made_once, *NEW)
-    new = made_once.build(ENVBUILD_STORE=str(made_once.folder / "other"))
+    new = project.build(*NEW, ENVBUILD_STORE=str(project.folder / "other"))
     assert new.code == 0, new.err
-    (made_once.folder / "web.env.lock").unlink()
-    old = made_once.build(*OLD)
+    project.write("new", new.image)
+    (project.folder / "web.env.lock").unlink()
+    old = project.build(*OLD)
     assert old.code == 0
-    return old.image, new.image
+    project.write("web.env", *NEW)
 
 
 @pytest.fixture
-def prepared(project, made_once, images):
-    """An old image in the store, and a recipe that goes on from it; how to have that state again; the new digest."""
-    project.old, project.new = images
-    project.old_lock = (made_once.folder / "web.env.lock").read_text()
-    write_recipe(project, *NEW)
+def prepared(project, made_once, tmp_path):
+    """Both images, and how to have the state before the new one again."""
+    with made_once.again(project, old_before_new, tmp_path / "made"):
+        project.old, project.new = digest_in(project), (project.folder / "new").read_text().strip()
+        project.old_lock = (project.folder / "web.env.lock").read_text()
+        subprocess.run(["cp", "-a", project.store, tmp_path / "kept"], check=True)
 
-    def again() -> None:
-        shutil.rmtree(project.store, ignore_errors=True)
-        subprocess.run(["cp", "-a", made_once.store, project.store], check=True)
-        (project.folder / "web.env.lock").write_text(project.old_lock)
+        def again() -> None:
+            shutil.rmtree(project.store)
+            subprocess.run(["cp", "-a", tmp_path / "kept", project.store], check=True)
+            (project.folder / "web.env.lock").write_text(project.old_lock)
 
-    project.again = again
-    again()
-    return project
+        project.again = again
+        yield project
 
 
 def check_after(project, done, what: str) -> None:
@@ -78,15 +74,15 @@ def check_after(project, done, what: str) -> None:
     "every", [pytest.param(False, id="once a place"), pytest.param(True, id="each", marks=pytest.mark.nightly)]
 )
 def test_an_error_at_a_write_loses_nothing(prepared, tmp_path, name, every):
-    """Each call that writes fails in turn (nightly). Daily, of those that the same lines make the first, and of the
-    other errors, which differ in their words, each eighth of these."""
+    """Each call that writes fails in turn (nightly). Daily, of those that the same lines make the first, and a share of
+    these for the other errors, which differ in their words."""
     listing = tmp_path / "sites"
     assert build_with_error(prepared, name, 0, FAULTY_SITES=str(listing)).returncode == 0
     sites = listing.read_text().splitlines()
     assert len(sites) > 50
     numbers = [number for number, site in enumerate(sites, 1) if every or site not in sites[: number - 1]]
-    if name != "ENOSPC" and not every:
-        numbers = numbers[1::8]
+    if not every:
+        numbers = numbers[:: SHARES[name]]
     failed = 0
     for number in numbers:
         prepared.again()

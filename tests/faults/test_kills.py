@@ -62,10 +62,10 @@ def write_files(project) -> None:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(made_once):
+def undisturbed(shared_project):
     """What the recipe gives, whatever the mark in its words."""
-    write_files(made_once)
-    done = made_once.build(*lines("600"), options=QUICK)
+    write_files(shared_project)
+    done = shared_project.build(*lines("600"), options=QUICK)
     assert done.code == 0, done.err
     return done.image
 

@@ -81,10 +81,10 @@ def cut_log(store: Path, randomness: random.Random) -> None:
 
 
 @pytest.fixture(scope="module")
-def crashed(made_once):
+def crashed(shared_project):
     """A store with an old image that is synced and a new one that was about to be tagged; a copy of it to begin with
     again."""
-    project = made_once
+    project = shared_project
     for number in range(3):
         project.write(f"app/f{number}", str(number))
     new = project.build(*NEW, ENVBUILD_STORE=str(project.folder / "other"))
