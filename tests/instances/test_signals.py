@@ -30,9 +30,9 @@ def test_all_that_can_be_caught_reach_the_command(image):
     run(image, "web", "--", "sh", "-c", ECHO)
     assert wait_for(lambda: "ready" in lines(image))
     assert image.command("kill", "--signal", "USR1", "one").code == 0
-    one = Instances.of(str(image.store)).find("one")
+    echoing = Instances.of(str(image.store)).find("one")
     for number in CATCHABLE:
-        ask(one, SignalRequest(number))
+        ask(echoing, SignalRequest(number))
     expected = {f"got {number}" for number in CATCHABLE}
     assert wait_for(lambda: expected <= set(lines(image))), expected - set(lines(image))
 
