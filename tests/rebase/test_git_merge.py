@@ -56,7 +56,10 @@ def rebuilt(project):
     def state():
         return json.loads(project.command("merge", "--status", "--format", "json").out)[0]
 
-    assert wait_for(lambda: state()["state"] not in ("waiting", "running"))
+    def is_over():
+        return not alive_with(f"merge\0--rebuild\0{project.folder}") and state()["state"] not in ("waiting", "running")
+
+    assert wait_for(is_over)
     return state()
 
 
