@@ -8,7 +8,8 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from typing import IO
 from urllib.parse import urljoin
 from urllib.request import getproxies, proxy_bypass
@@ -117,17 +118,17 @@ class Connections:
         self,
         transport: Transport,
         timeout: Timeout | None = None,
-        context: ssl.SSLContext | None = None,
+        context: Callable[[], ssl.SSLContext] | None = None,
         loopback_direct: bool = False,
     ) -> None:
         """`timeout` is how long a server may take to let us in and to send the next bytes, by default TIMEOUT.
-        `context` is whom to trust and what to show, by default what `transport` says. With `loopback_direct` no proxy
-        is asked for what is on this machine."""
+        `context` returns whom to trust and what to show, by default what `transport` says; it is only called for a
+        server that is asked with encryption. With `loopback_direct` no proxy is asked for what is on this machine."""
         self._transport = transport
-        self._context = context
+        self._context = context or (lambda: _authorities(transport.bundle))
         self._loopback_direct = loopback_direct
         self._timeout = timeout or Timeout(TIMEOUT)
-        self._pools: dict[tuple[str, Level | None], PoolManager] = {}
+        self._pools: dict[tuple[str, Level | None, bool], PoolManager] = {}
         self._making = threading.Lock()
 
     def open(self, address: str, headers: Mapping[str, str], giver: Level | None = None, method: str = "GET") -> Answer:
@@ -167,7 +168,8 @@ class Connections:
         # A proxy resolves names by itself; where it finds them is its own business.
         if giver is not None and not giver.admits(named):
             raise _refusal(address.host, named, giver)
-        response = self._pool(proxy, giver).request(
+        encrypted = "https" in (address.server[0], proxy.partition(":")[0].lower())
+        response = self._pool(proxy, giver, encrypted).request(
             method,
             address,
             body=body,
@@ -187,19 +189,25 @@ class Connections:
             return ""
         return "" if not known or proxy_bypass(f"{host}:{port}") else known
 
-    def _pool(self, proxy: str, giver: Level | None) -> PoolManager:
+    def _pool(self, proxy: str, giver: Level | None, encrypted: bool) -> PoolManager:
         with self._making:
-            if (proxy, giver) not in self._pools:
-                context = self._context or ssl.create_default_context(cafile=self._transport.bundle or None)
-                timeout = self._timeout
+            if (proxy, giver, encrypted) not in self._pools:
+                context, timeout = self._context() if encrypted else None, self._timeout
                 if proxy:
                     made: PoolManager = ProxyManager(proxy, maxsize=MAX_PARALLEL, timeout=timeout, ssl_context=context)
                     made.pool_classes_by_scheme = _BY_PROXY
                 else:
                     made = PoolManager(maxsize=MAX_PARALLEL, timeout=timeout, ssl_context=context)
                     made.pool_classes_by_scheme = _pools_of(giver)
-                self._pools[proxy, giver] = made
-            return self._pools[proxy, giver]
+                self._pools[proxy, giver, encrypted] = made
+            return self._pools[proxy, giver, encrypted]
+
+
+@cache
+def _authorities(bundle: str) -> ssl.SSLContext:
+    """Return a context that trusts the authorities of a file, by default those of this machine. To read these takes
+    25 ms, once a process."""
+    return ssl.create_default_context(cafile=bundle or None)
 
 
 class Page:
