@@ -25,9 +25,10 @@ import yaml
 from hypothesis import settings
 
 from envbuild.linux.machine import architecture
-from tests import memory_folder
+from tests import huge_pages, memory_folder
 from tests.forked import ENVBUILD, ForkServer, can_be_forked, started
 from tests.in_namespace import copy, own
+from tests.made_once import MadeOnce
 
 # No database of examples: it would be written into the checkout, which may belong to somebody else.
 settings.register_profile("envbuild", database=None, deadline=None)
@@ -103,6 +104,7 @@ def pytest_collection_finish() -> None:
     # What is collected stays to the end: looking at it for garbage costs time, and the forks of this process its pages.
     gc.collect()
     gc.freeze()
+    huge_pages.collapse()
 
 
 def _long_ones_early(items: list[pytest.Item]) -> list[pytest.Item]:
@@ -120,6 +122,8 @@ SAME_PROCESS = {
     "tests/instances/test_stop_signals.py": "services",
     "tests/packages/test_npm.py": "npm",
     "tests/packages/test_npm_added.py": "npm",
+    "tests/packages/test_parts.py": "pip",
+    "tests/packages/test_pip.py": "pip",
 }
 """Modules whose tests install the same large packages first, which each process would do for itself."""
 
@@ -235,16 +239,16 @@ class Project:
     """A folder with recipes, and a store of its own: all as a user has it."""
 
     def __init__(self, folder: Path, store: Path) -> None:
-        self.folder = folder
-        self.environment = {
-            **{name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"},
-            "HOME": str(folder),
-            "ENVBUILD_STORE": str(store),
-        }
-        self.store = store
+        self.environment = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
+        self.move(folder, store)
         self.entry = ENVBUILD
         """What `command` and `build` call."""
         self.started: list[subprocess.Popen] = []
+
+    def move(self, folder: Path, store: Path) -> None:
+        """Goes on in another folder, with another store."""
+        self.folder, self.store = folder, store
+        self.environment |= {"HOME": str(folder), "ENVBUILD_STORE": str(store)}
 
     def write(self, name: str, *lines: str) -> Path:
         path = self.folder / name
@@ -362,6 +366,11 @@ def project(tmp_path: Path, busybox: Path) -> Iterator[Project]:
     made = Project(folder, tmp_path / "store")
     yield made
     made.end()
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    return MadeOnce(tmp_path_factory.mktemp("made"))
 
 
 @pytest.fixture(scope="session")

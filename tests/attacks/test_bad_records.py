@@ -85,9 +85,11 @@ IMAGES = _images()
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_a_bad_record_is_listed_as_bad_and_the_rest_is_shown(project: Project, image: str):
+def test_a_bad_record_is_told_and_the_rest_is_shown(project: Project, image: str):
     files = dict(BAD[case] for case in IMAGES[image])
     paths = sorted(f"/{path}" for path in files)
+    named = [case for case in IMAGES[image] if case in NAMED_BY_FOLDER]
+    _build(project, "old", {"a": "1"})
     _build(project, "web", _whole(files))
 
     listed = json.loads(project.command("packages", "web", "--format", "json").out)
@@ -100,6 +102,22 @@ def test_a_bad_record_is_listed_as_bad_and_the_rest_is_shown(project: Project, i
         assert path not in head
         assert f"  {path}  " in listed
     assert "\x1b" not in shown.out
+
+    report = json.loads(project.command("diff", "old", "web", "--format", "json").out)
+    names = {record["name"].removesuffix(":amd64") for record in report["packages"]}
+    assert names == {"good", "fine", "well", *(["bad"] if named else [])}
+    noted = sorted(f"/{BAD[case][0]}" for case in IMAGES[image] if case not in named)
+    assert sorted(record["path"] for record in report["bad_records"]) == noted
+
+
+def test_all_forms_note_bad_records_beside_the_rest(project: Project):
+    """Of the image that has one in each of the places. What is bad is decided before, for all forms alike."""
+    image = max(IMAGES.values(), key=len)
+    files = dict(BAD[case] for case in image)
+    assert len(files) == len({path for path, _ in BAD.values()})
+    paths = sorted(f"/{path}" for path in files)
+    _build(project, "old", {"a": "1"})
+    _build(project, "web", _whole(files))
 
     plain = json.loads(project.command("sbom", "web").out)
     assert {record["name"] for record in plain["components"]} == {"good", "fine", "well"}
@@ -114,20 +132,8 @@ def test_a_bad_record_is_listed_as_bad_and_the_rest_is_shown(project: Project, i
         f"envbuild:bad-record: {path}" for path in paths
     ]
 
-
-@pytest.mark.parametrize("image", IMAGES)
-def test_diff_notes_a_bad_record_and_compares_the_rest(project: Project, image: str):
-    files = dict(BAD[case] for case in IMAGES[image])
-    named = [case for case in IMAGES[image] if case in NAMED_BY_FOLDER]
-    noted = sorted(f"/{BAD[case][0]}" for case in IMAGES[image] if case not in named)
-    _build(project, "old", {"a": "1"})
-    _build(project, "new", _whole(files))
-    report = json.loads(project.command("diff", "old", "new", "--format", "json").out)
-    names = {record["name"].removesuffix(":amd64") for record in report["packages"]}
-    assert names == {"good", "fine", "well", *(["bad"] if named else [])}
-    assert sorted(record["path"] for record in report["bad_records"]) == noted
     for form in ("text", "markdown", "html"):
-        done = project.command("diff", "old", "new", "--format", form)
+        done = project.command("diff", "old", "web", "--format", form)
         assert done.code == 1, done.err
         assert "good" in done.out
         assert "can't be read" in done.out
@@ -137,14 +143,14 @@ def test_a_record_that_fills_the_memory_is_not_read(project: Project):
     """A sparse file of any size costs its writer nothing."""
     done = project.build(
         f"run mkdir -p /{MODULES}/bad /{MODULES}/well /var/lib/dpkg",
-        f"run truncate -s 300000000 /{MODULES}/bad/package.json /var/lib/dpkg/status",
+        f"run truncate -s 100000000 /{MODULES}/bad/package.json /var/lib/dpkg/status",
         f"file /{MODULES}/well/package.json",
         '    {"name": "well", "version": "1.0.0"}',
     )
     assert done.code == 0, done.out
     _build(project, "old", {"a": "1"})
     for words in (("packages", "web"), ("sbom", "web"), ("diff", "old", "web")):
-        done = limited(project, *words, memory=280 << 20)
+        done = limited(project, *words, memory=100_000_000)
         assert done.returncode == (1 if words[0] == "diff" else 0), done.stderr
         assert "well" in done.stdout
 
@@ -189,7 +195,7 @@ def test_licences_and_addresses_of_others_are_no_bombs(project: Project):
     files["var/lib/dpkg/status"] = GOOD.format(name="good")
     files["usr/share/doc/good/copyright"] = (
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\n"
-        f"Files: *\nLicense: a{' ' * 1_000_000}b\n" + " x\n" * 1_000_000
+        f"Files: *\nLicense: a{' ' * 200_000}b\n" + " x\n" * 200_000
     )
     _build(project, "web", files)
     for form in ("cyclonedx", "spdx"):

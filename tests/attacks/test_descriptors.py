@@ -12,15 +12,16 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from tests.conftest import wait_for
-from tests.instances.instances import run, state, with_image
-from tests.instances.test_ports import PYTHON, SERVER, descriptors, supervisor
+from tests.instances.instances import run, state, supervisor_of, with_image
+from tests.instances.test_ports import PYTHON, SERVER, descriptors
 
 pytestmark = pytest.mark.namespaces
 
 
 @pytest.fixture
-def image(project):
-    yield from with_image(project)
+def image(project, made_once, tmp_path):
+    with with_image(project, made_once, tmp_path):
+        yield project
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_four_hundred_connections_leave_room_for_control_and_are_served_in_turn(
     with connections(ports[0], 400):
         for _ in range(3):
             can_be_asked(image)
-        pid = supervisor(image)
+        pid = supervisor_of(image)
         assert descriptors(pid) < 140
         assert not echoes(ports[0], seconds=2)
     assert wait_for(lambda: echoes(ports[0]))
@@ -105,7 +106,7 @@ def test_four_hundred_senders_of_datagrams_leave_room_too_and_all_get_answers(im
                 pytest.fail(f"sender {number} has no answer")
             if number % 100 == 99:
                 can_be_asked(image)
-        assert descriptors(supervisor(image)) < 140
+        assert descriptors(supervisor_of(image)) < 140
         assert echoes(ports[0])
 
 
@@ -139,16 +140,12 @@ def test_clients_of_the_control_socket_that_hang_are_dropped(image, ports):
 
 def test_silent_clients_end_no_later_than_others_hinder_the_end(image):
     run(image, "web", "--", "sleep", "100")
+    pid = supervisor_of(image)
     with silent_clients(control_path(image), 40):
         began = time.monotonic()
         assert image.command("stop", "--time", "0", "one", timeout=300).code == 0
         assert wait_for(lambda: state(image)["state"] == "exited")
-        pid = None
-        try:
-            pid = supervisor(image)
-        except AssertionError:
-            pass
-        assert pid is None or wait_for(lambda: not os.path.exists(f"/proc/{pid}"))
+        assert wait_for(lambda: not os.path.exists(f"/proc/{pid}"))
         assert time.monotonic() - began < 60  # one after another, they would take minutes
 
 
@@ -176,7 +173,7 @@ def test_what_stays_connected_is_refused_when_there_is_no_room_and_kill_works(im
 
 def test_kill_needs_no_answer_of_the_supervisor(image):
     run(image, "web", "--", "sleep", "100")
-    pid = supervisor(image)
+    pid = supervisor_of(image)
     os.kill(pid, signal.SIGSTOP)
     try:
         first = state(image)["pid"]

@@ -11,8 +11,9 @@ pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
 @pytest.fixture
-def image(project):
-    yield from with_image(project)
+def image(project, made_once, tmp_path):
+    with with_image(project, made_once, tmp_path):
+        yield project
 
 
 @pytest.fixture

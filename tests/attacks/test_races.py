@@ -27,8 +27,9 @@ FORK = multiprocessing.get_context("fork")
 
 
 @pytest.fixture
-def image(project):
-    yield from with_image(project)
+def image(project, made_once, tmp_path):
+    with with_image(project, made_once, tmp_path):
+        yield project
 
 
 def at_once(*work) -> None:

@@ -7,7 +7,9 @@ import socket
 
 import pytest
 
+from envbuild.instances.records import Instances
 from tests.conftest import wait_for
+from tests.instances.instances import ended, printed, state
 from tests.netcat import answer_all
 
 pytestmark = pytest.mark.namespaces
@@ -15,15 +17,17 @@ TRAP = "trap 'echo bye; exit 0' TERM"
 RUNS = f"{TRAP}; while :; do sleep 0.05; done"
 
 
+def base(project) -> None:
+    """Makes an image `base`."""
+    lines = ("env GREETING=hello", f'start ["sh", "-c", "{TRAP}; echo up; {RUNS}"]')
+    assert project.build(*lines, name="base.env").code == 0
+
+
 @pytest.fixture
-def shop(project):
-    """A project with an image `base`; what runs in the end is ended."""
-    assert (
-        project.build("env GREETING=hello", f'start ["sh", "-c", "{TRAP}; echo up; {RUNS}"]', name="base.env").code == 0
-    )
-    yield project
-    for instance in json.loads(project.command("ps", "--all", "--format", "json").out):
-        project.command("rm", "--force", instance["id"])
+def shop(project, made_once, tmp_path):
+    """A project with it; what runs in the end is ended."""
+    with made_once.again(project, base, tmp_path / "made"), ended(project):
+        yield project
 
 
 def write(project, *services: str, more: str = "") -> None:
@@ -31,8 +35,9 @@ def write(project, *services: str, more: str = "") -> None:
 
 
 def listed(project) -> dict[str, dict]:
-    instances = json.loads(project.command("ps", "--all", "--format", "json").out)
-    return {instance["name"]: instance for instance in instances}
+    """All instances by their names, the newest first."""
+    instances = Instances.of(str(project.store))
+    return {instance.name: state(project, instance.name) for instance in instances.all()}
 
 
 def standing(project) -> dict[str, str]:
@@ -178,7 +183,7 @@ def test_a_job_that_completes(shop):
         more="volumes: {data: }",
     )  # fmt: skip
     assert shop.command("up").code == 0
-    assert wait_for(lambda: shop.command("logs", "shop-web").out == "made\n")
+    assert wait_for(lambda: printed(shop, "shop-web") == "made\n")
 
 
 def test_a_program_that_is_not_there(shop):
@@ -199,11 +204,11 @@ def test_volumes_outlive_the_group_unless_they_are_to_go(shop):
         more="volumes: {data: , kept: {name: shared}}",
     )
     assert shop.command("up").code == 0
-    assert wait_for(lambda: shop.command("logs", "shop-web").out == "x\nx\n")
+    assert wait_for(lambda: printed(shop, "shop-web") == "x\nx\n")
     shop.command("down")
     assert sorted(os.listdir(shop.store / "volumes")) == ["shared", "shop_data"]
     shop.command("up")
-    assert wait_for(lambda: shop.command("logs", "shop-web").out == "x\nx\nx\n")
+    assert wait_for(lambda: printed(shop, "shop-web") == "x\nx\nx\n")
     down = shop.command("down", "--volumes")
     assert ("shop_data", "removed") in of_members(down)
     assert os.listdir(shop.store / "volumes") == []
@@ -214,10 +219,10 @@ def test_volumes_of_an_image_stay_with_their_service_and_go_with_the_group(shop)
     assert shop.build("run mkdir /data", "volume /data", f"start {start}", name="db.env").code == 0
     write(shop, "db: {image: db}")
     assert shop.command("up").code == 0
-    assert wait_for(lambda: shop.command("logs", "shop-db").out == "x\n")
+    assert wait_for(lambda: printed(shop, "shop-db") == "x\n")
     write(shop, "db: {image: db, environment: {A: b}}")
     assert shop.command("up").code == 0
-    assert wait_for(lambda: shop.command("logs", "shop-db").out == "x\nx\n")
+    assert wait_for(lambda: printed(shop, "shop-db") == "x\nx\n")
     assert [name[: -len("-01234567")] for name in os.listdir(shop.store / "volumes")] == ["shop_db_data"]
     assert shop.command("down").code == 0
     assert os.listdir(shop.store / "volumes") == []
@@ -303,7 +308,7 @@ def test_what_the_keys_come_to(shop):
     )
     up = shop.command("up")
     assert up.code == 0, up.err
-    logged = lambda: shop.command("logs", "front").out  # noqa: E731
+    logged = lambda: printed(shop, "front")  # noqa: E731
     assert wait_for(lambda: "fixed" in logged()), logged()
     assert logged() == "www 50 /etc 1 2\nhello\nfixed\n"
     assert shop.command("exec", "-u", "root", "front", "--", "touch", "/scratch/x").code == 0
@@ -320,7 +325,7 @@ def test_an_image_s_entry_begins_its_service_s_command(shop):
         "d: {image: hi, entrypoint: [], command: [echo, bare]}",
     )
     shop.command("up")
-    shown = lambda: [shop.command("logs", f"shop-{name}").out for name in "abcd"]  # noqa: E731
+    shown = lambda: [printed(shop, f"shop-{name}") for name in "abcd"]  # noqa: E731
     assert wait_for(lambda: shown() == ["started\n", "given\n", "own\n", "bare\n"]), shown()
 
 

@@ -8,5 +8,6 @@ from tests.instances.instances import with_image
 
 
 @pytest.fixture
-def image(project):
-    yield from with_image(project)
+def image(project, made_once, tmp_path):
+    with with_image(project, made_once, tmp_path):
+        yield project

@@ -6,22 +6,24 @@ import os
 import pytest
 
 from tests.conftest import wait_for
-from tests.instances.instances import WAITING, run, state
+from tests.instances.instances import WAITING, own_file, run, state
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
-def instances_of(project) -> list[str]:
-    return sorted(instance["name"] for instance in json.loads(project.command("ps", "--format", "json").out))
+def read(project, path: str, name: str = "one") -> str:
+    """What a file has that an instance wrote, "" if it is not there yet."""
+    file = own_file(project, path, name)
+    return file.read_text() if file.exists() else ""
 
 
 def test_a_clone_has_the_files_and_goes_its_own_way(image):
     run(image, "-e", "A=1", "web", "--", "sh", "-c", f"echo first >> /log; {WAITING}")
-    assert wait_for(lambda: image.command("exec", "one", "--", "cat", "/log").out == "first\n")
+    assert wait_for(lambda: read(image, "log") == "first\n")
     image.command("exec", "one", "--", "sh", "-c", "mkdir /d; echo by hand > /d/x; rm /file")
     done = image.command("clone", "one")
     assert (done.code, done.out) == (0, "one-2\n"), done.err
-    assert wait_for(lambda: image.command("exec", "one-2", "--", "cat", "/log").out == "first\nfirst\n")
+    assert wait_for(lambda: read(image, "log", "one-2") == "first\nfirst\n")
     assert image.command("exec", "one-2", "--", "sh", "-c", "cat /d/x; ls /file; echo $A").out == "by hand\n1\n"
     image.command("exec", "one-2", "--", "sh", "-c", "echo other > /d/x")
     assert image.command("exec", "one", "--", "cat", "/d/x").out == "by hand\n"
@@ -32,14 +34,13 @@ def test_a_clone_has_the_files_and_goes_its_own_way(image):
 
 def test_a_clone_of_one_that_is_over_and_of_a_clone(image):
     run(image, "web", "--", "sh", "-c", f"date +%s%N >> /times; {WAITING}")
-    assert wait_for(lambda: image.command("exec", "one", "--", "cat", "/times").out)
+    assert wait_for(lambda: read(image, "times"))
     image.command("stop", "one")
     assert image.command("clone", "one", "--name", "two").code == 0
     assert image.command("clone", "two", "--name", "three").code == 0
     image.command("rm", "one")
     image.command("gc")
-    lines = lambda: image.command("exec", "three", "--", "cat", "/times").out.splitlines()  # noqa: E731
-    assert wait_for(lambda: len(lines()) in (2, 3))
+    assert wait_for(lambda: len(read(image, "times", "three").splitlines()) in (2, 3))
     assert image.command("exec", "three", "--", "cat", "/file").out == "in the image\n"
     image.command("stop", "three")
     assert image.command("start", "three").code == 0
@@ -81,13 +82,14 @@ def test_its_volumes_are_copied_and_its_ports_are_free_ones(image):
 def test_it_goes_on_when_it_was_cloned(image):
     run(image, "web", "--", "sh", "-c", "while :; do date +%s%N > /now; sleep 0.02; done")
     image.command("clone", "one")
-    first = image.command("exec", "one", "--", "cat", "/now").out
-    assert wait_for(lambda: image.command("exec", "one", "--", "cat", "/now").out != first)
+    first = read(image, "now")
+    assert wait_for(lambda: read(image, "now") != first)
 
 
 def test_a_shell_in_an_instance(image):
     run(image, "web", "--", "sh", "-c", f"echo mine > /mine; {WAITING}")
-    assert wait_for(lambda: image.command("shell", "one", stdin=b"cat /mine; exit 4\n").out == "mine\n")
-    assert image.command("shell", "one", stdin=b"exit 4\n").code == 4
+    assert wait_for(lambda: read(image, "mine"))
+    done = image.command("shell", "one", stdin=b"cat /mine; exit 4\n")
+    assert (done.code, done.out) == (4, "mine\n"), done.err
     # An image has the same word, with nothing of an instance.
     assert image.command("shell", "web", stdin=b"cat /mine 2>/dev/null || echo none\n").out == "none\n"

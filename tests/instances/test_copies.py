@@ -10,7 +10,7 @@ import tarfile
 import pytest
 
 from tests.conftest import wait_for
-from tests.instances.instances import WAITING, run
+from tests.instances.instances import WAITING, own_file, run
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
@@ -20,8 +20,7 @@ def holder(request, image):
     """An instance called `one`, with files of its own."""
     script = "mkdir -p /d/e; echo a > /d/a; echo b > /d/e/b; ln -s a /d/link; ln /d/a /d/hard; touch /ready"
     run(image, "web", "--", "sh", "-c", f"{script}; {WAITING}")
-    ready = lambda: image.command("exec", "one", "--", "test", "-e", "/ready").code == 0  # noqa: E731
-    assert wait_for(ready)
+    assert wait_for(own_file(image, "ready").exists)
     if request.param == "over":
         assert image.command("stop", "one").code == 0
     return image

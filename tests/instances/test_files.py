@@ -2,16 +2,13 @@
 
 import json
 import os
-import subprocess
 import threading
 
 import pytest
 
 from tests.conftest import wait_for
-from tests.instances.instances import WAITING, run, with_single_id
-from tests.store.conftest import tmp_path
+from tests.instances.instances import WAITING, printed, run, with_single_id
 
-__all__ = ["tmp_path"]  # on a disk: `--here` refuses what would be below an image's own /dev
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
 
@@ -170,7 +167,7 @@ class TestVolumes:
             f"[ -e /v/ready ] || {{ {script}; touch /v/ready; }}; {WAITING}",
         )
         look = "cd /v; stat -c '%n %u:%g %a %h %Y %F' *; readlink c; du -k hole | cut -f 1"
-        assert wait_for(lambda: image.command("exec", "one", "--", "test", "-e", "/v/ready").code == 0)
+        assert wait_for((image.store / "volumes/data/data/ready").exists)
         done = image.command("clone", "--name", "two", "one")
         assert done.code == 0, done.err
         first, second = (image.command("exec", name, "--", "sh", "-c", look).out for name in ("one", "two"))
@@ -201,68 +198,13 @@ class TestTmpfs:
 
     def test_each_start_finds_it_empty(self, image):
         run(image, "--tmpfs", "/t", "web", "--", "sh", "-c", f"ls /t; touch /t/x; echo looked; {WAITING}")
-        shown = lambda: image.command("logs", "one").out.replace("bye", "").split()  # noqa: E731
+        shown = lambda: printed(image).replace("bye", "").split()  # noqa: E731
         for number in range(1, 4):
             # Only then is the file there, for the next start to find.
             assert wait_for(lambda expected=["looked"] * number: shown() == expected), shown()
             image.command("stop", "one")
             if number < 3:
                 image.command("start", "one")
-
-
-class TestHere:
-    def test_files_belong_to_the_user_on_both_sides(self, image):
-        image.write("app/src/x", "text")
-        folder = image.folder / "app"
-        done = subprocess.run(
-            [
-                *in_folder(),
-                "run",
-                "--here",
-                "web",
-                "--",
-                "sh",
-                "-c",
-                "pwd; stat -c %u src/x; mkdir made; echo y > made/y",
-            ],
-            cwd=folder,
-            env=image.environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        assert done.stdout.split() == [str(folder), "0"]
-        assert {(folder / name).stat().st_uid for name in ("made", "made/y")} == {os.getuid()}
-
-    def test_with_a_single_id_too(self, image):
-        done = with_single_id(image, "run", "--here", "web", "--", "sh", "-c", "cat busybox.tar | wc -c; echo y > made")
-        assert done.returncode == 0, done.stderr
-        assert (image.folder / "made").stat().st_uid == os.getuid()
-
-    def test_a_user_of_the_image_gives_way_unless_one_is_named(self, image):
-        assert image.build("adduser app uid=1234", "user app", "workdir /srv/app").code == 0
-        assert sh(image, "id -u; pwd", "--here") == f"0\n{image.folder}\n"
-        assert sh(image, "id -u; pwd", "--here", "-u", "app", "-w", "/bin") == "1234\n/bin\n"
-        assert sh(image, "id -u; pwd") == "1234\n/srv/app\n"
-
-    @pytest.mark.parametrize("folder", ["/", "/etc", "/usr/bin"])
-    def test_it_never_covers_the_image(self, image, folder):
-        done = subprocess.run(
-            [*in_folder(), "run", "--here", "web", "--", "true"],
-            cwd=folder,
-            env=image.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 2
-        assert f"--here: {folder} would cover the image's own files" in done.stderr
-
-
-def in_folder() -> list[str]:
-    import sys
-
-    return [sys.executable, "-m", "envbuild"]
 
 
 def test_copies_with_a_single_id(image):

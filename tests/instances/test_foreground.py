@@ -28,7 +28,8 @@ def ended(process) -> int:
 def test_it_is_on_record_while_it_runs_and_other_commands_run_beside_it(image):
     process = image.start("run", "--name", "front", "web", "--", "sh", "-c", f"echo here > /mine; {WAITING}")
     try:
-        assert wait_for(lambda: image.command("exec", "front", "--", "cat", "/mine").out == "here\n")
+        assert wait_for(lambda: any((image.store / "instances").glob("*/upper/mine")))
+        assert image.command("exec", "front", "--", "cat", "/mine").out == "here\n"
         assert "front" in image.command("ps").out
         assert state(image, "front")["state"] == "running"
         taken = image.command("run", "--name", "front", "web", "--", "true")
@@ -51,8 +52,8 @@ def test_nothing_is_left_of_it_and_what_it_wrote(image):
 
 def test_what_a_killed_one_left_goes_with_the_next_command(image):
     process = image.start("run", "web", "--", "sh", "-c", f"touch /ready; {WAITING}")
-    names = lambda: json.loads(image.command("ps", "--format", "json").out)  # noqa: E731
-    assert wait_for(lambda: [name["state"] for name in names()] == ["running"])
+    assert wait_for(lambda: any((image.store / "instances").glob("*/upper/ready")))
+    assert [each["state"] for each in json.loads(image.command("ps", "--format", "json").out)] == ["running"]
     process.send_signal(signal.SIGKILL)
     ended(process)
     assert len(left(image)) == 2

@@ -10,8 +10,7 @@ import pytest
 from envbuild.instances.logs import LogWriter, entries
 from tests.child import in_child
 from tests.conftest import wait_for
-from tests.instances.instances import run, state
-from tests.instances.test_ports import supervisor
+from tests.instances.instances import run, state, supervisor_of
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 
@@ -115,7 +114,7 @@ def test_a_supervisor_whose_files_may_not_grow_for_a_while_goes_on(image):
     run(image, "--tmpfs", "/beat", "web", "--", "sh", "-c", script)
     beats = lambda: int(image.command("exec", "one", "--", "cat", "/beat/n").out or 0)  # noqa: E731
     assert wait_for(lambda: beats() > 10)
-    pid = supervisor(image)
+    pid = supervisor_of(image)
     _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, most))
     before = beats()

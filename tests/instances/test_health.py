@@ -8,7 +8,7 @@ import pytest
 
 from envbuild.instances import logs
 from tests.conftest import wait_for
-from tests.instances.instances import WAITING, run, state
+from tests.instances.instances import WAITING, ended, own_file, run, state
 
 
 @pytest.fixture
@@ -17,34 +17,30 @@ def checked(project):
     check = "echo looked; cat /well && [ -f /well ]"
     lines = ("run true", f"health(every=200ms, timeout=60s, retries=2) {check}")
     assert project.build(*lines).code == 0
-    yield project
-    project.command("rm", "--force", "one")
+    with ended(project):
+        yield project
 
 
 @pytest.mark.namespaces
 def test_it_is_asked_as_often_as_it_says_while_it_starts(project):
     check = "health(every=1h, retries=1, start-period=1h, start-interval=100ms) echo >> /asked; [ -e /well ]"
     assert project.build("run true", check).code == 0
-    run(project, "web", "--", "sh", "-c", WAITING)
-    try:
-        asked = lambda: project.command("exec", "one", "--", "wc", "-l", "/asked").out  # noqa: E731
-        assert wait_for(lambda: asked() and int(asked().split()[0]) > 4)
+    with ended(project):
+        run(project, "web", "--", "sh", "-c", WAITING)
+        asked = own_file(project, "asked")
+        assert wait_for(lambda: asked.exists() and len(asked.read_text()) > 4)
         assert health(project) == "starting"
         project.command("exec", "one", "--", "touch", "/well")
         assert wait_for(lambda: health(project) == "healthy")
-    finally:
-        project.command("rm", "--force", "one")
 
 
 @pytest.mark.namespaces
 def test_a_check_whose_command_does_not_exist_fails_at_once(project):
     assert project.build("run true", "health(every=1h, retries=100) pg_isready --quiet").code == 0
-    run(project, "web", "--", "sh", "-c", WAITING)
-    try:
+    with ended(project):
+        run(project, "web", "--", "sh", "-c", WAITING)
         assert wait_for(lambda: health(project) == "unhealthy")
         assert "pg_isready: not found" in state(project)["check"]
-    finally:
-        project.command("rm", "--force", "one")
 
 
 def health(project) -> str | None:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.conftest import wait_for
-from tests.instances.instances import WAITING, run, state
+from tests.instances.instances import WAITING, own_file, printed, run, state, supervisor_of
 from tests.processes import alive_with
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
@@ -46,15 +46,16 @@ def test_stop_that_gives_no_time_is_a_kill(image):
             "trap 'echo told; exit 3' TERM; echo up; while :; do sleep 0.05; done",
             name=f"one{number}",
         )
-        assert wait_for(lambda name=f"one{number}": image.command("logs", name).out == "up\n")
+        assert wait_for(lambda name=f"one{number}": printed(image, name) == "up\n")
         assert image.command("stop", "--time", "0", f"one{number}").code == 0
         assert state(image, f"one{number}")["code"] == 137
-        assert image.command("logs", f"one{number}").out == "up\n"
+        assert printed(image, f"one{number}") == "up\n"
 
 
 def test_other_commands_run_beside_it(image):
     run(image, "web", "--", "sh", "-c", f"echo mine > /mine; {WAITING}")
-    assert wait_for(lambda: image.command("exec", "one", "--", "cat", "/mine").out == "mine\n")
+    assert wait_for(own_file(image, "mine").exists)
+    assert image.command("exec", "one", "--", "cat", "/mine").out == "mine\n"
     done = image.command("exec", "one", "--", "sh", "-c", "echo $GREETING; cat; echo bad >&2; exit 5", stdin=b"piped\n")
     assert (done.code, done.out, done.err) == (5, "hello\npiped\n", "bad\n")
     missing = image.command("exec", "one", "--", "nothing")
@@ -84,7 +85,7 @@ def test_what_it_wrote_is_there_when_it_is_started_again(image):
     assert wait_for(lambda: image.command("logs", "one").out == "1\n")
     image.command("stop", "one")
     assert image.command("start", "one").code == 0
-    assert wait_for(lambda: image.command("logs", "one").out.split() == ["1", "bye", "2"])
+    assert wait_for(lambda: printed(image).split() == ["1", "bye", "2"])
     twice = image.command("start", "one")
     assert (twice.code, "is running already" in twice.err) == (1, True)
 
@@ -103,24 +104,6 @@ def test_stop_ends_one_that_is_always_restarted(image):
     assert wait_for(lambda: state(image)["restarts"] >= 1)
     assert image.command("stop", "one").code == 0
     assert state(image)["state"] == "exited"
-
-
-def supervisor_of(project, name: str = "one") -> int:
-    """The process above process 1, or above the helper between, that holds the instance's lock."""
-    running = state(project, name)
-    lock = f"{project.store}/instances/{running['id']}/lock"
-    pid = running["pid"]
-    while not _holds(pid, lock):
-        with open(f"/proc/{pid}/status") as file:
-            pid = next(int(line.split()[1]) for line in file if line.startswith("PPid:"))
-    return pid
-
-
-def _holds(pid: int, path: str) -> bool:
-    try:
-        return any(os.readlink(f"/proc/{pid}/fd/{name}") == path for name in os.listdir(f"/proc/{pid}/fd"))
-    except PermissionError:
-        return False  # process 1, which nobody may look into
 
 
 @pytest.mark.parametrize("words", [(), ("--restart", "always")])
@@ -182,9 +165,9 @@ def test_a_command_that_can_not_be_started_is_told(image):
 
 def test_signals_reach_it(image):
     run(image, "web", "--", "sh", "-c", "trap 'echo hup' HUP; echo ready; while :; do sleep 0.05; done")
-    assert wait_for(lambda: "ready" in image.command("logs", "one").out)
+    assert wait_for(lambda: "ready" in printed(image))
     assert image.command("kill", "--signal", "HUP", "one").code == 0
-    assert wait_for(lambda: "hup" in image.command("logs", "one").out)
+    assert wait_for(lambda: "hup" in printed(image))
     assert image.command("kill", "--signal", "NONSENSE", "one").code == 2
 
 

@@ -11,7 +11,7 @@ import pytest
 from envbuild.instances.config import Limits
 from envbuild.instances.limits import SELF, Change, Hierarchy, changes, files_of, hierarchies
 from tests.conftest import wait_for
-from tests.instances.instances import WAITING, run, state
+from tests.instances.instances import WAITING, run, state, supervisor_of
 
 pytestmark = pytest.mark.user
 
@@ -82,24 +82,11 @@ class TestReal:
         identity = state(limited)["id"]
         for after in (("start", "one"), ("rm", "--force", "one")):
             (group,) = [path for path in groups() if identity in path]
-            kill_supervisor(limited.store / "instances" / identity)
+            os.kill(supervisor_of(limited), signal.SIGKILL)
             assert wait_for(lambda: state(limited)["state"] == "lost")
             assert os.path.isdir(group)
             assert limited.command(*after).code == 0
         assert not [path for path in groups() if identity in path]
-
-
-def kill_supervisor(folder: Path) -> None:
-    """Ends whoever holds an instance's lock, and nobody else."""
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            held = [os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")]
-        except OSError:
-            continue
-        if str(folder / "lock") in held:
-            os.kill(int(pid), signal.SIGKILL)
-            return
-    raise AssertionError("nobody holds it")
 
 
 @pytest.mark.namespaces

@@ -11,7 +11,7 @@ import pytest
 
 from tests import poor_machines
 from tests.conftest import wait_for
-from tests.instances.instances import WAITING, run, state
+from tests.instances.instances import WAITING, run, state, supervisor_of
 from tests.netcat import answer_all, answer_once
 from tests.processes import alive_with
 
@@ -33,18 +33,6 @@ def hosts(image, name: str) -> dict[str, str]:
     """The names that an instance knows, and their addresses."""
     lines = image.command("exec", name, "--", "cat", "/etc/hosts").out.splitlines()
     return {word: words[0] for words in map(str.split, lines) for word in words[1:] if words[0].startswith("10.")}
-
-
-def supervisors(image, name: str) -> list[int]:
-    """The processes that look after an instance, by the lock that they hold."""
-    lock, pids = f"{image.store}/instances/{state(image, name)['id']}/lock", []
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if any(os.readlink(f"/proc/{pid}/fd/{descriptor}") == lock for descriptor in os.listdir(f"/proc/{pid}/fd")):
-                pids.append(int(pid))
-        except OSError:
-            pass
-    return pids
 
 
 class TestNamed:
@@ -76,8 +64,7 @@ class TestNamed:
         if end == "stop":
             image.command("stop", "--time", "0.1", "one")
         else:
-            for pid in supervisors(image, "one"):
-                os.kill(pid, signal.SIGKILL)
+            os.kill(supervisor_of(image), signal.SIGKILL)
             assert wait_for(lambda: state(image)["state"] == "lost")
         assert wait_for(lambda: reaches(image, "two", "three") == "three\n")
         serve(image, "four", "shop")
@@ -87,9 +74,9 @@ class TestNamed:
     def test_who_was_killed_is_forgotten_when_somebody_looks(self, image):
         serve(image, "one", "shop")
         serve(image, "two", "shop")
-        for pid in supervisors(image, "one"):
-            os.kill(pid, signal.SIGKILL)
+        os.kill(supervisor_of(image), signal.SIGKILL)
         assert wait_for(lambda: state(image)["state"] == "lost")
+        assert image.command("ps").code == 0
         assert set(hosts(image, "two")) == {"two"}
 
     def test_it_is_gone_with_its_last_member(self, image):
@@ -102,8 +89,8 @@ class TestNamed:
     def test_what_a_crash_left_is_cleaned_by_the_next(self, image):
         serve(image, "one", "shop")
         serve(image, "two", "shop")
-        for pid in supervisors(image, "one") + supervisors(image, "two"):
-            os.kill(pid, signal.SIGKILL)
+        for name in ("one", "two"):
+            os.kill(supervisor_of(image, name), signal.SIGKILL)
         assert wait_for(lambda: {state(image, name)["state"] for name in ("one", "two")} == {"lost"})
         serve(image, "three", "shop")
         assert set(hosts(image, "three")) == {"three"}
@@ -215,14 +202,13 @@ class TestPrivate:
     def test_the_program_ends_with_the_instance(self, image, tool, end):
         words = ("run", "-d", "--name", "one", "--network", "private", "web", "--", "sh", "-c", WAITING)
         assert with_only(image, tool, *words).returncode == 0
-        (above,) = supervisors(image, "one")
+        above = supervisor_of(image)
         started = alive_with("--ready-fd", below=above) + alive_with("--no-map-gw", below=above)
         assert started
         if end == "stop":
             image.command("stop", "one")
         else:
-            for pid in supervisors(image, "one"):
-                os.kill(pid, signal.SIGKILL)
+            os.kill(above, signal.SIGKILL)
         assert wait_for(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in started))
 
     def test_restarts_have_a_way_out_again(self, image, tool):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import wait_for
-from tests.instances.instances import run, state, with_single_id
+from tests.instances.instances import printed, run, state, with_single_id
 
 pytestmark = pytest.mark.namespaces
 
@@ -15,7 +15,7 @@ WAITING = "trap 'echo bye; exit 3' TERM; trap 'echo winch' WINCH; echo ready $$;
 
 
 def lines(image, name: str = "one") -> list[str]:
-    return image.command("logs", name).out.splitlines()
+    return printed(image, name).splitlines()
 
 
 @pytest.mark.user
@@ -130,8 +130,8 @@ def test_systemd_is_given_a_control_group_of_its_own(image):
     lines = ("file(mode=0755) /lib/systemd/systemd", *script, "    cat /proc/self/cgroup; sleep 100")
     assert image.build(*lines, 'start(init=none) ["/lib/systemd/systemd"]').code == 0
     run(image, "--memory", "1g", "web")
-    assert wait_for(lambda: "0::/mine" in image.command("logs", "one").out)
-    shown = [line for line in image.command("logs", "one").out.splitlines() if line.startswith("0::")]
+    assert wait_for(lambda: "0::/mine" in printed(image))
+    shown = [line for line in printed(image).splitlines() if line.startswith("0::")]
     assert shown == ["0::/", "0::/mine"]
     # Nothing of it stays, and nothing that others could reach was shown.
     listed = image.command("exec", "one", "--", "ls", "/sys/fs/cgroup").out.split()

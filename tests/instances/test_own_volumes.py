@@ -9,7 +9,7 @@ from envbuild.instances.config import BIND, VOLUME, Mount, Settings
 from envbuild.instances.own_volumes import MAX_VOLUMES, with_own_volumes
 from envbuild.plan.image_config import Facts
 from tests.conftest import wait_for
-from tests.instances.instances import WAITING, run, with_single_id
+from tests.instances.instances import WAITING, printed, run, with_single_id
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ class TestInstances:
     def test_with_a_single_id(self, table):
         done = with_single_id(table, "run", "-d", "--name", "one", "web", "--", "sh", "-c", "cat /data/rows; sleep 9")
         assert done.returncode == 0, done.stderr
-        assert wait_for(lambda: table.command("logs", "one").out == "begin\n")
+        assert wait_for(lambda: printed(table) == "begin\n")
 
 
 class TestMounts:

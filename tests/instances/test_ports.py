@@ -17,7 +17,7 @@ from envbuild.instances.network.port_traffic import PortTraffic, traffic_of_port
 from envbuild.instances.network.ports import Port, exposed, parse_ports
 from envbuild.instances.network.udp_relay import IDLE, MAX_FLOWS, UdpRelay
 from tests.conftest import wait_for
-from tests.instances.instances import WAITING, run, state
+from tests.instances.instances import WAITING, own_file, run, state, supervisor_of
 from tests.netcat import answer_all, answer_once, ask
 
 pytestmark = pytest.mark.namespaces
@@ -36,7 +36,7 @@ def server(image):
         words = (*options, *PYTHON, "-v", f"{image.folder}/server.py:/server.py:ro")
         run(image, *words, "web", "--", "/usr/bin/python3", "/server.py")
         ports = [port["port"] for port in state(image)["ports"]]
-        assert wait_for(lambda: os.path.exists(image.store / "instances" / state(image)["id"] / "upper" / "ready"))
+        assert wait_for(own_file(image, "ready").exists)
         return ports
 
     return start
@@ -67,18 +67,6 @@ def talk(port: int, data: bytes, host: str = "127.0.0.1") -> bytes:
 def room(link: socket.socket) -> bool:
     """Whether more can be sent, or soon can."""
     return bool(select.select([], [link], [], 0.5)[1])
-
-
-def supervisor(image) -> int:
-    """The process that serves the ports."""
-    lock = f"{image.store}/instances/{state(image)['id']}/lock"
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if any(os.readlink(f"/proc/{pid}/fd/{name}") == lock for name in os.listdir(f"/proc/{pid}/fd")):
-                return int(pid)
-        except OSError:
-            pass
-    raise AssertionError("nobody looks after it")
 
 
 def descriptors(pid: int) -> int:
@@ -185,7 +173,7 @@ class TestService:
 
     def test_many_connections_at_once_and_many_in_turn(self, image, server):
         (port,) = server("-p", "127.0.0.1:0:80")
-        pid = supervisor(image)
+        pid = supervisor_of(image)
         assert talk(port, b"x") == b"x"
         before = descriptors(pid)
         links = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(500)]
@@ -221,7 +209,7 @@ class TestService:
             link.sendall(b"x")
             assert link.recv(1) == b"x"
             link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        assert wait_for(lambda: image.command("exec", "one", "--", "test", "-e", "/reset").code == 0)
+        assert wait_for(own_file(image, "reset").exists)
 
     @pytest.mark.user
     def test_restarts_keep_the_port(self, image):

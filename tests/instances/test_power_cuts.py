@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import wait_for
 from tests.instances import recorded
-from tests.instances.instances import run, state
+from tests.instances.instances import printed, run, state
 
 pytestmark = pytest.mark.namespaces
 
@@ -148,7 +148,7 @@ def test_a_damaged_state_is_a_lost_instance(image, content):
 
 def test_a_log_with_what_a_loss_of_power_left_in_it_is_read(image):
     run(image, "web", "--", "echo", "printed")
-    assert wait_for(lambda: "printed" in image.command("logs", "one").out)
+    assert wait_for(lambda: "printed" in printed(image))
     log = next((image.store / "instances").glob("*/log"))
     log.write_bytes(b"\0" * 50 + log.read_bytes() + b"no time here\n" + b"17")
     done = image.command("logs", "one")

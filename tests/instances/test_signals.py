@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from tests.conftest import wait_for
-from tests.instances.instances import run, state
+from tests.instances.instances import printed, run, state
 
 pytestmark = pytest.mark.namespaces
 
@@ -19,7 +19,7 @@ ECHO = (
 
 
 def lines(image, name: str = "one") -> list[str]:
-    return image.command("logs", name).out.splitlines()
+    return printed(image, name).splitlines()
 
 
 @pytest.mark.user

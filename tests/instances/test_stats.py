@@ -10,7 +10,7 @@ import pytest
 from envbuild.instances.stats import Process, families, parse_process, read_processes, share, usages
 from envbuild.instances.stats import Usage as Used
 from tests.conftest import wait_for
-from tests.instances.instances import WAITING, run
+from tests.instances.instances import WAITING, own_file, run
 
 pytestmark = pytest.mark.user
 
@@ -46,7 +46,7 @@ class TestCommand:
     def test_time_of_processes_that_are_over_counts(self, image):
         spin = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
         run(image, "web", "--", "sh", "-c", f"sh -c '{spin}'; touch /ready; sleep 600")
-        assert wait_for(lambda: image.command("exec", "one", "--", "test", "-e", "/ready").code == 0)
+        assert wait_for(own_file(image, "ready").exists)
         assert stats(image)["one"]["cpu_seconds"] > 0.05
 
     def test_what_other_users_of_the_image_keep_to_themselves_counts(self, image):

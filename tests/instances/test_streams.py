@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.conftest import wait_for
-from tests.instances.instances import run, state, with_single_id
+from tests.instances.instances import printed, run, state, with_single_id
 
 pytestmark = pytest.mark.namespaces
 
@@ -88,7 +88,7 @@ def test_the_log_and_a_health_check(image):
         == 0
     )
     run(image, "web")
-    assert wait_for(lambda: image.command("logs", "one").out == "out\ndone\n")
+    assert wait_for(lambda: printed(image) == "out\ndone\n")
     assert image.command("logs", "one").err == "err\n"
     assert wait_for(lambda: state(image)["health"] == "healthy")
 

@@ -89,6 +89,24 @@ def node(tmp_path_factory: pytest.TempPathFactory, debian_store: Path) -> None:
     assert done.code == 0, done.out
 
 
+NODE_OF_DEBIAN = "v18.19.0"
+
+
+@pytest.fixture(scope="session")
+def npm(tmp_path_factory: pytest.TempPathFactory, debian_store: Path, node: None) -> None:
+    """Has the store of this process have an image `npm`, the image `node` with npm. Without it each resolution fetches
+    and unpacks npm, and begins twice."""
+    from tests.packages.npm_registry import newest_npm
+
+    project = Project(tmp_path_factory.mktemp("npm"), debian_store)
+    (project.folder / "npm.tgz").write_bytes(newest_npm(NODE_OF_DEBIAN)[1])
+    place = "/usr/lib/node_modules/npm"
+    unpack = f"mkdir -p {place} && tar -xzf /npm.tgz -C {place} --strip-components=1 --exclude=docs --exclude=man"
+    link = f"ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/bin/npm && chmod +x {place}/bin/npm-cli.js"
+    done = project.build("from image:node", f"run(mount=npm.tgz:/npm.tgz) {unpack} && {link}", name="npm.env")
+    assert done.code == 0, done.out
+
+
 @pytest.fixture(scope="session")
 def compiled_pip(tmp_path_factory: pytest.TempPathFactory, debian_store: Path) -> None:
     """Has the store of this process have an image `compiled-pip`, Debian with Python and a pip that is found with its

@@ -15,6 +15,16 @@ from envbuild.packages.npm_servers import NpmServers
 from tests.packages.conftest import Server
 
 
+def newest_npm(node: str) -> tuple[str, bytes]:
+    """Return the version and the archive of the newest npm that a Node of this version runs, from the machine's own
+    registry."""
+    variables = tuple((key, value) for key, value in os.environ.items() if key.startswith("npm_config_"))
+    servers = NpmServers(ManagerSettings(variables, os.environ.get("HOME", "/root"), 1 << 30))
+    package, address = servers.newest_npm(node)
+    with urllib.request.urlopen(address.url) as answer:
+        return package.version, answer.read()
+
+
 class Registry:
     """A registry on a loopback server."""
 
@@ -22,25 +32,30 @@ class Registry:
         self._server = server
         self._versions: dict[str, dict[str, dict]] = {}
 
-    def add(self, name: str, version: str, needs: dict[str, str] | None = None) -> None:
-        """Put a package into the registry that says its version."""
-        about = {"name": name, "version": version, "main": "index.js", "dependencies": needs or {}}
+    def add(
+        self,
+        name: str,
+        version: str,
+        needs: dict[str, str] | None = None,
+        files: dict[str, str] | None = None,
+        **fields: object,
+    ) -> None:
+        """Put a package into the registry that says its version. `fields` are for its package.json."""
+        about = {"name": name, "version": version, "main": "index.js", "dependencies": needs or {}, **fields}
+        content = {"package.json": json.dumps(about), "index.js": f"module.exports = '{version}'\n", **(files or {})}
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-            for file, text in (("package.json", json.dumps(about)), ("index.js", f"module.exports = '{version}'\n")):
+            for file, text in content.items():
                 info = tarfile.TarInfo(f"package/{file}")
                 info.size, info.mode = len(text), 0o644
                 archive.addfile(info, io.BytesIO(text.encode()))
-        self._publish(about, packed.getvalue())
+        # npm looks for scripts only where the registry says that there are some.
+        self._publish({**about, "hasInstallScript": True} if "scripts" in fields else about, packed.getvalue())
 
     def add_npm(self, node: str) -> None:
         """Put the newest npm into it that a Node of this version runs, for trees that have none."""
-        variables = tuple((key, value) for key, value in os.environ.items() if key.startswith("npm_config_"))
-        servers = NpmServers(ManagerSettings(variables, os.environ.get("HOME", "/root"), 1 << 30))
-        package, address = servers.newest_npm(node)
-        with urllib.request.urlopen(address.url) as answer:
-            content = answer.read()
-        self._publish({"name": "npm", "version": package.version, "engines": {"node": "*"}}, content)
+        version, content = newest_npm(node)
+        self._publish({"name": "npm", "version": version, "engines": {"node": "*"}}, content)
 
     def _publish(self, about: dict, content: bytes) -> None:
         name, version = about["name"], about["version"]

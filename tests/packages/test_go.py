@@ -185,3 +185,21 @@ def test_debians_go_builds_with_debians_modules_offline(debian, server, tmp_path
     done = debian.build(*recipe, "run cd /src && go run .", GOPROXY=server.address)
     assert done.code == 0, done.out
     assert "42 <nil> own\n" in done.printed
+
+
+@pytest.mark.namespaces
+def test_gc_keeps_the_files_that_a_lock_names_and_no_others(project, server):
+    proxy = ModuleProxy(server)
+    proxy.add("example.test/plain", "v0.1.0", {"plain.go": b"package plain\n"})
+    project.write("app/go.sum", *proxy.sums)
+    done = project.build("go(into=/go) -r app", GOPROXY=server.address)
+    assert done.code == 0, done.out + done.err
+    kept = project.store / "packages"
+    names = sorted(path.name for path in kept.iterdir())
+    assert len(names) == 2
+    (kept / "sha256-0000.part").write_bytes(b"x" * 100)
+    assert project.command("gc").code == 0
+    assert sorted(path.name for path in kept.iterdir()) == names
+    (project.folder / "web.env.lock").unlink()
+    assert project.command("gc").code == 0
+    assert not list(kept.iterdir())

@@ -12,14 +12,19 @@ from envbuild.lockfile import lock_file, merge
 from envbuild.lockfile.lock import Earlier
 from envbuild.plan.step import InstallPackages
 from tests.conftest import installs_of
+from tests.packages.conftest import NODE_OF_DEBIAN
 from tests.packages.npm_registry import Registry
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow, pytest.mark.usefixtures("node")]
+pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow, pytest.mark.usefixtures("npm")]
 if shutil.which("npm") is None:
     pytestmark.append(pytest.mark.skip(reason="npm is not installed, which knows its registry"))
 LOCKS = Path(__file__).parent / "node_locks"
 NODE = ("from image:node",)
-"""The image that the fixture makes."""
+"""An image that has no npm, so that each resolution brings one."""
+NPM = ("from image:npm",)
+"""The same with npm."""
+NOBODY = {"npm_config_registry": "http://127.0.0.1:9"}
+"""Settings with which no registry answers."""
 NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 
 
@@ -46,37 +51,60 @@ def test_a_package_with_a_range_is_locked_and_installed_offline(debian):
     assert all(package["hash"].startswith("sha512:") and package["licences"] == ["MIT"] for package in listed)
 
 
-def test_a_project_with_its_lock_and_two_versions_of_one_package(debian):
-    package = {"name": "app", "version": "1.0.0", "dependencies": {"is-odd": "3.0.1", "is-number": "7.0.0"}}
+@pytest.fixture
+def registry(server) -> Registry:
+    return Registry(server)
+
+
+@pytest.fixture
+def build(debian, server):
+    """Builds on Debian with Node and npm, with the loopback registry as the user's."""
+
+    def run(*lines: str, options: tuple[str, ...] = (), **variables: str):
+        settings = {"npm_config_registry": server.address, **variables}
+        return debian.build(*((*NPM, *lines) if lines else ()), options=options, **settings)
+
+    return run
+
+
+def test_a_project_with_its_lock_and_two_versions_of_one_package(debian, build, registry):
+    for version in ("6.0.0", "7.0.0"):
+        registry.add("own-pad", version)
+    registry.add("own-deep", "3.0.1", {"own-pad": "^6.0.0"}, {"index.js": "module.exports = require('own-pad')\n"})
+    package = {"name": "app", "version": "1.0.0", "dependencies": {"own-deep": "3.0.1", "own-pad": "7.0.0"}}
     debian.write("app/package.json", json.dumps(package))
-    done = debian.build(*NODE, "npm(into=/srv/app) -r app", "run cd /srv/app && node -p 'require(\"is-odd\")(2)'")
+    done = build(
+        "npm(into=/srv/app) -r app", 'run cd /srv/app && node -p \'[require("own-deep"), require("own-pad")]\''
+    )
     assert done.code == 0, done.out
-    assert "false" in done.printed
-    assert locked(debian)["is-number"]["version"] == "7.0.0"
-    assert locked(debian)["is-odd/node_modules/is-number"]["version"].startswith("6.")
+    assert "[ '6.0.0', '7.0.0' ]" in done.printed
+    assert locked(debian)["own-pad"]["version"] == "7.0.0"
+    assert locked(debian)["own-deep/node_modules/own-pad"]["version"] == "6.0.0"
     assert json.loads(debian.cat("/srv/app/package.json")) == package
 
 
-def test_scripts_run_only_where_the_statement_asks_for_them(debian):
-    # Its script replaces a JavaScript file by a program.
-    shown = (
-        "run head -c 4 /srv/app/node_modules/esbuild/bin/esbuild | od -c; /srv/app/node_modules/.bin/esbuild --version"
-    )
-    done = debian.build(*NODE, "npm(into=/srv/app) esbuild@0.19.12", shown)
-    assert done.code == 0, done.out
-    assert "#   !" in done.printed
-    done = debian.build(*NODE, "npm(into=/srv/app, scripts) esbuild@0.19.12", shown)
-    assert done.code == 0, done.out
-    assert "177   E   L   F" in done.printed
-    assert "0.19.12" in done.printed
-    assert not [name for name in locked(debian) if "darwin" in name or "win32" in name]
+def test_scripts_run_only_where_the_statement_asks_for_them(debian, build, registry):
+    replace = "require('fs').writeFileSync('tool.js', '#!/bin/sh\\necho replaced\\n')\n"
+    files = {"tool.js": "#!/usr/bin/env node\nconsole.log('as packed')\n", "install.js": replace}
+    platforms = {f"own-tool-{system}": "1.0.0" for system in ("linux", "darwin", "win32")}
+    for system in ("linux", "darwin", "win32"):
+        registry.add(f"own-tool-{system}", "1.0.0", os=[system])
+    scripts = {"postinstall": "node install.js"}
+    registry.add("own-tool", "1.0.0", None, files, bin="tool.js", scripts=scripts, optionalDependencies=platforms)
+    show = "run /srv/app/node_modules/.bin/own-tool"
+    done = build("npm(into=/srv/app) own-tool", show)
+    assert (done.code, "as packed" in done.printed) == (0, True), done.out
+    done = build("npm(into=/srv/app, scripts) own-tool", show)
+    assert (done.code, "replaced" in done.printed) == (0, True), done.out
+    assert sorted(locked(debian)) == ["own-tool", "own-tool-linux"]
 
 
-def test_what_can_not_be_had_is_told_in_npms_words_at_its_line(debian):
-    done = debian.build(*NODE, "npm(into=/srv/app) is-odd@99")
+def test_what_can_not_be_had_is_told_in_npms_words_at_its_line(build, registry):
+    registry.add("own-pad", "1.0.0")
+    done = build("npm(into=/srv/app) own-pad@99")
     assert done.code == 1
     (failed,) = done.of("step-failed")
-    assert "No matching version found for is-odd@99" in failed["message"]
+    assert "No matching version found for own-pad@99" in failed["message"]
     assert failed["line"] == 2
 
 
@@ -120,8 +148,6 @@ def test_the_locks_of_pnpm_and_yarn_are_installed_as_they_are(debian):
     done = debian.build(*NODE, yarn)
     assert done.code == 1
     assert "is-odd 3.0.1: the registry's archive is not the one that yarn.lock names" in done.out
-    chosen = debian.build(*NODE, "npm(into=/srv) -r yarn-4")
-    assert (chosen.code, "npm(manager=yarn, ...)" in chosen.out) == (0, True)
 
 
 @pytest.mark.nightly  # a real program of the registry, and its install script
@@ -147,32 +173,38 @@ def names(project) -> set[str]:
     return set(locked(project))
 
 
-PROJECT = {"name": "app", "version": "1.0.0", "dependencies": {"is-number": "7.0.0"}}
-DEVELOPED = {**PROJECT, "devDependencies": {"is-even": "1.0.0"}}
+PROJECT = {"name": "app", "version": "1.0.0", "dependencies": {"own-pad": "1.0.0"}}
+DEVELOPED = {**PROJECT, "devDependencies": {"own-even": "1.0.0"}}
+
+
+@pytest.fixture
+def developed(debian, registry) -> None:
+    """A project with a package that only its developers need."""
+    for name in ("own-pad", "own-even"):
+        registry.add(name, "1.0.0")
+    debian.write("app/package.json", json.dumps(DEVELOPED))
 
 
 @pytest.mark.nightly  # five builds; that of settings, in the next, goes the same way
-def test_the_environment_of_the_stage_is_part_of_the_question(debian):
-    debian.write("app/package.json", json.dumps(DEVELOPED))
+def test_the_environment_of_the_stage_is_part_of_the_question(debian, build, developed):
     statement = "npm(into=/srv/app) -r app"
-    done = debian.build(*NODE, statement)
+    done = build(statement)
     assert done.code == 0, done.out
-    assert {"is-number", "is-even"} < names(debian)
+    assert names(debian) == {"own-pad", "own-even"}
     # What decides nothing is not asked about.
-    assert debian.build(*NODE, "env COLOUR=red", "run true", statement, **NO_NETWORK).code == 0
-    debian.write("web.env", *NODE, "env NODE_ENV=production", statement)
-    refused = debian.build(options=("--locked",))
+    assert build("env COLOUR=red", "run true", statement, **NOBODY).code == 0
+    debian.write("web.env", *NPM, "env NODE_ENV=production", statement)
+    refused = build(options=("--locked",))
     assert (refused.code, "than the lock has" in refused.out + refused.err) == (1, True)
-    done = debian.build()
+    done = build()
     assert done.code == 0, done.out
-    assert names(debian) == {"is-number"}
-    assert debian.build(*NODE, "env NODE_ENV=production", "env npm_config_include=dev", statement).code == 0
-    assert "is-even" in names(debian)
+    assert names(debian) == {"own-pad"}
+    assert build("env NODE_ENV=production", "env npm_config_include=dev", statement).code == 0
+    assert "own-even" in names(debian)
 
 
-def test_the_settings_of_a_project_are_honoured_and_its_tokens_are_kept_nowhere(debian):
+def test_the_settings_of_a_project_are_honoured_and_its_tokens_are_kept_nowhere(debian, build, developed):
     token = "npm_verySecretToken0123456789"
-    debian.write("app/package.json", json.dumps(DEVELOPED))
     settings = [
         "; of the project",
         "omit[]=dev",
@@ -180,41 +212,41 @@ def test_the_settings_of_a_project_are_honoured_and_its_tokens_are_kept_nowhere(
         f"_password = {token}",
         f"@own:registry=https://ada:{token}@registry.test/?token={token}",
     ]
-    debian.write("app/.npmrc", *settings)
-    statement = "npm(into=/srv/app) -r app"
-    done = debian.build(*NODE, statement)
+    begun = debian.write("app/.npmrc", *settings).stat().st_ctime_ns
+    done = build("npm(into=/srv/app) -r app")
     assert done.code == 0, done.out
-    assert names(debian) == {"is-number"}
+    assert names(debian) == {"own-pad"}
     assert ".npmrc" not in debian.ls("/srv/app")
-    for path in [*debian.folder.rglob("*.lock"), *debian.store.rglob("*")]:
+    written = [path for path in debian.store.rglob("*") if path.lstat().st_ctime_ns >= begun]
+    assert debian.store / "store.db" in written
+    for path in [*debian.folder.rglob("*.lock"), *written]:
         if path.is_file() and not path.is_symlink():
             assert token.encode() not in path.read_bytes(), path
     # Another token is no other question; another setting is one.
     debian.write("app/.npmrc", *(line.replace(token, "other") for line in settings))
-    assert debian.build(options=("--locked",), **NO_NETWORK).code == 0
+    assert build(options=("--locked",), **NOBODY).code == 0
     assert debian.command("verify", "web").code == 0
     debian.write("app/.npmrc", "legacy-peer-deps=true")
-    assert debian.build(options=("--locked",)).code == 1
-    assert debian.build().code == 0
-    assert "is-even" in names(debian)
+    assert build(options=("--locked",)).code == 1
+    assert build().code == 0
+    assert "own-even" in names(debian)
 
 
 @pytest.mark.nightly  # npm itself four times
-def test_a_lock_of_before_answers_as_long_as_the_environment_is_the_same(debian):
-    debian.write("app/package.json", json.dumps(DEVELOPED))
+def test_a_lock_of_before_answers_as_long_as_the_environment_is_the_same(debian, build, developed):
     statement = "npm(into=/srv/app) -r app"
-    assert debian.build(*NODE, statement).code == 0
+    assert build(statement).code == 0
     path = debian.folder / "web.env.lock"
     before = as_before(debian, {"app/package.json": (debian.folder / "app/package.json")})
     path.write_text(before)
-    done = debian.build(options=("--locked", "--no-cache"), **NO_NETWORK)
+    done = build(options=("--locked", "--no-cache"), **NOBODY)
     assert done.code == 0, done.out + done.err
     assert path.read_text() == before
     # Neither does what leads to it change the question.
-    assert debian.build(*NODE, "run true", statement, **NO_NETWORK).code == 0
+    assert build("run true", statement, **NOBODY).code == 0
     path.write_text(before)
-    assert debian.build(*NODE, "env NODE_ENV=production", statement).code == 0
-    assert names(debian) == {"is-number"}
+    assert build("env NODE_ENV=production", statement).code == 0
+    assert names(debian) == {"own-pad"}
 
 
 def as_before(project, files) -> str:
@@ -226,7 +258,7 @@ def as_before(project, files) -> str:
     lock = lock_file.parse(path.read_text(), str(path))
     (stage,) = lock.stages
     npm = project.show()["steps"][-1]
-    key, parent = (digest.removeprefix("sha256:") for digest in (npm["key"], project.show("node")["tree"]))
+    key, parent = (digest.removeprefix("sha256:") for digest in (npm["key"], project.show("npm")["tree"]))
     earlier = Earlier(old, "", key, parent, stage.epoch)
     npm_before = stage.installs[-1].replace(wants=(), asks="", earlier=earlier)
     stage = stage.replace(installs=(npm_before,))
@@ -234,9 +266,8 @@ def as_before(project, files) -> str:
 
 
 @pytest.mark.nightly  # npm itself five times; what stays is asked in test_npm_added.py, too
-def test_what_a_directory_has_already_stays_and_an_update_says_why(debian, server):
-    registry = Registry(server)
-    registry.add_npm("v18.19.0")
+def test_what_a_directory_has_already_stays_and_an_update_says_why(debian, server, registry):
+    registry.add_npm(NODE_OF_DEBIAN)
     registry.add("own-pad", "1.0.0")
     registry.add("own-deep", "1.0.0", {"own-pad": "^1.0.0"})
     settings = {"npm_config_registry": server.address}
@@ -262,9 +293,8 @@ def test_what_a_directory_has_already_stays_and_an_update_says_why(debian, serve
 
 @pytest.mark.nightly  # seven builds
 @pytest.mark.parametrize("same", [True, False], ids=["one statement", "two statements"])
-def test_what_two_branches_pinned_and_does_not_go_together_is_told_with_its_lines(debian, server, same):
-    registry = Registry(server)
-    registry.add_npm("v18.19.0")
+def test_what_two_branches_pinned_and_does_not_go_together_is_told_with_its_lines(debian, server, registry, same):
+    registry.add_npm(NODE_OF_DEBIAN)
     registry.add("own-pad", "1.0.0")
     registry.add("own-deep", "1.0.0", {"own-pad": ">=1"})
     registry.add("own-box", "1.0.0", {"own-pad": "^1.0.0"})

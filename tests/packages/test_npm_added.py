@@ -7,14 +7,12 @@ import pytest
 from tests.conftest import installs_of
 from tests.packages.npm_registry import Registry
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow, pytest.mark.usefixtures("node")]
+pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow, pytest.mark.usefixtures("npm")]
 
 
 @pytest.fixture
 def registry(server) -> Registry:
-    registry = Registry(server)
-    registry.add_npm("v18.19.0")
-    return registry
+    return Registry(server)
 
 
 def versions(project) -> dict[str, str]:
@@ -25,7 +23,7 @@ def versions(project) -> dict[str, str]:
 def build(project, server, *words: str, options: tuple[str, ...] = ()) -> str:
     """Build with what is asked for; return the image."""
     statement = f"npm(into=/srv/app) {' '.join(words)}"
-    done = project.build("from image:node", statement, options=options, npm_config_registry=server.address)
+    done = project.build("from image:npm", statement, options=options, npm_config_registry=server.address)
     assert done.code == 0, done.out
     build.printed = done.printed
     return done.image
@@ -46,7 +44,7 @@ def image(debian, server, registry) -> str:
 
 
 def test_what_is_locked_stays_and_only_what_is_new_is_asked_for(debian, server, image):
-    assert {path for path, _ in server.asked} <= {"/npm", "/own-box", "/own-box/-/own-box-1.0.0.tgz"}
+    assert {path for path, _ in server.asked} <= {"/own-box", "/own-box/-/own-box-1.0.0.tgz"}
     assert versions(debian) == {"own-box": "1.0.0", "own-deep": "1.0.0", "own-pad": "1.0.0", "own-wide": "1.0.0"}
     assert "3 of 4 packages as unpacked before" in build.printed
     assert build(debian, server, "own-box", "own-deep", "own-wide", options=("--no-cache",)) == image
@@ -61,6 +59,7 @@ def test_what_has_to_move_moves_and_nothing_else(debian, server, registry, image
 
 
 @pytest.mark.nightly  # four builds of packages of the registry
+@pytest.mark.usefixtures("node")
 def test_scripts_bundles_platforms_and_peers_come_to_the_same_joined_and_unpacked(debian):
     manifest = {
         "name": "app",

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Project
+from tests.made_once import MadeOnce
 from tests.registry.certificates import Authority
 from tests.registry.debian_registry import DebianRegistry
 from tests.registry.hostile import Registry
@@ -41,14 +42,18 @@ def user(project: Project) -> Project:
     return project
 
 
-@pytest.fixture
-def built(user: Project) -> Project:
-    """The same with an image."""
-    project = user
+def web(project: Project) -> None:
+    """Makes an image."""
     project.write("app/main", "one")
     done = project.build(*RECIPE)
     assert done.code == 0, done.out + done.err
-    return project
+
+
+@pytest.fixture
+def built(user: Project, made_once: MadeOnce, tmp_path: Path) -> Iterator[Project]:
+    """The same with an image."""
+    with made_once.again(user, web, tmp_path / "made"):
+        yield user
 
 
 @pytest.fixture

@@ -7,12 +7,14 @@ import os
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from pwd import getpwuid
 
 import pytest
 
 from tests.conftest import Project
+from tests.made_once import MadeOnce
 
 pytestmark = pytest.mark.namespaces
 
@@ -29,12 +31,17 @@ RECIPE = (
 )
 
 
-@pytest.fixture
-def built(project: Project) -> Project:
+def web(project: Project) -> None:
+    """Makes an image."""
     project.write("app/main", "one")
     done = project.build(*RECIPE)
     assert done.code == 0, done.out + done.err
-    return project
+
+
+@pytest.fixture
+def built(project: Project, made_once: MadeOnce, tmp_path: Path) -> Iterator[Project]:
+    with made_once.again(project, web, tmp_path / "made"):
+        yield project
 
 
 def blobs(folder: Path) -> dict[str, bytes]:

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         shown = [(instance, state) for instance, state in shown if group_of(instance) == arguments.group]
     named = _names([instance for instance, _ in shown], environment)
     if arguments.format == "json":
-        plain = [_plain(instance, state, *named[instance.identity]) for instance, state in shown] + [
+        plain = [plain_form(instance, state, *named[instance.identity]) for instance, state in shown] + [
             _plain_damaged(instance) for instance in damaged
         ]
         print_json(plain, environment.stdout)
@@ -110,7 +110,8 @@ def _plain_damaged(instance: DamagedInstance) -> dict[str, Any]:
     return {"id": instance.identity, "name": instance.name, "state": DAMAGED, "error": instance.reason}
 
 
-def _plain(instance: Instance, state: State, reference: str, moved: str) -> dict[str, Any]:
+def plain_form(instance: Instance, state: State, reference: str, moved: str) -> dict[str, Any]:
+    """Return what is shown of an instance as JSON."""
     from envbuild.compose.members import group_of
     from envbuild.instances.config import settings_of  # only where all is to be said
 
