@@ -224,9 +224,9 @@ def installs_of(lock: Path, stage: int = -1) -> list[dict[str, Any]]:
 
 
 def purls(project: Project, image: str = "web") -> list[str]:
-    """Return the URLs of packages that an image's bill of materials has."""
-    components = json.loads(project.command("sbom", image).out)["components"]
-    return sorted(component["purl"] for component in components)
+    """Return the URLs of the packages of an image, which are those of its bill of materials. (To write that takes a
+    library that takes a third of a second to load.)"""
+    return sorted(package["url"] for package in json.loads(project.command("packages", image, "--format", "json").out))
 
 
 def image_in(lock: Path) -> str:
@@ -288,7 +288,7 @@ class Project:
 
     def start(self, *words: str) -> subprocess.Popen:
         process = subprocess.Popen(
-            [sys.executable, "-m", "envbuild", *words],
+            [*started(self.entry), *words],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import tarfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from importlib import resources
+from importlib.util import find_spec
 from urllib.parse import unquote
 
 from envbuild.http.addresses import BadAddress, WebAddress, names_address
@@ -381,12 +384,17 @@ def _inside(name: str) -> bytes:
     return resources.files("envbuild.packages.inside").joinpath(name).read_bytes()
 
 
+@cache
 def _installer() -> bytes:
-    """Return the library `installer` as an archive that Python can import from."""
-    root = resources.files("installer")
+    """Return the library `installer` as an archive for Python to import from; to import it here takes 20 ms."""
+    spec = find_spec("installer")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    (root,) = spec.submodule_search_locations
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        names = [file.name for file in root.iterdir() if file.name.endswith(".py")]
+        names = [name for name in os.listdir(root) if name.endswith(".py")]
         for name in sorted([*names, "_scripts/__init__.py"]):
-            archive.writestr(zipfile.ZipInfo(f"installer/{name}"), root.joinpath(name).read_bytes())
+            with open(f"{root}/{name}", "rb") as file:
+                archive.writestr(zipfile.ZipInfo(f"installer/{name}"), file.read())
     return packed.getvalue()

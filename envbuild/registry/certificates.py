@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Sequence
 
 from envbuild.errors import FileUnusable
+from envbuild.http.authorities import Authorities
 
 _MEND = "put certificates in PEM form there, as docker wants them"
 
@@ -20,10 +21,14 @@ def folder_of(folders: Sequence[str], host: str) -> str:
     return ""
 
 
-def context_for(folder: str, *, verified: bool = True, show: bool = True) -> ssl.SSLContext:
+def authorities_for(folder: str, *, verified: bool = True, show: bool = True) -> Authorities:
     """Return whom to trust, by a folder of certificates ("" for the machine's alone). Only with `show` are we known by
     a certificate of ours. Raises FileUnusable."""
-    context = ssl.create_default_context() if verified else of_anybody()
+    authorities = Authorities()
+    context = authorities.context
+    if not verified:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     try:
         names = sorted(os.listdir(folder)) if folder else []
     except OSError as error:
@@ -38,15 +43,7 @@ def context_for(folder: str, *, verified: bool = True, show: bool = True) -> ssl
         except (OSError, ssl.SSLError) as error:
             reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
             raise FileUnusable(path, str(reason or "it can't be read"), _MEND) from error
-    return context
-
-
-def of_anybody() -> ssl.SSLContext:
-    """Return a context that takes any certificate. It reads no authorities, which takes 25 ms."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+    return authorities
 
 
 def _no_password() -> str:

@@ -3,9 +3,9 @@ addresses are its own."""
 
 from __future__ import annotations
 
-import socket
 import ssl
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO
 from urllib.parse import urljoin
 
@@ -13,11 +13,11 @@ from urllib3 import Timeout
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 
 from envbuild.http.addresses import BadAddress, WebAddress, without_user
-from envbuild.http.connections import Answer, Connections, Refused, cause
+from envbuild.http.connections import Answer, Connections, Refused, cause, is_untrusted
 from envbuild.http.reach import Level
 from envbuild.http.transport import Transport
 from envbuild.record import Record
-from envbuild.registry.certificates import context_for, folder_of, of_anybody
+from envbuild.registry.certificates import authorities_for, folder_of
 from envbuild.registry.errors import BadAnswer, NotEncrypted, Unreachable
 from envbuild.registry.reference import is_loopback, split_host
 
@@ -58,9 +58,13 @@ class Server:
         self._name = split_host(host)[0].strip("[]")
         folder = folder_of(folders, host)
         timeout = Timeout(self.patience.answer)
-        self._own = Connections(Transport(), timeout, lambda: context_for(folder, verified=not insecure), True)
+        self._own = Connections(Transport(), timeout, authorities_for(folder, verified=not insecure), True)
         # Who we are is shown to the registry alone; whom it trusts holds for where it sends us, too.
-        self._others = Connections(Transport(), timeout, lambda: context_for(folder, show=False), True)
+        self._make_others: Callable[[], Connections] = lambda: Connections(
+            Transport(), timeout, authorities_for(folder, show=False), True
+        )
+        self._others: Connections | None = None
+        self._making = threading.Lock()
         self._base: WebAddress | None = None
 
     @property
@@ -97,14 +101,14 @@ class Server:
     ) -> Answer:
         """Return the answer to one request. Raises HTTPError where the connection breaks, and BadAnswer where we may
         not be sent."""
-        connections = self._own if self.same_host(place.address) else self._others
+        connections = self._own if self.same_host(place.address) else self._elsewhere()
         try:
             return connections.send(place.address, headers, place.giver, method, body)
         except Refused as error:
             raise BadAnswer(self.host, "it sends us elsewhere", str(error)) from error
         except MaxRetryError as error:
-            if isinstance(error.reason, SSLError) and _is_certificate(error.reason):
-                raise NotEncrypted(place.address.parts.netloc, _certificate_reason(error.reason)) from error
+            if is_untrusted(error):
+                raise NotEncrypted(place.address.parts.netloc, _certificate_reason(error)) from error
             if isinstance(error.reason, Refused):
                 raise BadAnswer(self.host, "it sends us elsewhere", str(error.reason)) from error
             raise
@@ -113,6 +117,12 @@ class Server:
         """Return where an answer sends a reader on to, None if it is one itself. Raises BadAnswer."""
         location = answer.header("Location") if answer.status in _REDIRECTS else ""
         return self.place(location, asked, answer) if location else None
+
+    def _elsewhere(self) -> Connections:
+        with self._making:
+            if self._others is None:
+                self._others = self._make_others()
+            return self._others
 
     def _reached(self) -> WebAddress:
         """Return the beginning of the registry's addresses: with encryption, unless it knows none and may do so."""
@@ -129,33 +139,13 @@ class Server:
         raise Unreachable(self.host, reason)
 
     def _addresses(self) -> Iterator[str]:
-        if not (is_loopback(self.host) and self._speaks_no_tls()):
-            yield f"https://{self.host}"
+        yield f"https://{self.host}"
         if self._plain:
             yield f"http://{self.host}"
 
-    def _speaks_no_tls(self) -> bool:
-        """Return whether the server answers a greeting of TLS with something else. To ask it as `send` does means to
-        read whom the machine trusts, which takes 25 ms; here nothing is asked, so that nobody needs to be trusted."""
-        _, host, port = WebAddress(f"https://{self.host}").server
-        try:
-            with (
-                socket.create_connection((host.strip("[]"), port), self.patience.answer) as plain,
-                of_anybody().wrap_socket(plain),
-            ):
-                return False
-        except ssl.SSLError as error:
-            return error.reason == "WRONG_VERSION_NUMBER"
-        except (OSError, BadAddress):
-            return False  # `send` says what is wrong
 
-
-def _is_certificate(error: BaseException) -> bool:
-    return any(isinstance(part, (ssl.SSLCertVerificationError, ssl.CertificateError)) for part in error.args)
-
-
-def _certificate_reason(error: BaseException) -> str:
-    for part in error.args:
+def _certificate_reason(error: MaxRetryError) -> str:
+    for part in error.reason.args if error.reason else ():
         if isinstance(part, ssl.SSLCertVerificationError):
             return f"its certificate can't be trusted: {part.verify_message}"
     return "its certificate can't be trusted"

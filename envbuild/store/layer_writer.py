@@ -7,10 +7,9 @@ import os
 from envbuild.errors import MachineLacks, fields
 from envbuild.linux.attributes import apply_attributes
 from envbuild.store.objects import Objects
-from envbuild.store.occurrences import Mark, mark
 from envbuild.store.upper import make_whiteout
 from envbuild.tree.diff import own
-from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, object_id
+from envbuild.tree.entry import DIRECTORY, FIFO, FILE, LINK, ROOT_NAME, Digest, Entry, Mark, mark, object_id
 from envbuild.tree.lookup import Trees, root_entry
 
 

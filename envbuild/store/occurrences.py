@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from envbuild.tree.entry import FILE, Digest, Entry
-from envbuild.tree.lookup import Trees, walk
+from envbuild.store.trees import StoredTrees
+from envbuild.tree.entry import Digest, Mark
 
 _MAX_REMEMBERED = 4
-
-Mark = tuple[object, ...]
-"""All that makes two files one object: an entry without its name."""
-
-
-def mark(entry: Entry) -> Mark:
-    """Return what `entry` is beside its name."""
-    return entry[2:]
 
 
 class Occurrences:
@@ -21,7 +13,7 @@ class Occurrences:
     pool a layer may use. A tree is walked only when a file that should go into a layer is in the pool already; most
     steps never ask."""
 
-    def __init__(self, trees: Trees) -> None:
+    def __init__(self, trees: StoredTrees) -> None:
         self._trees = trees
         self._counts: dict[Digest, dict[Mark, int]] = {}
 
@@ -31,10 +23,7 @@ class Occurrences:
             return {}
         counts = self._counts.get(tree)
         if counts is None:
-            counts = {}
-            for _, entry in walk(self._trees, tree):
-                if entry.kind == FILE:
-                    counts[mark(entry)] = counts.get(mark(entry), 0) + 1
+            counts = self._trees.marks(tree)
             while len(self._counts) >= _MAX_REMEMBERED:
                 self._counts.pop(next(iter(self._counts)))
             self._counts[tree] = counts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
 
 from envbuild.linux.attributes import OPAQUE, read_xattrs
 from envbuild.linux.rmtree import remove
@@ -13,15 +12,19 @@ from envbuild.record import Record
 from envbuild.store.database import Database
 from envbuild.store.layer_check import hash_of
 from envbuild.store.objects import Objects
-from envbuild.store.occurrences import Mark, Occurrences, mark
+from envbuild.store.occurrences import Occurrences
 from envbuild.store.stacks import Stacks
 from envbuild.store.trees import StoredTrees, TreeBatch
 from envbuild.store.upper import Place, UpperWalk, make_whiteout, refuse_elsewhere
 from envbuild.tree.diff import own
-from envbuild.tree.entry import FILE, ROOT_NAME, Digest, Entry, Xattrs, object_id
+from envbuild.tree.entry import FILE, ROOT_NAME, Digest, Entry, Mark, Xattrs, mark, object_id
 from envbuild.tree.patterns import Matcher
 from envbuild.tree.rebase import Touched
 from envbuild.tree.times import StepTimes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _TMP = b"tmp/"
 

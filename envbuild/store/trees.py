@@ -5,15 +5,17 @@ from __future__ import annotations
 from envbuild.store import failpoints
 from envbuild.store.database import NOT_ITSELF, Database, PartDamaged
 from envbuild.store.missing_objects import Lost
-from envbuild.tree.entry import Digest, Entry, decode, decode_differing, digest_of, encode
+from envbuild.tree.entry import Digest, Entry, Mark, decode, decode_differing, digest_of, encode, marks_in
 from envbuild.tree.lookup import ComparedTrees, entries_differing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 MAX_CACHED = 4096
+MAX_VALUES = 500
+"""Directories that one query asks for."""
 
 
 class StoredTrees(ComparedTrees):
@@ -49,6 +51,38 @@ class StoredTrees(ComparedTrees):
             return decode_differing(*bodies)
         except ValueError as error:
             raise PartDamaged(f"directory {a[:12]} or {b[:12]}", f"is not a directory: {error}") from error
+
+    def marks(self, root: Digest) -> dict[Mark, int]:
+        """Return how often each file occurs in a tree, of which no directory is decoded for it. Raises StoreDamaged."""
+        counts: dict[Mark, int] = {}
+        level = {root: 1}
+        while level:
+            deeper: dict[Digest, int] = {}
+            for digest, body in self._bodies(list(level)):
+                times = level[digest]
+                try:
+                    marks, directories = marks_in(body)
+                except ValueError as error:
+                    raise PartDamaged(f"directory {digest[:12]}", f"is not a directory: {error}") from error
+                for mark in marks:
+                    counts[mark] = counts.get(mark, 0) + times
+                for directory in directories:
+                    deeper[directory] = deeper.get(directory, 0) + times
+            level = deeper
+        return counts
+
+    def _bodies(self, digests: list[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        """Yield directories with their canonical forms. Raises StoreDamaged."""
+        for start in range(0, len(digests), MAX_VALUES):
+            some = digests[start : start + MAX_VALUES]
+            places = ",".join("?" * len(some))
+            rows = dict(self._database.rows(f"SELECT digest, body FROM trees WHERE digest IN ({places})", some))
+            for digest in some:
+                body = rows.get(digest)
+                if isinstance(body, bytes) and digest_of(body) == digest:
+                    yield digest, body
+                else:
+                    yield digest, encode(self.load(digest))
 
     def _body(self, digest: Digest) -> bytes:
         """Return a directory in its canonical form. Raises StoreDamaged if it isn't there, or isn't itself."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from pathlib import Path
 
 import pytest
 
-from envbuild.http.connections import Connections
-from envbuild.http.transport import Transport
 from envbuild.registry.errors import NotEncrypted
 from envbuild.registry.reference import is_loopback
 from envbuild.registry.server import Server
@@ -67,14 +64,6 @@ def test_a_registry_that_is_not_trusted_is_not_asked_without_encryption_either(
     log_in(user.folder, registry.host, "ci", "secret")
     assert user.command("pull", f"{registry.host}/web:1").code == 1
     assert registry.requests == []
-
-
-def test_without_encryption_nobody_reads_whom_the_machine_trusts(server, monkeypatch: pytest.MonkeyPatch):
-    registry: Registry = server()
-    monkeypatch.setattr(ssl, "create_default_context", lambda **_: pytest.fail("the machine's authorities are read"))
-    assert Server(registry.host).address("/v2/").address == f"http://{registry.host}/v2/"
-    with Connections(Transport()).open(f"http://{registry.host}/v2/", {}) as answer:
-        assert answer.status == 200
 
 
 def test_elsewhere_than_on_this_machine_nothing_goes_without_encryption(server, monkeypatch: pytest.MonkeyPatch):

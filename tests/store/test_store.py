@@ -27,7 +27,7 @@ from envbuild.store.step_cache import ContentChanged, Source, StepRecord
 from envbuild.store.store import Store
 from envbuild.store.upper import ContentElsewhere
 from envbuild.tree.apply import Edit, edit
-from envbuild.tree.entry import DIRECTORY, EMPTY_CONTENT, FILE, Entry, object_id
+from envbuild.tree.entry import DIRECTORY, EMPTY_CONTENT, FILE, Entry, mark, object_id
 from envbuild.tree.lookup import lookup, walk
 from envbuild.tree.patterns import compile_patterns
 from envbuild.tree.times import StepTimes
@@ -217,6 +217,22 @@ def test_equal_files_are_one_inode_across_trees_and_separate_in_one(store):
     shot = run(store, tree_digest, change)
     everything = inodes(store.layers(shot.tree))
     assert len({s.st_ino for s in everything}) == len(everything) == 3
+
+
+@inside
+def test_files_of_a_tree_are_counted_wherever_they_lie(store):
+    def content(name: str) -> Entry:
+        return Entry(name.encode(), FILE, 0o644, 0, 0, T, 0, EMPTY_CONTENT)
+
+    inner = store.trees.save([content("a"), content("b")])
+    folders = [Entry(name, DIRECTORY, 0o755, 0, 0, T, 0, inner) for name in (b"one", b"two")]
+    deep = store.trees.save([*folders, content("c")])
+    root = store.trees.save([*folders, Entry(b"deep", DIRECTORY, 0o755, 0, 0, T, 0, deep), content("d")])
+    assert store.trees.marks(root) == {mark(content("")): 10}
+    store.database.write("DELETE FROM trees WHERE digest = ?", (inner,))
+    store.trees.forget()
+    with pytest.raises(StoreDamaged, match=f"directory {inner[:12]} is missing"):
+        store.trees.marks(root)
 
 
 @inside

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from envbuild.tree.entry import DIRECTORY, FILE, LINK, Entry, decode, digest_of, encode, object_id
-from tests.tree.builders import file, leaves, names
+from envbuild.tree.entry import DIRECTORY, FILE, LINK, Entry, decode, digest_of, encode, mark, marks_in, object_id
+from tests.tree.builders import ROOT, file, leaves, names
 
 directories = st.dictionaries(names, leaves, max_size=6).map(
     lambda content: [entry._replace(name=name) for name, entry in content.items()]
@@ -28,6 +28,14 @@ def test_the_order_of_entries_does_not_show(entries, random):
 @given(directories, directories)
 def test_different_directories_have_different_digests(a, b):
     assert (digest_of(encode(a)) == digest_of(encode(b))) == (sorted(a) == sorted(b))
+
+
+@given(directories)
+def test_files_are_told_apart_in_a_canonical_form_as_in_what_it_stands_for(entries):
+    inner = Entry(b"0 inner", DIRECTORY, 0o755, 0, 0, 0, 0, "1" * 64)
+    marks = [mark(entry) for entry in sorted(entries) if entry.kind == FILE]
+    assert marks_in(encode([*entries, ROOT, inner])) == (marks, ["1" * 64])
+    assert len(set(marks)) == len({entry._replace(name=b"") for entry in entries if entry.kind == FILE})
 
 
 def test_the_form_is_pinned():
