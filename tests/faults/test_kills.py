@@ -11,7 +11,7 @@ from tests.conftest import first_then_nightly, wait_for
 from tests.faults import killed_at
 from tests.processes import alive_with
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 SLOW, QUICK = ("--secret", "pace=slow"), ("--secret", "pace=quick")
 """How a step that looks for it goes: secrets are no part of its key."""
 WAITS = "while grep -q slow /run/secrets/pace; do sleep 0.02; done"
@@ -97,6 +97,7 @@ def test_killed_at_a_random_time_the_next_build_gives_the_same_digest(recipe, se
     check_after(recipe, f"seed {seed}")
 
 
+@pytest.mark.user
 @pytest.mark.parametrize("depth", [1, 2], ids=["the helper", "process 1 of a sandbox"])
 def test_a_part_of_it_is_killed(recipe, depth):
     build = recipe.start("build", "web.env", *SLOW)
@@ -113,6 +114,7 @@ def test_a_part_of_it_is_killed(recipe, depth):
     check_after(recipe, "part")
 
 
+@pytest.mark.user
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_build_leaves_nothing_running(recipe, number):
     build = recipe.start("build", "web.env", *SLOW)
@@ -146,6 +148,7 @@ def test_a_waiting_build_takes_over_when_the_one_that_runs_the_step_is_killed(pr
     assert list((project.store / "work").iterdir()) == []
 
 
+@pytest.mark.user
 def test_an_instance_that_is_killed_leaves_nothing(project, mark):
     assert project.build("run echo 1 > /a").code == 0
     before = mounts()
