@@ -38,7 +38,7 @@ def test_what_does_not_go_is_killed_with_all_that_it_started(image, mark):
 
 def test_stop_that_gives_no_time_is_a_kill(image):
     """The stop signal is not sent: a command that it ends at once would have ended by either."""
-    for number in range(5):
+    for number in range(3):
         run(
             image,
             "web",
