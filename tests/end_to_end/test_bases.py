@@ -171,7 +171,7 @@ class TestOnDebian:
         assert "# FAIL:  0" in done.printed
         assert project.command("run", "gnu-hello").out == "Hello, world!\n"
 
-    @pytest.mark.nightly  # a service of Debian's; memcached is one each day (test_dockerfiles.py)
+    @pytest.mark.nightly  # a service of Debian's
     def test_a_web_service_answers(self, tmp_path, shared_store):
         project = shipped(tmp_path, "web/web.env")
         project.environment["ENVBUILD_STORE"] = str(shared_store)

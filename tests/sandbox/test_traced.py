@@ -265,8 +265,8 @@ def test_another_user_and_programs_that_may_not_be_read(box):
     assert seen["opt/cat"] & CONTENT
 
 
-def test_a_hundred_thousand_files(box):
+def test_ten_thousand_files(box):
     if box.single:
         pytest.skip("once is enough")
-    seen = trace(box, "cd /etc; seq 100000 | xargs -n 5000 ls -d 2> /dev/null; true")
-    assert [seen[f"etc/{number}"] for number in range(1, 100_001)] == [ABSENT] * 100_000
+    seen = trace(box, "cd /etc; seq 10000 | xargs -n 5000 ls -d 2> /dev/null; true")
+    assert [seen[f"etc/{number}"] for number in range(1, 10_001)] == [ABSENT] * 10_000
