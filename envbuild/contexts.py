@@ -8,9 +8,54 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from contextlib import contextmanager
+    from contextlib import ExitStack, contextmanager
     from typing import Any
 else:
+
+    class ExitStack:
+        """Leaves what it entered, the last first, as contextlib's ExitStack does."""
+
+        def __init__(self) -> None:
+            self._ends: list[Callable[..., object]] = []
+
+        def enter_context(self, manager: Any) -> Any:
+            """Enter a context manager, and return what `with` would give."""
+            kind = type(manager)
+            enter, leave = kind.__enter__, kind.__exit__
+            value = enter(manager)
+            self._ends.append(lambda *how: leave(manager, *how))
+            return value
+
+        def callback(self, function: Callable[..., object], /, *positional: Any, **named: Any) -> Any:
+            """Call a function in the end."""
+
+            def end(*_: object) -> None:
+                function(*positional, **named)
+
+            self._ends.append(end)
+            return function
+
+        def close(self) -> None:
+            """Leave all that was entered, now."""
+            self.__exit__(None, None, None)
+
+        def __enter__(self) -> ExitStack:
+            return self
+
+        def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
+            before = error
+            while self._ends:
+                end = self._ends.pop()
+                try:
+                    if end(None if error is None else type(error), error, error and error.__traceback__):
+                        error = None
+                except BaseException as raised:
+                    if raised is not error and raised.__context__ is before:
+                        raised.__context__ = error
+                    error = raised
+            if error is not None and error is not before:
+                raise error
+            return before is not None and error is None
 
     def contextmanager(function: Callable[..., Generator[Any, None, None]]) -> Callable[..., Managed]:
         """Make a context manager of a generator that yields once, as contextlib's contextmanager does."""
@@ -60,4 +105,4 @@ class Managed:
         raise RuntimeError("the generator of a context manager yielded twice")
 
 
-__all__ = ["contextmanager"]
+__all__ = ["ExitStack", "contextmanager"]

@@ -88,3 +88,53 @@ def test_a_generator_that_yields_again_after_an_error_is_a_mistake(contextmanage
 
     with pytest.raises(RuntimeError), wrong():
         raise Fault
+
+
+BothStacks = pytest.mark.parametrize("stack", [contexts.ExitStack, contextlib.ExitStack])
+
+
+@BothStacks
+def test_a_stack_leaves_the_last_first(stack):
+    steps = []
+
+    @contexts.contextmanager
+    def step(name):
+        yield name
+        steps.append(name)
+
+    with stack() as held:
+        assert held.enter_context(step("first")) == "first"
+        held.callback(steps.append, "called")
+        inner = held.enter_context(stack())
+        inner.enter_context(step("inner"))
+        inner.close()
+        assert steps == ["inner"]
+    assert steps == ["inner", "called", "first"]
+
+
+@BothStacks
+def test_a_stack_gives_what_it_holds_the_error_that_is_on_its_way(stack):
+    seen = []
+
+    @contexts.contextmanager
+    def passing(then):
+        try:
+            yield
+        except Exception as error:
+            seen.append(error)
+            if then is not None:
+                raise then from None
+
+    first, other = Fault("first"), ValueError("other")
+    with stack() as held:
+        held.enter_context(passing(None))  # swallows what the inner one makes of it
+        held.enter_context(passing(other))
+        raise first
+    assert seen == [first, other]
+    held = stack()
+    held.callback(seen.clear)
+    held.enter_context(passing(other))
+    with pytest.raises(ValueError, match="other") as raised, held:
+        raise first
+    assert raised.value is other
+    assert seen == []

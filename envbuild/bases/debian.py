@@ -35,6 +35,7 @@ from envbuild.tree.target import PreparedBase, TreeTarget
 OF_THIS_MACHINE = (
     b"etc/apt/sources.list",
     b"etc/apt/apt.conf.d/99mmdebstrap",
+    b"etc/dpkg/dpkg.cfg.d/99mmdebstrap",
     b"etc/hostname",
     b"etc/resolv.conf",
 )
@@ -247,18 +248,29 @@ def _run_mmdebstrap(
         f"--mode={'root' if os.geteuid() == 0 else 'unshare'}",
         "--format=tar",
         '--aptopt=Acquire::Languages "none"',
+        # A root of which a crash leaves half is thrown away anyway.
+        "--dpkgopt=force-unsafe-io",
         "--skip=check/qemu",
         *options,
         suite,
         archive,
         listed,
     ]
-    # mmdebstrap's own processes take $TMPDIR for a folder of their user's, who may not read ours.
-    variables = ["env", f"SOURCE_DATE_EPOCH={epoch}", "TMPDIR=/tmp"]
-    _run(
-        [*variables, *words], work, progress, lambda output: MirrorFailed(suite, "mmdebstrap could not make it", output)
-    )
+    variables = ("env", f"SOURCE_DATE_EPOCH={epoch}", f"TMPDIR={_folder_of_roots()}")
+    what = "mmdebstrap could not make it"
+    _run([*variables, *words], work, progress, lambda output: MirrorFailed(suite, what, output))
     return archive
+
+
+def _folder_of_roots() -> str:
+    """Return where mmdebstrap makes its root: in the user's folder of temporary files if its own processes, which are
+    of other users, may enter that, and it takes devices and programs."""
+    folder = os.path.abspath(tempfile.gettempdir())
+    if os.statvfs(folder).f_flag & (os.ST_NODEV | os.ST_NOSUID | os.ST_NOEXEC):
+        return "/tmp"
+    parts = folder.split("/")
+    above = ("/".join(parts[:end]) or "/" for end in range(1, len(parts) + 1))
+    return folder if all(os.stat(path).st_mode & 0o001 for path in above) else "/tmp"
 
 
 def _program(suite: str) -> str:

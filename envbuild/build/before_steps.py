@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 
 from envbuild.build.events import Notice
 from envbuild.build.graph import Stage
@@ -12,6 +11,10 @@ from envbuild.build.open_network import INSTEAD, note_of, places_of
 from envbuild.build.user_grants import GrantCheck
 from envbuild.language.model import Npm, Run, Test
 from envbuild.language.statement_parts import Place
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def check_grants(job: BuildJob, stages: Sequence[Stage]) -> None:

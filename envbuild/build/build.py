@@ -34,17 +34,22 @@ from envbuild.store.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from envbuild.build.shared_places import SharedPlaces
+
+    Ended = Callable[[BuildJob], None]
 
 MAX_ATTEMPTS = 3
 """How often a build begins again after it found something of the store damaged."""
 
 
-def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
+def build(request: BuildRequest, store: Store, emit: Emit, ended: Ended | None = None) -> BuildResult:
     """Build a recipe and return the image that it came to.
 
     `emit` is called with each event, also from other threads. What is found damaged in the store is put aside, told,
-    and made again. Raises EnvbuildError kinds; one with `told` was reported as an event already.
+    and made again. `ended` is called with a build whose image was recorded and tagged. Raises EnvbuildError kinds; one
+    with `told` was reported as an event already.
     """
     store.share()
     recover(store)
@@ -52,15 +57,17 @@ def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
         from envbuild.build.shared_places import SharedPlaces  # only where somebody shares
 
         with SharedPlaces(request, store) as places:
-            return _attempts(request, store, emit, places)
-    return _attempts(request, store, emit, None)
+            return _attempts(request, store, emit, places, ended)
+    return _attempts(request, store, emit, None, ended)
 
 
-def _attempts(request: BuildRequest, store: Store, emit: Emit, places: SharedPlaces | None) -> BuildResult:
+def _attempts(
+    request: BuildRequest, store: Store, emit: Emit, places: SharedPlaces | None, ended: Ended | None
+) -> BuildResult:
     attempt = 1
     while True:
         try:
-            return _build(request, store, emit, places)
+            return _build(request, store, emit, places, ended)
         except StoreDamaged as error:
             if store.database.read_only or attempt == MAX_ATTEMPTS or not store.lost.identities():
                 raise
@@ -94,7 +101,9 @@ def cached_job(request: BuildRequest, store: Store) -> BuildJob:
     return job
 
 
-def _build(request: BuildRequest, store: Store, emit: Emit, places: SharedPlaces | None) -> BuildResult:
+def _build(
+    request: BuildRequest, store: Store, emit: Emit, places: SharedPlaces | None, ended: Ended | None
+) -> BuildResult:
     job = _prepare(request, store, emit)
     if places is not None:
         places.serve(job)
@@ -132,6 +141,8 @@ def _build(request: BuildRequest, store: Store, emit: Emit, places: SharedPlaces
         result = BuildResult(image, target.tree, (), reporter.ran, reporter.cached)
     else:
         result = publish_all(job)
+        if ended is not None:
+            ended(job)
         if places is not None:
             places.export()
     if request.dry_run or request.refresh or request.renew:

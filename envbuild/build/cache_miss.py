@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from envbuild.build.context_scan import ContextItem
 from envbuild.build.fetch import content_of
 from envbuild.build.inputs import Inputs
@@ -13,6 +11,10 @@ from envbuild.store.store import Store
 from envbuild.tree.diff import Change, diff
 from envbuild.tree.entry import DIRECTORY, ROOT_NAME, Digest, Entry
 from envbuild.tree.lookup import MemoryTrees
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_SHOWN = 5
 """Paths that are named for one input; more are counted."""

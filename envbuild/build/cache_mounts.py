@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
 
+from envbuild.contexts import ExitStack, contextmanager
 from envbuild.digest import sha256_of
 from envbuild.images.accounts import NoSuchAccount, owner_ids, read_databases
 from envbuild.language.statement_parts import CacheMount
@@ -23,6 +21,8 @@ from envbuild.tree.lookup import lookup
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from envbuild.build.shared_mounts import SharedMounts
 
 _MODE = 0o755
@@ -74,11 +74,14 @@ def caches_of(
             _make(path, owner, cache.mode, owners=store.owners_observable)
             if not user.fresh:
                 if user.shared is not None:
-                    make = partial(_make, owner=owner, mode=cache.mode, owners=store.owners_observable)
-                    user.shared.begin(user.name, cache, owner, path, make)
+                    user.shared.begin(user.name, cache, owner, path, _maker(owner, cache.mode, store.owners_observable))
                 times |= _begin(store, name, path, user, parent, epoch, held)
             binds.append(Bind(os.path.realpath(path), cache.target, read_only=False))
         yield _shown(store, tuple(binds), parent, times)
+
+
+def _maker(owner: tuple[int, int], mode: int | None, owners: bool) -> Callable[[str], None]:
+    return lambda path: _make(path, owner, mode, owners=owners)
 
 
 def name_of(cache: CacheMount, owner: tuple[int, int], recipe: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from envbuild.build.cache_miss import Explainer
 from envbuild.build.events import StepExplained
 from envbuild.build.progress import Progress, StageProgress
@@ -17,6 +15,10 @@ from envbuild.store.step_cache import Source
 from envbuild.store.store import Store
 from envbuild.text.enumeration import first_of
 from envbuild.text.pattern import Pattern
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _NAME = Pattern(r"@?[^=<>!~\[:;@\s]+")
 _MAX_SHOWN = 3

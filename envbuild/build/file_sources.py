@@ -5,8 +5,6 @@ And where it must not look: an offline build goes no further.
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from envbuild.build.events import Emit, Notice
 from envbuild.build.request import BuildRequest
 from envbuild.errors import WorkFailed, fields
@@ -55,6 +53,7 @@ class FileSources:
         self._request = request
         self._emit = emit
         self.stopped = stopped
+        self._places: Places | None = None
 
     @property
     def offline(self) -> bool:
@@ -71,16 +70,20 @@ class FileSources:
         line = f"{step.place.file}:{step.place.line}: {one_line(step.text)}: {reason}"
         return NeedsNetwork(self.recipe, [line], not isinstance(step.action, Execute))
 
-    @cached_property
+    @property
     def places(self) -> Places | None:
         """The places, None where the user names none."""
         request = self._request
+        if self._places is not None or not request.places:
+            return self._places
         places = tuple(place for place in request.places if place.startswith("/") or not request.offline)
         if not places:
             return None
         from envbuild.packages.places import Places
 
-        return Places(places, request.fetch_limit, request.home, lambda line: self._emit(Notice("warning", line)))
+        warn = lambda line: self._emit(Notice("warning", line))  # noqa: E731
+        self._places = Places(places, request.fetch_limit, request.home, warn)
+        return self._places
 
     def has(self, hash: str) -> bool:
         """Return whether a place has the file of a hash."""

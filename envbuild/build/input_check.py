@@ -6,8 +6,6 @@ the step's turn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 from envbuild.build.fetch import ask, has_content
 from envbuild.build.file_sources import FileSources
 from envbuild.build.graph import Stage
@@ -21,6 +19,10 @@ from envbuild.plan.image_config import Facts
 from envbuild.plan.planner import plan_stage
 from envbuild.plan.step import CopyIn, Execute, FetchFile, InstallPackages, Render, Step
 from envbuild.store.step_cache import ContentChanged
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 
 def check_inputs(job: BuildJob, stages: Sequence[Stage], files: FileSources) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
 from envbuild.build.execution import Execution
@@ -16,6 +15,7 @@ from envbuild.build.staged_installer import StagedInstaller
 from envbuild.build.step_failure import Stopped
 from envbuild.build.store_cache import StoreCache
 from envbuild.build.walk import PendingStep
+from envbuild.linux.latch import Latch
 from envbuild.lockfile.lock import VERSION
 from envbuild.packages.apt_stages import AptStages
 from envbuild.packages.manager import CHECK, CHECK_ALL, CHECK_OTHERS, InStages
@@ -32,7 +32,7 @@ class Installation:
         executor: Executor,
         answers: ResolvedAnswers,
         cache: StoreCache,
-        stop: threading.Event,
+        stop: Latch,
     ) -> None:
         """When `stop` is set, nothing new begins."""
         self._job = job

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from contextlib import ExitStack
-from functools import partial
 
 from envbuild.build.bases import is_made
 from envbuild.build.events import Notice, StepFinished, StepOutput, StepProgress
@@ -14,10 +11,14 @@ from envbuild.build.graph import Stage
 from envbuild.build.job import BuildJob
 from envbuild.build.progress import BaseTree
 from envbuild.build.step_failure import Stopped, report_failure
+from envbuild.contexts import ExitStack
 from envbuild.errors import EnvbuildError
+from envbuild.linux.latch import Latch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from envbuild.tree.target import PreparedBase
 
 
@@ -29,7 +30,7 @@ class PreparedStage:
         self.prepared = prepared
         self.seconds = seconds
         self.held = held
-        self.done = threading.Event()
+        self.done = Latch()
         self.base: BaseTree | None = None
         """None until it is done, and after a failure."""
 
@@ -58,13 +59,15 @@ class BaseMaker:
         # In one order for all builds: else two could wait for each other.
         for key, stage in sorted(makers.items()):
             held = stack.enter_context(ExitStack())
-            waiting = partial(self.reporter.waiting, stage.base_statement)
-            held.enter_context(self.store.work.exclusive(f"base-{key}", waiting))
+            held.enter_context(self.store.work.exclusive(f"base-{key}", self._waiting(stage)))
             # Another build may have made it while this one waited.
             if self.job.bases.find(stage) is None or self.store.lost.identities():
                 self._prepared[key] = self._prepare(stage, work, stack, held)
             else:
                 held.close()
+
+    def _waiting(self, stage: Stage) -> Callable[[], None]:
+        return lambda: self.reporter.waiting(stage.base_statement)
 
     def _prepare(self, stage: Stage, work: str, stack: ExitStack, held: ExitStack) -> PreparedStage:
         self.reporter.begin_base(stage)

@@ -3,8 +3,8 @@ package manager does. And the files of these packages."""
 
 from __future__ import annotations
 
-import threading
 import time
+from _thread import allocate_lock
 
 from envbuild.build.events import StepProgress
 from envbuild.build.file_sources import FileSources
@@ -26,6 +26,8 @@ from envbuild.record import values
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from envbuild.build.package_phases import Phases, Resolved
+    from envbuild.linux.latch import Latch
+    from envbuild.linux.slots import Slots
     from envbuild.packages.manager import Contents, InParts, InStages, Joined, Task
 
 
@@ -37,8 +39,8 @@ class ResolvedAnswers:
         job: BuildJob,
         files: FileSources,
         executor: Executor,
-        slots: threading.Semaphore,
-        stop: threading.Event,
+        slots: Slots,
+        stop: Latch,
     ) -> None:
         """Package managers run in one of the `slots`; when `stop` is set, downloads end."""
         request = job.request
@@ -56,7 +58,7 @@ class ResolvedAnswers:
             writes=request.record and request.publish and not request.dry_run,
         )
         self._made_phases: Phases | None = None
-        self._making_phases = threading.Lock()
+        self._making_phases = allocate_lock()
 
     def find(self, stage: StageProgress, number: int, question: Question, contents: Contents) -> Answer:
         """Return the packages that step `number` of a stage asks for: as the lock says, else as its package manager

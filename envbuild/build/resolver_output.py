@@ -6,7 +6,10 @@ attempt are in the error that the build ends with. So lines that are errors wait
 
 from __future__ import annotations
 
-from collections.abc import Callable
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 _ERRORS = (b"E: ", b"ERROR: ", b"npm error ", b"npm ERR! ")
 """How apt, pip and npm begin the lines in which they say what is wrong."""

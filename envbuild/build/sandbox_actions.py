@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
 
 from envbuild.build.cache_mounts import CachesOfStep, CacheUser, caches_of
 from envbuild.build.execution import Execution, PathTooLong
@@ -15,6 +13,7 @@ from envbuild.build.sandbox_worker import Worker
 from envbuild.build.secrets import Redactor
 from envbuild.build.step_reads import reads_of, untracked
 from envbuild.build.user_grants import NoSuchSecret, agent_of
+from envbuild.contexts import ExitStack
 from envbuild.images.accounts import Homes
 from envbuild.images.network_settings import NetworkSettings, binds_of
 from envbuild.language.network_hosts import HOST_NETWORK
@@ -40,6 +39,8 @@ from envbuild.tree.times import UNCHANGED, StepTimes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from envbuild.build.step_network.step_proxy import StepProxy
 
 

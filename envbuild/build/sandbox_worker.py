@@ -7,13 +7,12 @@ with threads can't enter a user namespace.
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable
-from types import TracebackType
+from _thread import start_new_thread
 
 from envbuild.build.helper_ahead import StartedHelper
 from envbuild.instances.records import Instances
 from envbuild.linux import signals as signal
+from envbuild.linux.latch import Latch
 from envbuild.sandbox.helper_client import Helper
 from envbuild.sandbox.spec import Outcome, Request
 from envbuild.sandbox.step_client import StepRunner
@@ -23,6 +22,8 @@ from envbuild.store.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
     from typing import Self
 
     from envbuild.sandbox.exec_client import Session
@@ -94,9 +95,11 @@ class Worker:
                     sink(data)
             except BaseException as failure:
                 failures.append(failure)
+            finally:
+                drained.set()
 
-        reader = threading.Thread(target=drain, name="step output")
-        reader.start()
+        drained = Latch()
+        start_new_thread(drain, ())
         try:
             outcome = self._helper.run(
                 request, stdin=nothing, output=writing, started=numbers.append, listener=listen, session=session
@@ -105,7 +108,7 @@ class Worker:
             # The sandbox is gone with all its processes; ours is the last writing end.
             os.close(writing)
             os.close(nothing)
-            reader.join()
+            drained.wait()
             os.close(reading)
         if failures:
             raise failures[0]

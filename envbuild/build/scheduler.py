@@ -7,11 +7,8 @@ others end the step that they are at, which is kept, and start no other.
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
-from functools import partial
+from _thread import start_new_thread
 
 from envbuild.build.before_steps import check_grants, note_open_networks, warn_of_other_locks
 from envbuild.build.cache_mounts import CacheUser
@@ -36,10 +33,13 @@ from envbuild.build.step_failure import StepFailure, Stopped, report_failure, st
 from envbuild.build.tree_actions import Performer
 from envbuild.build.tree_steps import perform
 from envbuild.build.walk import BaseMissing, InputsMissing, PendingStep, StepMissing, pending_step, walk
+from envbuild.contexts import ExitStack
 from envbuild.errors import DISK_TROUBLE, DiskTrouble, EnvbuildError, Interrupted
 from envbuild.images.network_settings import network_settings
 from envbuild.language.base_kinds import RecipeBase, StageBase
 from envbuild.language.one_line import one_line
+from envbuild.linux.latch import Latch
+from envbuild.linux.slots import Slots
 from envbuild.plan import key_parts
 from envbuild.plan.step import Execute, FetchFile, InstallPackages, Step
 from envbuild.store.database import StoreDamaged
@@ -50,6 +50,8 @@ from envbuild.tree.entry import EMPTY_CONTENT, Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from envbuild.build.reuse import Reuse
     from envbuild.build.speculation import Speculation
 
@@ -59,7 +61,7 @@ class StageThread:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.ended = threading.Event()
+        self.ended = Latch()
         self.error: BaseException | None = None
 
 
@@ -72,8 +74,8 @@ class Scheduler:
         self.progress = job.progress
         self.reporter = job.reporter
         self._cache = job.cache
-        self._slots = threading.Semaphore(max(1, job.request.jobs))
-        self._stop = threading.Event()
+        self._slots = Slots(max(1, job.request.jobs))
+        self._stop = Latch()
         self._files = FileSources(job.request, job.reporter.emit, self._stop.is_set)
         self._bases = BaseMaker(job, self._files)
         self._threads: dict[int, StageThread] = {}
@@ -171,8 +173,7 @@ class Scheduler:
         started: list[StageThread] = []
         try:
             for stage in self._threads.values():
-                name = f"stage {stage.stage.name}"
-                threading.Thread(target=self._run_stage, args=(stage,), name=name, daemon=True).start()
+                start_new_thread(self._run_stage, (stage,))
                 started.append(stage)
             self._wait_for_all(started)
         except KeyboardInterrupt:
@@ -182,8 +183,6 @@ class Scheduler:
             raise Interrupted from None
 
     def _wait_for_all(self, started: list[StageThread]) -> None:
-        # Not by Thread.join: one that Ctrl-C interrupts takes the thread for ended, up to Python 3.12, and a second
-        # one returns while the thread still cleans up.
         for stage in started:
             stage.ended.wait()
 
@@ -222,7 +221,7 @@ class Scheduler:
                 return
             step, key = pending.step, self._key(pending)
             self.job.check_result(stage, StepResult(pending.number, step, key, "", "", 0.0, False))
-            waiting = partial(self.reporter.waiting, step.text)
+            waiting = self._waiting(step)
             with self._slots, self.store.work.exclusive(f"step-{key}", waiting):
                 # Another build may have run the same step while this one waited for it.
                 result = self._cache.result(pending)
@@ -236,6 +235,9 @@ class Scheduler:
             at.take(result)
             self.reporter.count_run()
             self.job.check_result(stage, result)
+
+    def _waiting(self, step: Step) -> Callable[[], None]:
+        return lambda: self.reporter.waiting(step.text)
 
     def _next_missing(self, stage: Stage) -> PendingStep | None:
         """Take what the cache has of a stage; return the first step that it lacks, None at the end of the stage."""

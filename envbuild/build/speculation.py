@@ -15,6 +15,7 @@ from envbuild.build.execution import Execution
 from envbuild.build.progress import NotKnownYet, StageProgress
 from envbuild.build.reuse import Placed, Reuse
 from envbuild.build.walk import PendingStep
+from envbuild.linux.slots import Slots
 from envbuild.plan.step import Execute
 from envbuild.store.run_records import RunRecord
 from envbuild.store.store import Store
@@ -46,7 +47,7 @@ class Speculation:
         store: Store,
         reuse: Reuse,
         reuses: bool,
-        slots: threading.Semaphore,
+        slots: Slots,
         pending: Callable[[StageProgress, int], PendingStep],
         run: Callable[[PendingStep, tuple[Digest, ...], Sink], Execution],
     ) -> None:

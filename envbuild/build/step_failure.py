@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 
 from envbuild.build.events import Emit, StepFailed
 from envbuild.build.execution import Execution
@@ -21,6 +20,10 @@ from envbuild.record import Pairs
 from envbuild.store.images import Failure
 from envbuild.store.network_record import NOT_LISTED
 from envbuild.text import json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_REFUSED = 10
 """Hosts that a failure names."""

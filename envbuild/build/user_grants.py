@@ -3,14 +3,13 @@ before its first step runs."""
 
 from __future__ import annotations
 
-from functools import partial
-
 from envbuild.errors import UsageError, fields
 from envbuild.language.statement_parts import DEFAULT_AGENT, Place, RunOptions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from envbuild.build.request import BuildRequest
     from envbuild.language.model import Run, Test
@@ -84,17 +83,16 @@ class GrantCheck:
     def check(self, statement: Run | Test) -> None:
         """Raise a UsageError, with the statement, if it wants what the user has not given."""
         options = statement.options
-        words = {
-            **{f"secret={name}": partial(self._check_secret, name, statement.place) for name in options.secrets},
-            **{f"device={path}": partial(self._check_device, path) for path in options.devices},
+        words: dict[str, tuple[Callable[..., None], tuple[Any, ...]]] = {
+            **{f"secret={name}": (self._check_secret, (name, statement.place)) for name in options.secrets},
+            **{f"device={path}": (self._check_device, (path,)) for path in options.devices},
         }
         if options.ssh:
-            words["ssh" if options.ssh == DEFAULT_AGENT else f"ssh={options.ssh}"] = partial(
-                self._check_agent, options.ssh
-            )
-        for word, look in words.items():
+            word = "ssh" if options.ssh == DEFAULT_AGENT else f"ssh={options.ssh}"
+            words[word] = self._check_agent, (options.ssh,)
+        for word, (look, what) in words.items():
             try:
-                look()
+                look(*what)
             except UsageError as error:
                 from envbuild.language.statement_error import point_at
 

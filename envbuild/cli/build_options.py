@@ -6,6 +6,8 @@ import os
 import stat
 
 from envbuild.build.request import BuildRequest
+from envbuild.build.unchanged import Watcher
+from envbuild.cli.build_display import display_of
 from envbuild.cli.environment import Environment
 from envbuild.errors import BadOption, FileUnusable, UsageError
 from envbuild.images.reference import parse_name
@@ -14,13 +16,14 @@ from envbuild.linux import signals as signal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from envbuild.build.request import BuildResult
     from envbuild.store.store import Store
     from envbuild.trust.keys import PrivateKey
-    from envbuild.ui.display import Display
+
+    Ended = Callable[[Watcher], None]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -164,8 +167,11 @@ def request_of_user(environment: Environment) -> BuildRequest:
     )
 
 
-def build(request: BuildRequest, environment: Environment, progress: str = "auto") -> BuildResult:
-    """Build a recipe and show the progress; sign the image if the request has a key. Raises EnvbuildError kinds."""
+def build(
+    request: BuildRequest, environment: Environment, progress: str = "auto", ended: Ended | None = None
+) -> BuildResult:
+    """Build a recipe and show the progress; sign the image if the request has a key. `ended` is told of the end. Raises
+    EnvbuildError kinds."""
     from envbuild.build.build import build as build_recipe
     from envbuild.store.store import Store
 
@@ -173,7 +179,10 @@ def build(request: BuildRequest, environment: Environment, progress: str = "auto
     with Store.open(environment.store_path()) as store:
         store.sparse_limit = environment.sparse_limit()
         with display_of(progress, environment) as display:
-            result = build_recipe(request, store, display)
+            watcher = Watcher(display)
+            result = build_recipe(request, store, watcher, watcher.end)
+        if ended is not None:
+            ended(watcher)
         if request.key is not None:
             _sign(store, result, request, request.key)
         return result
@@ -188,15 +197,6 @@ def _sign(store: Store, result: BuildResult, request: BuildRequest, key: Private
     recipe = os.path.basename(request.path).removesuffix(".env")
     for name in sorted({parse_name(tag).name for tag in result.tags} or {recipe}):
         sign_image(store, image, name, key)
-
-
-def display_of(progress: str, environment: Environment) -> Display:
-    """Return the display that `--progress` asks for."""
-    from envbuild.ui.select_display import display
-
-    stream = environment.stdout if progress == "json" else environment.stderr
-    terminal = environment.moves_cursor(stream)
-    return display(progress, stream, terminal, environment.colour(stream))
 
 
 def interrupt_on_termination() -> None:

@@ -122,7 +122,7 @@ class _Walk:
 
     def _build(self, request: BuildRequest) -> None:
         from envbuild.build.build import build
-        from envbuild.cli.build_options import display_of
+        from envbuild.cli.build_display import display_of
         from envbuild.store.store import Store
 
         with Store.open(self._environment.store_path()) as store:

@@ -181,10 +181,17 @@ class Environment:
         """Return the folder of the user's keys."""
         return f"{self.config_folder()}/keys"
 
+    def settings_files(self) -> tuple[str, ...]:
+        """Return the files whose settings count in all builds, if they are there."""
+        return (*self._policies(), *self.cache_files())
+
+    def _policies(self) -> tuple[str, str]:
+        return POLICY, f"{self.config_folder()}/policy.toml"
+
     def trust(self) -> Trust | None:
         """Return the policies of this machine and of the user, None where there are none. Raises BadPolicy."""
         paths = []
-        for path in (POLICY, f"{self.config_folder()}/policy.toml"):
+        for path in self._policies():
             try:
                 os.lstat(path)
             except FileNotFoundError:

@@ -120,6 +120,13 @@ def run(words: Sequence[str]) -> int:
 
 def _dispatch(words: list[str], environment: Environment) -> int:
     if words and words[0] in COMMANDS:
+        question = None
+        if words[0] == "build":
+            from envbuild.cli import unchanged_build
+
+            question = unchanged_build.question(words[1:], environment)
+            if question is not None and unchanged_build.tell(question, environment):
+                return 0
         module_name, _ = COMMANDS[words[0]]
         # As importlib.import_module does, which loads warnings.
         module = __import__(f"envbuild.cli.commands.{module_name}", fromlist=("run",))
@@ -136,6 +143,7 @@ def _dispatch(words: list[str], environment: Environment) -> int:
             except SystemExit as end:
                 return int(end.code or 0)
         arguments.command = tuple(command)
+        arguments.question = question
         return int(module.run(arguments, environment))
     if words and words[0] in ("--version", "-V"):
         environment.stdout.write(f"envbuild {__version__}\n")

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 
-from envbuild.cli.build_options import display_of, interrupt_on_termination, request_of_user
+from envbuild.cli.build_display import display_of
+from envbuild.cli.build_options import interrupt_on_termination, request_of_user
 from envbuild.cli.environment import Environment
 from envbuild.cli.json_output import print_json
 from envbuild.cli.merge_options import MERGED, choices_of, write_if_asked

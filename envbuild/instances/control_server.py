@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import select
 import struct
-import threading
 import time
+from _thread import start_new_thread
 
 from envbuild.errors import EnvbuildError
 from envbuild.instances import control_client
@@ -25,6 +25,7 @@ from envbuild.instances.messages import (
     WaitRequest,
 )
 from envbuild.linux import signals as signal
+from envbuild.linux.latch import Latch
 from envbuild.linux.sockets import AF_UNIX, SHUT_RDWR, SO_SNDTIMEO, SOCK_STREAM, SOL_SOCKET, socket
 from envbuild.record import assert_never
 from envbuild.sandbox.exec_client import CommandEnd, Session
@@ -67,7 +68,8 @@ class ControlServer:
         self._path = f"{folder}/{control_client.SOCKET}"
         self._session = session
         self._supervisor = supervisor
-        self._answering: list[threading.Thread] = []
+        self._answering: list[Latch] = []
+        """Open for those who have their answer."""
         self._over = False
         self._most = max(_MIN_ANSWERS, allowance().kept - _OTHERS)
         self._server = socket(AF_UNIX, SOCK_STREAM)
@@ -75,7 +77,7 @@ class ControlServer:
 
     def start(self) -> None:
         """Begin to answer."""
-        threading.Thread(target=self._serve, name="control", daemon=True).start()
+        start_new_thread(self._serve, ())
 
     def end(self) -> None:
         """Answer no more, once who asked before was told how it ended."""
@@ -91,8 +93,8 @@ class ControlServer:
         self._server.close()
         # For all together: who hangs has no time of his own.
         latest = time.monotonic() + 1
-        for thread in list(self._answering):
-            thread.join(timeout=max(0.0, latest - time.monotonic()))
+        for answered in list(self._answering):
+            answered.wait(latest - time.monotonic())
 
     def _listen(self, folder: str) -> None:
         if os.path.lexists(self._path):
@@ -114,17 +116,23 @@ class ControlServer:
                 # Without a descriptor for him he waits; after the end there is no socket any more.
                 time.sleep(_PAUSE)
                 continue
-            self._answering = [thread for thread in self._answering if thread.is_alive()]
+            self._answering = [answered for answered in self._answering if not answered.is_set()]
             crowded = len(self._answering) >= self._most
-            thread = threading.Thread(target=self._answer, args=(link, crowded), name="answer", daemon=True)
+            answered = Latch()
             try:
-                thread.start()
+                start_new_thread(self._answer, (link, crowded, answered))
             except RuntimeError:
                 link.close()  # no more threads: who asks is told that nobody answers
                 continue
-            self._answering.append(thread)
+            self._answering.append(answered)
 
-    def _answer(self, link: socket, crowded: bool) -> None:
+    def _answer(self, link: socket, crowded: bool, answered: Latch) -> None:
+        try:
+            self._answer_on(link, crowded)
+        finally:
+            answered.set()
+
+    def _answer_on(self, link: socket, crowded: bool) -> None:
         with link:
             try:
                 link.settimeout(PATIENCE)
@@ -167,7 +175,7 @@ class ControlServer:
                 assert_never(request)
 
     def _enter(self, link: socket, request: ExecRequest, descriptors: tuple[int, ...]) -> None:
-        over = threading.Event()
+        over = Latch()
 
         def ended(how: CommandEnd) -> None:
             _quietly(lambda: _tell(link, how))
@@ -201,7 +209,7 @@ class ControlServer:
                 self._session.signal(number, received[0].signal)
 
 
-def _is_readable(link: socket, over: threading.Event) -> bool:
+def _is_readable(link: socket, over: Latch) -> bool:
     """Wait for who asked to say more; False if he says nothing after it is over."""
     poller = select.poll()
     poller.register(link, select.POLLIN)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import select
 import stat
+from _thread import start_new_thread
 
 from envbuild.contexts import contextmanager
+from envbuild.linux.latch import Latch
 from envbuild.sandbox.stdio import is_pipe
 
 _CHUNK = 1 << 16
@@ -143,14 +145,12 @@ class _Relay:
     """Copies what comes through a pipe to a file, in a thread."""
 
     def __init__(self, target: int) -> None:
-        import threading  # only where output goes to a file
-
         self._target = target
         self._reading, self.writing = os.pipe2(os.O_CLOEXEC)
         self._problem: OSError | None = None
         self._ending, self._end = os.pipe2(os.O_CLOEXEC)
-        self._thread = threading.Thread(target=self._copy, name="output", daemon=True)
-        self._thread.start()
+        self._done = Latch()
+        start_new_thread(self._copy, ())
 
     def hand_over(self) -> None:
         """The command has the writing end."""
@@ -163,13 +163,19 @@ class _Relay:
         if not all_writers:
             os.set_blocking(self._reading, False)
             os.write(self._end, b"e")
-        self._thread.join()
+        self._done.wait()
         for descriptor in (self._reading, self._ending, self._end):
             os.close(descriptor)
         if self._problem is not None:
             raise self._problem
 
     def _copy(self) -> None:
+        try:
+            self._copy_all()
+        finally:
+            self._done.set()
+
+    def _copy_all(self) -> None:
         poller = select.poll()
         for descriptor in (self._reading, self._ending):
             poller.register(descriptor, select.POLLIN)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from unicodedata import category
-
 from envbuild.language.quoting import Problem
 from envbuild.language.syntax import Span
 from envbuild.text.pattern import Pattern
@@ -29,11 +27,11 @@ def decode(source: str | bytes) -> tuple[list[str], list[Problem]]:
     if lines and not lines[-1]:
         lines.pop()
     for number, line in enumerate(lines, 1):
-        strange = [i for i, character in enumerate(line) if category(character) == "Cs"] if not line.isascii() else []
+        strange = None if line.isascii() else _SURROGATE.search(line)
         if strange:
             hint = "a recipe must be UTF-8 text"
-            byte = f"0x{ord(line[strange[0]]) & 0xFF:02x}"
-            problems.append(Problem(f"the byte {byte} is not UTF-8", Span(number, strange[0] + 1, 1), hint))
+            byte = f"0x{ord(strange[0]) & 0xFF:02x}"
+            problems.append(Problem(f"the byte {byte} is not UTF-8", Span(number, strange.start() + 1, 1), hint))
             lines[number - 1] = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", line)
         elif control := _CONTROL.search(line):
             name = f"U+{ord(control[0]):04X}"

@@ -6,10 +6,19 @@ calls from 424 on have one number on all architectures.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import struct
+
+from envbuild.linux.c_calls import (
+    Long,
+    UnsignedInt,
+    UnsignedLong,
+    address_of,
+    function,
+    get_errno,
+    python_function,
+)
 
 CLONE_VM, CLONE_FS, CLONE_VFORK = 0x100, 0x200, 0x4000
 CLONE_NEWNS = 0x00020000
@@ -65,9 +74,7 @@ RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH, RESOLVE_IN_ROOT = 0
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 _IOPRIO_WHO_PROCESS, _IOPRIO_IDLE = 1, 3 << 13
 
-_libc = ctypes.CDLL(None, use_errno=True)
-# Keeps the interpreter's lock while it calls: what a cloned child needs to go on as the interpreter it was.
-_libc_locked = ctypes.PyDLL(None, use_errno=True)
+_libc_syscall = function("syscall")
 
 
 def _number(name: str) -> int:
@@ -79,27 +86,27 @@ def _number(name: str) -> int:
 
 def _checked(result: int, what: object = None) -> int:
     if result < 0:
-        number = ctypes.get_errno()
+        number = get_errno()
         raise OSError(number, os.strerror(number), what)
     return result
 
 
-def _long(value: int) -> ctypes.c_long:
-    return ctypes.c_long(value)
+def _call(name: str, *arguments: object, what: object = None) -> int:
+    return _checked(function(name)(*arguments), what)
 
 
 def _syscall(number: int, *arguments: object, what: object = None) -> int:
-    return _checked(_libc.syscall(_long(number), *arguments), what)
+    return _checked(_libc_syscall(Long(number), *arguments), what)
 
 
 def unshare(flags: int) -> None:
     """unshare(2)."""
-    _checked(_libc.unshare(flags))
+    _call("unshare", flags)
 
 
 def setns(descriptor: int, kind: int) -> None:
     """setns(2): enters the namespace of this kind (a CLONE_NEW flag) that a descriptor stands for."""
-    _checked(_libc.setns(descriptor, kind))
+    _call("setns", descriptor, kind)
 
 
 def clone(flags: int) -> int:
@@ -107,16 +114,21 @@ def clone(flags: int) -> int:
 
     Only for a process with a single thread. `flags` include the signal that the parent gets at the child's end.
     """
-    zero = _long(0)
-    number = _long(_number("clone"))
+    zero = Long(0)
+    number = Long(_number("clone"))
+    # The child goes on as the interpreter that it was, which holds its lock.
+    locked_syscall = python_function("syscall")
+    before, in_child, in_parent = map(
+        python_function, ("PyOS_BeforeFork", "PyOS_AfterFork_Child", "PyOS_AfterFork_Parent")
+    )
     # What os.fork() does around fork(2): Python 3.13 aborts where a child gives back locks that nobody took.
-    ctypes.pythonapi.PyOS_BeforeFork()
-    pid = int(_libc_locked.syscall(number, ctypes.c_ulong(flags), zero, zero, zero, zero))
-    error = ctypes.get_errno()
+    before()
+    pid = int(locked_syscall(number, UnsignedLong(flags), zero, zero, zero, zero))
+    error = get_errno()
     if pid == 0:
-        ctypes.pythonapi.PyOS_AfterFork_Child()
+        in_child()
         return 0
-    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    in_parent()
     if pid < 0:
         raise OSError(error, os.strerror(error))
     return pid
@@ -125,12 +137,12 @@ def clone(flags: int) -> int:
 def mount(source: str | None, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
     """mount(2)."""
     texts = [None if text is None else os.fsencode(text) for text in (source, target, kind, data)]
-    _checked(_libc.mount(texts[0], texts[1], texts[2], ctypes.c_ulong(flags), texts[3]), target)
+    _call("mount", texts[0], texts[1], texts[2], UnsignedLong(flags), texts[3], what=target)
 
 
 def umount(target: str, flags: int) -> None:
     """umount2(2)."""
-    _checked(_libc.umount2(os.fsencode(target), flags), target)
+    _call("umount2", os.fsencode(target), flags, what=target)
 
 
 def pivot_root(new: str, old: str) -> None:
@@ -183,25 +195,21 @@ MAX_RACES = 100
 (openat2(2), EAGAIN)."""
 
 
-class _OpenHow(ctypes.Structure):
-    _fields_ = [("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64)]
-
-
 def openat2(directory: int, path: str, flags: int, resolve: int) -> int:
     """openat2(2): opens what is there already, with links followed as `resolve` says."""
-    how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
-    size = ctypes.c_size_t(ctypes.sizeof(how))
+    how = struct.pack("=3Q", flags | os.O_CLOEXEC, 0, resolve)
+    size = UnsignedLong(len(how))
     for _ in range(MAX_RACES):
         try:
-            return _syscall(OPENAT2, directory, os.fsencode(path), ctypes.byref(how), size, what=path)
+            return _syscall(OPENAT2, directory, os.fsencode(path), how, size, what=path)
         except BlockingIOError:
             continue  # something on the machine was renamed or mounted while the kernel followed a `..`
-    return _syscall(OPENAT2, directory, os.fsencode(path), ctypes.byref(how), size, what=path)
+    return _syscall(OPENAT2, directory, os.fsencode(path), how, size, what=path)
 
 
 def renameat2(directory: int, old: bytes, new_directory: int, new: bytes, flags: int) -> None:
     """renameat2(2): only where nothing has the new name yet, or so that the two trade places."""
-    _syscall(_number("renameat2"), directory, old, new_directory, new, ctypes.c_uint(flags), what=os.fsdecode(new))
+    _syscall(_number("renameat2"), directory, old, new_directory, new, UnsignedInt(flags), what=os.fsdecode(new))
 
 
 def read_disks_when_idle() -> None:
@@ -209,47 +217,38 @@ def read_disks_when_idle() -> None:
     _syscall(_number("ioprio_set"), _IOPRIO_WHO_PROCESS, 0, _IOPRIO_IDLE)
 
 
-class _MountAttributes(ctypes.Structure):
-    _fields_ = [
-        ("attr_set", ctypes.c_uint64),
-        ("attr_clr", ctypes.c_uint64),
-        ("propagation", ctypes.c_uint64),
-        ("userns_fd", ctypes.c_uint64),
-    ]
-
-
 def mount_setattr(mounted: int, attributes: int, *, recursive: bool) -> None:
     """mount_setattr(2) on a mount that is held open."""
-    _mount_setattr(mounted, _MountAttributes(attributes, 0, 0, 0), recursive)
+    _mount_setattr(mounted, attributes, 0, recursive)
 
 
 def shift_ids(mounted: int, namespace: int, *, recursive: bool) -> None:
     """mount_setattr(2) with MOUNT_ATTR_IDMAP, on a mount that is attached nowhere yet: it shows the ids on disk as
     those that a user namespace, held open, maps them to."""
-    _mount_setattr(mounted, _MountAttributes(MOUNT_ATTR_IDMAP, 0, 0, namespace), recursive)
+    _mount_setattr(mounted, MOUNT_ATTR_IDMAP, namespace, recursive)
 
 
-def _mount_setattr(mounted: int, value: _MountAttributes, recursive: bool) -> None:
+def _mount_setattr(mounted: int, attributes: int, namespace: int, recursive: bool) -> None:
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
-    _syscall(MOUNT_SETATTR, mounted, b"", flags, ctypes.byref(value), ctypes.c_size_t(ctypes.sizeof(value)))
+    value = struct.pack("=4Q", attributes, 0, 0, namespace)  # struct mount_attr: to set, to clear, propagation
+    _syscall(MOUNT_SETATTR, mounted, b"", flags, value, UnsignedLong(len(value)))
 
 
 def prctl(option: int, argument: int, second: object = 0) -> None:
     """prctl(2)."""
-    _checked(_libc.prctl(option, ctypes.c_ulong(argument), second, 0, 0))
+    _call("prctl", option, UnsignedLong(argument), second, 0, 0)
 
 
 def limit_processes(count: int) -> None:
     """setrlimit(2) with RLIMIT_NPROC. Not by the module resource, which takes a fifth of a millisecond to import."""
-    limit = (ctypes.c_ulong * 2)(count, count)
-    _checked(_libc.setrlimit(_RLIMIT_NPROC, ctypes.byref(limit)))
+    _call("setrlimit", _RLIMIT_NPROC, struct.pack("2L", count, count))
 
 
 def join_new_session_keyring() -> None:
     """keyctl(2), KEYCTL_JOIN_SESSION_KEYRING: this process and what it starts have an empty one of their own. A kernel
     without keys has none to hide."""
     try:
-        _syscall(_number("keyctl"), _long(_JOIN_SESSION_KEYRING), None)
+        _syscall(_number("keyctl"), Long(_JOIN_SESSION_KEYRING), None)
     except OSError as error:
         if error.errno != errno.ENOSYS:
             raise OSError(error.errno, f"no keyring of its own: {error.strerror}") from error
@@ -259,31 +258,26 @@ def create_files_as(uid: int, gid: int) -> None:
     """Have what this process creates belong to these ids from now on, and leave it all its rights (setfsuid(2); with
     SECBIT_NO_SETUID_FIXUP, capabilities(7), they don't go with root's id). For a process with one thread."""
     prctl(PR_SET_SECUREBITS, _NO_SETUID_FIXUP)
-    _libc.setfsgid(gid)
-    _libc.setfsuid(uid)
-    if _libc.setfsuid(-1) != uid:  # it has no other way to say that it failed
+    setfsuid = function("setfsuid")
+    function("setfsgid")(gid)
+    setfsuid(uid)
+    if setfsuid(-1) != uid:  # it has no other way to say that it failed
         raise OSError(1, f"files can't be created as {uid}")
 
 
 def set_name(name: bytes) -> None:
     """prctl(2) with PR_SET_NAME: what the process is called, 15 bytes."""
-    _checked(_libc.prctl(PR_SET_NAME, name, 0, 0, 0))
+    _call("prctl", PR_SET_NAME, name, 0, 0, 0)
 
 
 def overwrite(address: int, content: bytes) -> None:
     """Write to this process's own memory, at an address that the kernel has told."""
-    ctypes.memmove(address, content, len(content))
-
-
-class _Program(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+    function("memmove")(UnsignedLong(address), content, UnsignedLong(len(content)))
 
 
 def set_filter(program: bytes) -> None:
     """Install a seccomp filter, a packed array of struct sock_filter (seccomp(2))."""
-    buffer = ctypes.create_string_buffer(program, len(program))
-    described = _Program(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
-    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(described))
+    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, struct.pack("HP", len(program) // 8, address_of(program)))
 
 
 def listener_flags() -> int:
@@ -291,11 +285,16 @@ def listener_flags() -> int:
     that its listener has taken is interrupted by nothing but the caller's end."""
     flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
     try:
-        _syscall(_number("seccomp"), SECCOMP_SET_MODE_FILTER, ctypes.c_uint(flags), None)
+        _syscall(_number("seccomp"), SECCOMP_SET_MODE_FILTER, UnsignedInt(flags), None)
     except OSError as error:
         # It looks at the flags before it looks for the filter.
         return flags if error.errno == errno.EFAULT else SECCOMP_FILTER_FLAG_NEW_LISTENER
     raise AssertionError("a filter that is none was installed")
+
+
+def syncfs(descriptor: int) -> None:
+    """syncfs(2): writes all that was changed on the file system of an open file to disk."""
+    _call("syncfs", descriptor)
 
 
 def capset(permitted: int) -> None:
@@ -313,7 +312,7 @@ def capset_arguments(permitted: int) -> tuple[bytes, bytes]:
 def close_range(first: int, *, on_exec: bool) -> None:
     """close_range(2): closes all descriptors from `first` on, now or when a program is executed."""
     try:
-        _syscall(CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(4 if on_exec else 0))
+        _syscall(CLOSE_RANGE, UnsignedInt(first), UnsignedInt(0xFFFFFFFF), UnsignedInt(4 if on_exec else 0))
     except OSError:
         # Before Linux 5.9 (5.11 for the flag); descriptors that Python opened close on exec anyway.
         if not on_exec:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import select
-import threading
 import time
+from _thread import allocate_lock
 
 from envbuild.linux import signals as signal
 from envbuild.linux.sockets import socket
@@ -45,7 +45,7 @@ class StepRunner:
     def __init__(self, helper: Helper) -> None:
         self._helper = helper
         self._idle: list[_Server] = []
-        self._taking = threading.Lock()
+        self._taking = allocate_lock()
 
     @staticmethod
     def takes(request: Request) -> bool:

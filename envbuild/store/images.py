@@ -121,13 +121,10 @@ def _failure(row: Sequence[Any]) -> Failure:
 
 def sync_file_system(path: str) -> None:
     """Write all that was changed on the file system of `path` to disk: syncfs(2)."""
-    import ctypes  # only where something was built
+    from envbuild.linux.syscalls import syncfs  # only where something was built
 
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        library = ctypes.CDLL(None, use_errno=True)
-        if library.syncfs(descriptor) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), path)
+        syncfs(descriptor)
     finally:
         os.close(descriptor)

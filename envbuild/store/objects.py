@@ -101,7 +101,7 @@ class Objects:
         holes costs nothing, and would fill the memory."""
         if entry.size > most:
             raise TooLargeToRead(entry, most)
-        with os.fdopen(self.open(entry), "rb") as file:
+        with open(self.open(entry), "rb") as file:
             return file.read()
 
     def check(self, entry: Entry, path: str) -> None:

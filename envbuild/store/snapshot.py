@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
 
 from envbuild.linux.attributes import OPAQUE, read_xattrs
 from envbuild.linux.rmtree import remove
@@ -22,6 +21,10 @@ from envbuild.tree.entry import FILE, ROOT_NAME, Digest, Entry, Mark, Xattrs, ma
 from envbuild.tree.patterns import Matcher
 from envbuild.tree.rebase import Touched
 from envbuild.tree.times import StepTimes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _TMP = b"tmp/"
 

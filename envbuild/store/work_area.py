@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-from _thread import allocate_lock
+from _thread import allocate_lock, start_new_thread
 
 from envbuild.contexts import contextmanager
+from envbuild.linux.latch import Latch
 from envbuild.linux.rmtree import remove
 from envbuild.record import Record
 
@@ -63,7 +64,6 @@ class WorkArea:
     def removing_behind(self) -> Iterator[None]:
         """Meanwhile workspaces are used again where a step left nothing in them, and removed by a thread of its own
         where it did, so that nobody waits for that; all are gone in the end."""
-        import threading  # only where steps run
         from _queue import SimpleQueue  # the rest of queue takes 2 ms
 
         behind: SimpleQueue[tuple[str, int] | None] = SimpleQueue()
@@ -76,9 +76,10 @@ class WorkArea:
                     _remove(*path)
                 except OSError as failure:
                     failures.append(failure)
+            cleared.set()
 
-        thread = threading.Thread(target=clear, name="removal", daemon=True)
-        thread.start()
+        cleared = Latch()
+        start_new_thread(clear, ())
         self._behind = behind
         try:
             yield
@@ -87,7 +88,7 @@ class WorkArea:
             while self._idle:
                 behind.put(self._idle.pop())
             behind.put(None)
-            thread.join()
+            cleared.wait()
         if failures:
             raise failures[0]
 

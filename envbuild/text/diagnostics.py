@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from unicodedata import category
-
 from envbuild.errors import UsageError, fields
 from envbuild.record import Record
 from envbuild.text.width import columns
@@ -103,6 +101,8 @@ def _blank(text: str) -> str:
 
 def _printable(line: str) -> str:
     """Return the line with what would move the cursor or can't be seen replaced."""
+    from unicodedata import category  # only for an error
+
     return "".join(
         character if character == "\t" or category(character)[0] != "C" else "\N{REPLACEMENT CHARACTER}"
         for character in line

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import tempfile
 import threading
+import types
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,21 @@ def test_a_machine_without_a_source_is_told(tmp_path, monkeypatch):
     with pytest.raises(NoSource) as caught:
         prepare_debian("bookworm", str(tmp_path), progress=silent)
     assert "Suites: bookworm" in caught.value.hint
+
+
+def test_a_root_is_made_where_other_users_may_enter(tmp_path, monkeypatch):
+    inner = tmp_path / "inner"
+    inner.mkdir(mode=0o755)
+    monkeypatch.setattr(tempfile, "tempdir", str(inner))
+    monkeypatch.setattr(os, "stat", lambda path: os.lstat(inner))
+    monkeypatch.setattr(os, "statvfs", lambda path: types.SimpleNamespace(f_flag=os.ST_RELATIME))
+    assert debian._folder_of_roots() == str(inner)
+    monkeypatch.setattr(os, "statvfs", lambda path: types.SimpleNamespace(f_flag=os.ST_NODEV))
+    assert debian._folder_of_roots() == "/tmp"
+    monkeypatch.undo()
+    monkeypatch.setattr(tempfile, "tempdir", str(inner))
+    tmp_path.chmod(0o700)
+    assert debian._folder_of_roots() == "/tmp"
 
 
 def test_a_tool_that_fails_is_quoted(tmp_path):

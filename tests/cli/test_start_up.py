@@ -9,6 +9,7 @@ import pytest
 pytestmark = pytest.mark.namespaces
 LOADED = Path(__file__).with_name("loaded_modules.py")
 LATE = ("argparse", "re", "enum", "json", "typing", "sqlite3", "collections", "functools", "contextlib", "threading")
+FOR_THREADS = ("ctypes", "threading", "contextlib")
 HEAVY = ("lark", "rich", "jinja2", "yaml", "asyncio", "logging", "subprocess", "dataclasses", "tarfile")
 
 
@@ -36,9 +37,8 @@ def test_a_build_of_an_edited_recipe_compiles_no_expressions(project):
     project.environment.pop("PYTHONDONTWRITEBYTECODE", None)  # with which no pack is written
     project.build("env A=1", "run echo hello > /greeting")
     project.write("web.env", (project.folder / "web.env").read_text() + "run echo edited > /edited")
-    assert loaded(
-        project, ("envbuild.language.lalr", "lark", "envbuild.build.missing_network"), "build", "web.env"
-    ) == ("0 ['envbuild.language.lalr']")
+    modules = ("envbuild.language.lalr", "lark", "envbuild.build.missing_network", "unicodedata", *FOR_THREADS)
+    assert loaded(project, modules, "build", "web.env") == "0 ['envbuild.language.lalr']"
     for number in range(3):  # the pack of this command learns it, which commands that are forked don't write
         project.write("web.env", (project.folder / "web.env").read_text() + f"run echo {number} > /edited")
         assert project.start("build", "web.env").wait() == 0
@@ -67,6 +67,10 @@ def test_a_build_of_an_edited_recipe_compiles_no_expressions(project):
 )
 def test_a_short_command_imports_nothing_heavy(web, words):
     assert loaded(web, HEAVY, *words) == "0 []"
+
+
+def test_run_imports_neither_ctypes_nor_threading(web):
+    assert loaded(web, FOR_THREADS, "run", "web", "--", "true") == "0 []"
 
 
 def test_exec_loads_nothing_that_starts_an_instance(web):

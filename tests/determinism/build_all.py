@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.forked import ENVBUILD, ForkServer, can_be_forked, started
+
 
 def main() -> int:
     jobs, *names = sys.argv[1:]
+    server = ForkServer() if can_be_forked(os.environ) else None
     for name in names:
-        done = subprocess.run(
-            [sys.executable, "-m", "envbuild", "build", "--jobs", jobs, "--progress", "plain", f"{name}.env"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        words = ["build", "--jobs", jobs, "--progress", "plain", f"{name}.env"]
+        if server is not None:
+            done = server.run(words, Path.cwd(), os.environ)
+        else:
+            done = subprocess.run(
+                [*started(ENVBUILD), *words], stdin=subprocess.DEVNULL, capture_output=True, check=False
+            )
         if done.returncode:
-            print(f"{name} failed:\n{done.stderr}", file=sys.stderr)
+            print(f"{name} failed:\n{done.stderr.decode(errors='replace')}", file=sys.stderr)
             return done.returncode
         lock = Path(f"{name}.env.lock").read_text()
         print(name, next(line.split()[3] for line in lock.splitlines() if " image " in line and line[2] == "-"))
+    if server is not None:
+        server.close()
     return 0
 
 

@@ -13,6 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
+    from envbuild.build.unchanged import Watcher
+
 DESCRIPTION = """\
 Compile a recipe into an image. Only what changed runs; each step is a snapshot. The result is tagged
 NAME:latest, and written to RECIPE.lock, which belongs into git."""
@@ -59,6 +61,7 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
     web = [word for word in arguments.vendor if word.startswith(("http://", "https://"))]
     if arguments.offline and web:
         raise UsageError(f"--offline and --vendor {web[0]}: that is on the network", "leave out one of the two")
+    word = arguments.recipe
     if arguments.file is None:
         arguments.recipe = recipe_path(arguments.recipe, "build")
     else:
@@ -72,5 +75,13 @@ def run(arguments: argparse.Namespace, environment: Environment) -> int:
         key=key,
         **shared_caches(arguments, environment),
     )
-    build(request, environment, arguments.progress)
+    build(request, environment, arguments.progress, lambda watcher: _note(watcher, word, arguments, environment))
     return 0
+
+
+def _note(watcher: Watcher, word: str | None, arguments: argparse.Namespace, environment: Environment) -> None:
+    """Note a build that found all as it was; `word` is how the recipe was named."""
+    if arguments.question is not None and arguments.file is None and watcher.job is not None and watcher.events:
+        from envbuild.build.unchanged_note import keep_note  # only where nothing ran
+
+        keep_note(arguments.question, watcher, word, environment.settings_files(), arguments.progress)

@@ -47,7 +47,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, environment: Environment) -> int:
     from envbuild.build.named_image import find_image
-    from envbuild.cli.build_options import display_of, interrupt_on_termination, request_of_user
+    from envbuild.cli.build_display import display_of
+    from envbuild.cli.build_options import interrupt_on_termination, request_of_user
     from envbuild.cli.json_output import print_json
     from envbuild.cli.user_namespace import enter_for
     from envbuild.images.names import to_set

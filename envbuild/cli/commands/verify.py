@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+from envbuild.cli.build_display import display_of
 from envbuild.cli.build_options import (
     add_grants,
     add_jobs,
     add_progress,
     add_vendor,
-    display_of,
     granted,
     interrupt_on_termination,
     places_of,
