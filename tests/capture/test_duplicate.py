@@ -11,7 +11,7 @@ import pytest
 from tests.capture.conftest import Machine
 from tests.conftest import Project
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 MACHINE_ID = "0123456789abcdef0123456789abcdef"
 KEY, RSA_KEY = "/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_rsa_key"
@@ -30,6 +30,7 @@ def laptop(machine: Machine, busybox: Path) -> Machine:
     return machine
 
 
+@pytest.mark.user
 def test_a_duplicate_has_its_own_machine_id_host_name_and_keys(laptop: Machine, tmp_path: Path):
     laptop.capture()
     seen = [laptop.output("run", "--name", name, "laptop", "--", *SHOW).splitlines() for name in ("a", "b")]
@@ -56,6 +57,7 @@ def test_it_keeps_them_and_they_are_no_change_of_its_files(laptop: Machine):
     assert laptop.output("cat", "laptop", "/etc/machine-id") == f"{MACHINE_ID}\n"
 
 
+@pytest.mark.user
 def test_links_in_the_place_of_identity_are_left_alone(laptop: Machine):
     for name, target in (("machine-id", "/nowhere"), ("hostname", "../../..")):
         (laptop.root / "etc" / name).unlink()

@@ -151,7 +151,6 @@ def test_conflicts_are_listed_and_decided(diverge, git):
     assert "setting0 = right" in project.cat("/etc/app.conf", "web:merged")
 
 
-@pytest.mark.user
 def test_an_image_whose_tests_fail_is_not_tagged(diverge, git):
     test = "test ! -e /left || ! test -e /right"
     beginning = [*BEGINNING, f"test {test}"]

@@ -72,7 +72,6 @@ def test_an_answer_that_comes_byte_by_byte_ends(server, head: bytes):
         repository(registry, FAST.replace(answer=0.3)).manifest(parse_reference(f"{registry.host}/web:1"))
 
 
-@pytest.mark.user
 def test_a_usual_one_is_taken(user: Project, evil: Registry):
     assert user.command("pull", f"{evil.host}/web:1").code == 0
 

@@ -35,7 +35,6 @@ def done_well(project: Project, *words: str) -> Any:
     return json.loads(done.out)
 
 
-@pytest.mark.user
 def test_from_qa_to_prod_by_digest_with_the_way_on_both_sides(shop: Project, registry, tmp_path: Path):
     host = registry().host
     pushed = done_well(shop, "push", "web:qa", f"{host}/shop/web:qa")

@@ -153,7 +153,6 @@ def test_a_kept_layer_that_somebody_changed_is_fetched_again(built: Project, els
     assert elsewhere.command("run", "web:2").out == "two\n"
 
 
-@pytest.mark.user
 def test_a_download_goes_on_where_it_broke(built: Project, elsewhere: Project, registry, tmp_path: Path):
     server = registry()
     done_well(built, "push", "web", f"{server.host}/web:1", "--compression", "gzip")

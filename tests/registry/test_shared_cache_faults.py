@@ -158,7 +158,6 @@ def test_a_record_that_lies_under_the_tag_of_another(machine, filled):
     assert "the result of another step" in warnings(done)[0]
 
 
-@pytest.mark.user
 def test_a_result_that_is_another_tree_than_its_record_says(machine, filled):
     registry, built = filled
 
