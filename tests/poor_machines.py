@@ -11,6 +11,7 @@ from envbuild.bases import debian, host
 from envbuild.build import build
 from envbuild.cli.main import run
 from envbuild.debian.host_dpkg import DpkgDatabase
+from envbuild.drift import copied_files
 from envbuild.instances.network import private
 from envbuild.linux import syscalls
 from envbuild.sandbox import mounts, user_namespace
@@ -83,6 +84,12 @@ def with_own_apt() -> int:
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.mount(os.environ["ENVBUILD_TESTS_APT"], "/etc/apt", None, MS_BIND)
+    return run(sys.argv[1:])
+
+
+def with_small_copies() -> int:
+    """A commit asks before it writes 100 KiB beside a recipe."""
+    copied_files.MAX_UNASKED = 100 << 10
     return run(sys.argv[1:])
 
 

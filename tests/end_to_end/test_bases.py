@@ -106,7 +106,6 @@ def shipped(tmp_path: Path, name: str) -> Project:
 
 
 @needs_dpkg
-@pytest.mark.user
 def test_the_recipe_hello(tmp_path):
     project = shipped(tmp_path, "hello.env")
     assert project.build(name="hello.env").code == 0
@@ -115,7 +114,6 @@ def test_the_recipe_hello(tmp_path):
 
 @needs_dpkg
 @needs_curl
-@pytest.mark.user
 def test_the_recipe_tools(tmp_path):
     project = shipped(tmp_path, "shared/tools.env")
     done = project.build(name="tools.env")

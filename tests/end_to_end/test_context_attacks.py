@@ -91,7 +91,6 @@ class TestLinks:
 class TestSwaps:
     """Something takes a file's place between two looks."""
 
-    @pytest.mark.user
     def test_a_file_for_a_link_while_it_is_hashed(self, project, secret):
         path = project.write("app/file", "text")
         project.write("web.env", "from tar:busybox.tar", "copy app/ -> /app/")
@@ -326,7 +325,6 @@ class TestDepth:
         assert list((project.store / "work").iterdir()) == []
         assert project.build("run echo fine > /a").code == 0
 
-    @pytest.mark.user
     def test_a_step_may_make_folders_1000_deep(self, project):
         done = project.build(
             "run cd /; i=0; while [ $i -lt 1000 ]; do mkdir d; cd d; i=$((i+1)); done; echo text > file",

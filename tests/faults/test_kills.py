@@ -122,6 +122,7 @@ def test_a_part_of_it_is_killed(recipe, depth):
     check_after(recipe, "part")
 
 
+@pytest.mark.user
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_build_leaves_nothing_running(recipe, number):
     build = recipe.start("build", "web.env", *SLOW)

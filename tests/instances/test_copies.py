@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import call, wait_for
 from tests.instances.instances import WAITING, own_file, run
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 BOTH = pytest.mark.parametrize("holder", ["running", "over"], indirect=True)
@@ -88,6 +88,7 @@ class TestOut:
             assert message in cp(holder, source, target, code=2).err
         assert (holder.folder / "file").read_text() == "mine\n"
 
+    @pytest.mark.user
     @BOTH
     def test_modes_and_times_are_kept_but_not_the_right_to_be_somebody_else(self, holder):
         path = holder.write("program", "x")
@@ -101,6 +102,7 @@ class TestOut:
         assert stat.S_IMODE(whole.st_mode) == 0o4755
         assert again.st_mtime_ns == 1_000_000_000_123_456_789
 
+    @pytest.mark.user
     @pytest.mark.root
     def test_access_lists_name_the_same_users(self, holder):
         """Whose numbers an instance of root has under others outside (linux/posix_acl_xattr.h has the form)."""
@@ -135,6 +137,7 @@ class TestOut:
 
 
 class TestIn:
+    @pytest.mark.user
     @BOTH
     def test_a_file_and_a_folder_that_belong_to_root_inside(self, holder):
         holder.write("mine/x/y", "text")
@@ -162,6 +165,7 @@ class TestIn:
         assert inside(holder, "/d/a") == ["outside\n"]
         cp(holder, "secret", "one:/out/secret", code=2)
 
+    @pytest.mark.user
     @BOTH
     def test_nothing_goes_through_a_link_of_the_folder_that_it_is_copied_onto(self, holder):
         (holder.folder / "elsewhere").mkdir()
@@ -201,6 +205,7 @@ class TestIn:
         assert inside(holder, "/odd/file") == ["text\n"]
 
 
+@pytest.mark.user
 def test_to_whom_copies_belong(image):
     build = image.build("adduser app uid=1234", "run true", "env GREETING=hello")
     assert build.code == 0
@@ -220,6 +225,7 @@ def single() -> bool:
     return has_single_id(os.getuid())
 
 
+@pytest.mark.user
 def test_volumes_and_what_is_mounted(image):
     (image.folder / "shown").mkdir()
     run(image, "-v", "data:/data", "-v", "./shown:/shown", "web", "--", "sh", "-c", WAITING)
@@ -282,6 +288,7 @@ def test_a_whole_instance_without_what_the_kernel_shows(image):
     assert "Linux" in (image.folder / "version").read_text()
 
 
+@pytest.mark.user
 def test_an_instance_that_changes_its_folders_into_links_meanwhile_leads_nowhere_else(image):
     (image.folder / "outside").mkdir()
     swap = f"while :; do mkdir -p /t/x; touch /t/x/f; rm -rf /t/x; ln -s {image.folder}/outside /t/x; rm /t/x; done"

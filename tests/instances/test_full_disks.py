@@ -12,7 +12,7 @@ from tests.child import in_child
 from tests.conftest import wait_for
 from tests.instances.instances import run, state, supervisor_of
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 BEATING = """n=0; while :; do
     n=$((n+1)); echo line $n of what it prints; echo $n > /beat/new; mv /beat/new /beat/n; sleep 0.01
@@ -137,6 +137,7 @@ def limit_files(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
+@pytest.mark.user
 def test_a_log_under_a_limit_of_file_size_begins_another_file(tmp_path):
     path = str(tmp_path / "log")
 

@@ -211,7 +211,6 @@ class TestService:
             link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         assert wait_for(own_file(image, "reset").exists)
 
-    @pytest.mark.user
     def test_restarts_keep_the_port(self, image):
         command = ("sh", "-c", answer_once("hello", 80))
         run(image, "-p", "127.0.0.1:0:80", "--restart", "always", "web", "--", *command)
@@ -221,7 +220,6 @@ class TestService:
         restarted = state(image)
         assert (restarted["restarts"] >= 1, restarted["ports"][0]["port"]) == (True, port)
 
-    @pytest.mark.user
     def test_in_the_foreground_too(self, image):
         with listening() as number:
             pass
@@ -337,7 +335,6 @@ def _is_free(number: int) -> bool:
     return True
 
 
-@pytest.mark.user
 def test_all_that_an_image_exposes(project, image):
     image.build("from tar:busybox.tar", "expose 80 53/udp", name="ports.env")
     run(image, "-P", "-p", "127.0.0.1:0:80", "ports", "--", "sh", "-c", WAITING)

@@ -18,7 +18,7 @@ from tests.forked import started
 from tests.netcat import answer_once, ask
 from tests.processes import alive_with
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 DRIVER = "tests.sandbox.driver:main"
 INSIDE = Path(__file__).parent / "inside"
 
@@ -62,7 +62,10 @@ class Box:
         return answer
 
 
-@pytest.fixture(params=["all", "single", "all, steps", "single, steps"])
+KINDS = ("all", "single", "all, steps", "single, steps")
+
+
+@pytest.fixture(params=[pytest.param(kind, marks=() if kind == KINDS[-1] else pytest.mark.user) for kind in KINDS])
 def box(request, tmp_path):
     """A sandbox of all ids or of a single one, whose commands run by the helper, or as a build's steps do."""
     if not BUSYBOX.exists():
