@@ -27,8 +27,8 @@ class SshServer:
         folder.mkdir()
         self._folder = folder
         self.key, host = new_key(folder / "user"), new_key(folder / "host")
-        # With SHLVL bash takes itself for started by another, and leaves out the user's own start files (bash(1)), which
-        # can start a hundred programs. The key exchange that costs least is as good here.
+        # With SHLVL bash takes itself for started by another, and reads no start files of the user (bash(1)), which can
+        # start a hundred programs. The key exchange that costs least is as good here.
         settings = folder / "settings"
         settings.write_text(f"""
             HostKey {host}
