@@ -128,12 +128,12 @@ class TestWithoutALock:
 
     def refused(self, project, git) -> str:
         git("add", "-A")
-        done = git.run("commit", "-m", "new")
-        assert done.returncode == 1, done.stdout + done.stderr
+        done = project.command("git", "pre-commit")
+        assert done.code == 1, done.err
         git("commit", "--quiet", "--no-verify", "-m", "new")
         check = project.command("git", "check", "HEAD~1..HEAD")
         assert check.code == 1
-        return done.stderr + check.out
+        return done.err + check.out
 
     def test_a_new_recipe_is_refused(self, installed, git):
         installed.write("services/db.env", "from scratch", "file /a", "    a")
