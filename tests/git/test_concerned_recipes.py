@@ -6,12 +6,14 @@ import shutil
 
 import pytest
 
+from tests.history.conftest import new_repository
+
 pytestmark = pytest.mark.namespaces
 
 
-@pytest.fixture
-def repository(project, git):
-    """A recipe that starts from another one, includes a third, and takes files of both folders; all committed."""
+def with_recipes(project) -> None:
+    """Makes a recipe that starts from another one, includes a third, and takes files of both folders; all committed."""
+    git = new_repository(project)
     shutil.rmtree(project.folder / "base")
     (project.folder / "busybox.tar").unlink()
     project.write("shared/common.env", "copy conf -> /conf")
@@ -36,6 +38,11 @@ def repository(project, git):
     assert project.command("build", "services/web.env").code == 0
     git.commit("begin")
     assert project.command("git", "install").code == 0
+
+
+@pytest.fixture
+def repository(project, again):
+    again(with_recipes)
     return project
 
 
