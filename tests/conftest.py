@@ -9,11 +9,13 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,13 +27,14 @@ import yaml
 from hypothesis import settings
 
 from envbuild.linux.machine import architecture
+from envbuild.store.layer_check import CLOCK_STEP
 from tests import huge_pages, memory_folder
 from tests.forked import ENVBUILD, ForkServer, can_be_forked, started
 from tests.in_namespace import copy, own
 from tests.made_once import MadeOnce
 
 # No database of examples: it would be written into the checkout, which may belong to somebody else.
-settings.register_profile("envbuild", database=None, deadline=None)
+settings.register_profile("envbuild", database=None, deadline=None, max_examples=50)
 settings.load_profile("envbuild")
 
 BUSYBOX = Path("/usr/bin/busybox")
@@ -396,6 +399,9 @@ def debian_store(tmp_path_factory: pytest.TempPathFactory, debian_base: Path) ->
     """A store that has Debian with Python already, for all tests of this process that need no other."""
     store = tmp_path_factory.mktemp("debian") / "store"
     copy(debian_base, store)
+    # Each file has a new change time: without this the first build read all of them.
+    with closing(sqlite3.connect(store / "store.db")) as database, database:
+        database.execute("UPDATE stacks SET checked = ?", (time.time_ns() + CLOCK_STEP,))
     return store
 
 

@@ -7,9 +7,11 @@ import os
 import sys
 from typing import NoReturn
 
-from envbuild.bases import debian
+from envbuild.bases import debian, host
 from envbuild.build import build
 from envbuild.cli.main import run
+from envbuild.debian.host_dpkg import DpkgDatabase
+from envbuild.drift import copied_files
 from envbuild.instances.network import private
 from envbuild.linux import syscalls
 from envbuild.sandbox import mounts, user_namespace
@@ -83,6 +85,23 @@ def with_own_apt() -> int:
     syscalls.mount(None, "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
     syscalls.mount(os.environ["ENVBUILD_TESTS_APT"], "/etc/apt", None, MS_BIND)
     return run(sys.argv[1:])
+
+
+def with_small_copies() -> int:
+    """A commit asks before it writes 100 KiB beside a recipe."""
+    copied_files.MAX_UNASKED = 100 << 10
+    return run(sys.argv[1:])
+
+
+def with_little_essential() -> int:
+    """Each base of `host` has a shell and coreutils, in place of all that Debian counts as essential."""
+    take_essential_away()
+    return run(sys.argv[1:])
+
+
+def take_essential_away() -> None:
+    host.ALWAYS = ("dash", "coreutils")
+    DpkgDatabase.essential = lambda self: []
 
 
 def without_mmdebstrap() -> int:

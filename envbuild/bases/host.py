@@ -93,10 +93,9 @@ def _package_of(database: DpkgDatabase, program: str) -> str:
         path = f"{folder}/{program}"
         if os.path.lexists(f"{database.root}{path}"):
             real = os.path.realpath(f"{database.root}{path}")[len(database.root) :]
-            for candidate in (path, real, real.removeprefix("/usr")):
-                owner = database.owner_of(candidate)
-                if owner is not None:
-                    return owner
+            owner = database.owner_of(path, real, real.removeprefix("/usr"))
+            if owner is not None:
+                return owner
     raise NoSuchPackage(program, sorted(database.packages))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice, takewhile
 
 from envbuild.debian.deb822 import Stanza, checked_stanzas, conffiles_of
 from envbuild.errors import UsageError, fields
@@ -107,27 +109,28 @@ class DpkgDatabase:
         """Return the names of the essential packages."""
         return sorted(package.name for package in self.packages.values() if package.essential)
 
-    def owner_of(self, path: str) -> str | None:
-        """Return the package whose list has this path."""
+    def owner_of(self, *paths: str) -> str | None:
+        """Return the package whose list has the first of these paths that any package has."""
+        lines = [b"\n" + os.fsencode(path) + b"\n" for path in paths]
+        owner = None
         for package in self.packages.values():
-            if path in self.files(package):
-                return package.name
-        return None
+            content = b"\n" + self._list_of(package) + b"\n"
+            for rank, line in enumerate(lines):
+                if line in content:
+                    owner = package.name
+                    # Of the packages that follow, only an earlier path matters.
+                    del lines[rank:]
+                    break
+        return owner
 
     def files(self, package: InstalledPackage) -> list[str]:
         """Return the paths of a package's files and directories, as dpkg lists them."""
-        for name in (package.info_name, package.name):
-            try:
-                with open(f"{self.admin}/info/{name}.list", encoding="utf-8", errors="surrogateescape") as file:
-                    return file.read().splitlines()
-            except FileNotFoundError:
-                continue
-        return []
+        return self._list_of(package).decode("utf-8", "surrogateescape").splitlines()
 
     def info_files(self, package: InstalledPackage) -> list[str]:
         """Return the names of a package's files in dpkg's info folder."""
-        prefix = package.info_name + "."
-        return [name for name in self._info_names if name.startswith(prefix)]
+        prefix, names = package.info_name + ".", self._info_names
+        return list(takewhile(lambda name: name.startswith(prefix), islice(names, bisect_left(names, prefix), None)))
 
     def diversions(self) -> list[Diversion]:
         """Return all diversions."""
@@ -156,6 +159,15 @@ class DpkgDatabase:
                 return file.read().splitlines()
         except FileNotFoundError:
             return []
+
+    def _list_of(self, package: InstalledPackage) -> bytes:
+        for name in (package.info_name, package.name):
+            try:
+                with open(f"{self.admin}/info/{name}.list", "rb") as file:
+                    return file.read()
+            except FileNotFoundError:
+                continue
+        return b""
 
     @cached_property
     def _info_names(self) -> list[str]:

@@ -15,10 +15,11 @@ from urllib.request import getproxies, proxy_bypass
 
 from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager, Retry, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import HTTPError, MaxRetryError, NameResolutionError, NewConnectionError, SSLError
 from urllib3.util.connection import create_connection
 
 from envbuild.http.addresses import BadAddress, WebAddress, without_user
+from envbuild.http.authorities import Authorities
 from envbuild.http.reach import Level, level_of, level_of_name
 from envbuild.http.timed_response import TimedResponse
 from envbuild.http.transport import Transport
@@ -117,14 +118,14 @@ class Connections:
         self,
         transport: Transport,
         timeout: Timeout | None = None,
-        context: ssl.SSLContext | None = None,
+        authorities: Authorities | None = None,
         loopback_direct: bool = False,
     ) -> None:
         """`timeout` is how long a server may take to let us in and to send the next bytes, by default TIMEOUT.
-        `context` is whom to trust and what to show, by default what `transport` says. With `loopback_direct` no proxy
-        is asked for what is on this machine."""
+        `authorities` are whom to trust and what to show, by default those that `transport` names. With
+        `loopback_direct` no proxy is asked for what is on this machine."""
         self._transport = transport
-        self._context = context
+        self._authorities = authorities
         self._loopback_direct = loopback_direct
         self._timeout = timeout or Timeout(TIMEOUT)
         self._pools: dict[tuple[str, Level | None, bool], PoolManager] = {}
@@ -168,15 +169,27 @@ class Connections:
         if giver is not None and not giver.admits(named):
             raise _refusal(address.host, named, giver)
         encrypted = address.startswith("https:") or proxy.startswith("https:")
-        response = self._pool(proxy, giver, encrypted).request(
-            method,
-            address,
-            body=body,
-            headers={"User-Agent": "envbuild", **own, **headers},
-            preload_content=False,
-            redirect=False,
-            retries=Retry(total=None, connect=0, read=0, redirect=0, status=0, other=0, raise_on_status=False),
-        )
+        pool, authorities = self._pool(proxy, giver, encrypted)
+
+        def ask() -> BaseHTTPResponse:
+            return pool.request(
+                method,
+                address,
+                body=body,
+                headers={"User-Agent": "envbuild", **own, **headers},
+                preload_content=False,
+                redirect=False,
+                retries=Retry(total=None, connect=0, read=0, redirect=0, status=0, other=0, raise_on_status=False),
+            )
+
+        in_part = authorities is not None and not authorities.are_complete
+        try:
+            response = ask()
+        except MaxRetryError as error:
+            if authorities is None or not in_part or not is_untrusted(error):
+                raise
+            authorities.complete()
+            response = ask()  # nothing was sent yet
         level = named if proxy else getattr(response.connection, "level", named)
         return Answer(response, address, level)
 
@@ -188,12 +201,14 @@ class Connections:
             return ""
         return "" if not known or proxy_bypass(f"{host}:{port}") else known
 
-    def _pool(self, proxy: str, giver: Level | None, encrypted: bool) -> PoolManager:
+    def _pool(self, proxy: str, giver: Level | None, encrypted: bool) -> tuple[PoolManager, Authorities | None]:
+        """Return the connections to such servers, and whom they trust where they are encrypted."""
         with self._making:
+            if encrypted and self._authorities is None:
+                self._authorities = Authorities(self._transport.bundle)
+            authorities = self._authorities if encrypted else None
             if (proxy, giver, encrypted) not in self._pools:
-                context = self._context
-                if context is None and encrypted:  # reading the authorities that the machine trusts takes 30 ms
-                    context = ssl.create_default_context(cafile=self._transport.bundle or None)
+                context = None if authorities is None else authorities.context
                 timeout = self._timeout
                 if proxy:
                     made: PoolManager = ProxyManager(proxy, maxsize=MAX_PARALLEL, timeout=timeout, ssl_context=context)
@@ -202,7 +217,7 @@ class Connections:
                     made = PoolManager(maxsize=MAX_PARALLEL, timeout=timeout, ssl_context=context)
                     made.pool_classes_by_scheme = _pools_of(giver)
                 self._pools[proxy, giver, encrypted] = made
-            return self._pools[proxy, giver, encrypted]
+            return self._pools[proxy, giver, encrypted], authorities
 
 
 class Page:
@@ -303,6 +318,12 @@ def _pools_of(giver: Level | None) -> dict[str, type[HTTPConnectionPool]]:
         ConnectionCls = Encrypted
 
     return {"http": PlainPool, "https": EncryptedPool}
+
+
+def is_untrusted(error: MaxRetryError) -> bool:
+    """Return whether a connection broke because of the server's certificate."""
+    kinds = (ssl.SSLCertVerificationError, ssl.CertificateError)
+    return isinstance(error.reason, SSLError) and any(isinstance(part, kinds) for part in error.reason.args)
 
 
 def cause(error: BaseException) -> str:

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Sequence
 
 from envbuild.errors import FileUnusable
+from envbuild.http.authorities import Authorities
 
 _MEND = "put certificates in PEM form there, as docker wants them"
 
@@ -20,10 +21,11 @@ def folder_of(folders: Sequence[str], host: str) -> str:
     return ""
 
 
-def context_for(folder: str, *, verified: bool = True, show: bool = True) -> ssl.SSLContext:
+def authorities_for(folder: str, *, verified: bool = True, show: bool = True) -> Authorities:
     """Return whom to trust, by a folder of certificates ("" for the machine's alone). Only with `show` are we known by
     a certificate of ours. Raises FileUnusable."""
-    context = ssl.create_default_context()
+    authorities = Authorities()
+    context = authorities.context
     if not verified:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -41,7 +43,7 @@ def context_for(folder: str, *, verified: bool = True, show: bool = True) -> ssl
         except (OSError, ssl.SSLError) as error:
             reason = error.reason if isinstance(error, ssl.SSLError) else error.strerror
             raise FileUnusable(path, str(reason or "it can't be read"), _MEND) from error
-    return context
+    return authorities
 
 
 def _no_password() -> str:

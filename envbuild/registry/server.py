@@ -13,11 +13,11 @@ from urllib3 import Timeout
 from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 
 from envbuild.http.addresses import BadAddress, WebAddress, without_user
-from envbuild.http.connections import Answer, Connections, Refused, cause
+from envbuild.http.connections import Answer, Connections, Refused, cause, is_untrusted
 from envbuild.http.reach import Level
 from envbuild.http.transport import Transport
 from envbuild.record import Record
-from envbuild.registry.certificates import context_for, folder_of
+from envbuild.registry.certificates import authorities_for, folder_of
 from envbuild.registry.errors import BadAnswer, NotEncrypted, Unreachable
 from envbuild.registry.reference import is_loopback, split_host
 
@@ -58,11 +58,10 @@ class Server:
         self._name = split_host(host)[0].strip("[]")
         folder = folder_of(folders, host)
         timeout = Timeout(self.patience.answer)
-        self._own = Connections(Transport(), timeout, context_for(folder, verified=not insecure), True)
-        # Who we are is shown to the registry alone; whom it trusts holds for where it sends us, too. To read whom the
-        # machine trusts takes 30 ms, and most registries send nobody on.
+        self._own = Connections(Transport(), timeout, authorities_for(folder, verified=not insecure), True)
+        # Who we are is shown to the registry alone; whom it trusts holds for where it sends us, too.
         self._make_others: Callable[[], Connections] = lambda: Connections(
-            Transport(), timeout, context_for(folder, show=False), True
+            Transport(), timeout, authorities_for(folder, show=False), True
         )
         self._others: Connections | None = None
         self._making = threading.Lock()
@@ -108,8 +107,8 @@ class Server:
         except Refused as error:
             raise BadAnswer(self.host, "it sends us elsewhere", str(error)) from error
         except MaxRetryError as error:
-            if isinstance(error.reason, SSLError) and _is_certificate(error.reason):
-                raise NotEncrypted(place.address.parts.netloc, _certificate_reason(error.reason)) from error
+            if is_untrusted(error):
+                raise NotEncrypted(place.address.parts.netloc, _certificate_reason(error)) from error
             if isinstance(error.reason, Refused):
                 raise BadAnswer(self.host, "it sends us elsewhere", str(error.reason)) from error
             raise
@@ -145,12 +144,8 @@ class Server:
             yield f"http://{self.host}"
 
 
-def _is_certificate(error: BaseException) -> bool:
-    return any(isinstance(part, (ssl.SSLCertVerificationError, ssl.CertificateError)) for part in error.args)
-
-
-def _certificate_reason(error: BaseException) -> str:
-    for part in error.args:
+def _certificate_reason(error: MaxRetryError) -> str:
+    for part in error.reason.args if error.reason else ():
         if isinstance(part, ssl.SSLCertVerificationError):
             return f"its certificate can't be trusted: {part.verify_message}"
     return "its certificate can't be trusted"

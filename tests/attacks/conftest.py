@@ -13,8 +13,16 @@ from tests.instances.conftest import image
 __all__ = ["attacker", "git", "image"]
 
 
-@pytest.fixture
-def attacker() -> Iterator[Server]:
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
     server = Server()
     yield server
     server.close()
+
+
+@pytest.fixture
+def attacker(server: Server) -> Server:
+    """The attacker's server as if it was new."""
+    server.replies.clear()
+    server.asked.clear()
+    return server

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from envbuild.ui.markdown import Markdown, cell, code, fenced, fill, lines
 from envbuild.ui.sanitize import visible
+from tests.history.conftest import Git
 
 HOSTILE = (
     "@everyone",
@@ -89,23 +90,40 @@ class TestSpans:
         assert "and 5 more lines" in fenced("", ["x"] * 10, 5)
 
 
+def first_commit(project) -> None:
+    git = Git(project)
+    git("init", "--quiet", "--initial-branch=main")
+    project.build("run echo 1 > /one")
+    git.commit("one")
+
+
+def pull_request(project) -> None:
+    git = Git(project)
+    git("init", "--quiet", "--initial-branch=main")
+    project.write("src/a", "1")
+    project.build("copy src -> /app", "run echo 1 > /one")
+    git.commit("one")
+    for number, text in enumerate(HOSTILE):
+        name = text.replace("/", "_")
+        (project.folder / "src" / name).write_text(str(number))
+    project.write("x`@everyone`/#1 <h1>.env", "from nonsense:@everyone", "# ![x](http://example.test)")
+    project.build("copy src -> /app", 'env NOTE="@everyone | `x`" MORE="</details>![x](y)"', "run echo '@team' > /one")
+    git.commit("two")
+
+
 @pytest.mark.namespaces
 class TestTheBot:
     @pytest.fixture
-    def hostile(self, project, git):
+    def hostile(self, project, made_once, tmp_path):
         """A pull request whose recipe, files and lock say what the bot must not."""
-        project.write("src/a", "1")
-        project.build("copy src -> /app", "run echo 1 > /one")
-        git.commit("one")
-        for number, text in enumerate(HOSTILE):
-            name = text.replace("/", "_")
-            (project.folder / "src" / name).write_text(str(number))
-        project.write("x`@everyone`/#1 <h1>.env", "from nonsense:@everyone", "# ![x](http://example.test)")
-        project.build(
-            "copy src -> /app", 'env NOTE="@everyone | `x`" MORE="</details>![x](y)"', "run echo '@team' > /one"
-        )
-        git.commit("two")
-        return project
+        with made_once.again(project, pull_request, tmp_path / "made"):
+            yield project
+
+    @pytest.fixture
+    def plain(self, project, made_once, tmp_path):
+        """A recipe in its first commit."""
+        with made_once.again(project, first_commit, tmp_path / "made"):
+            yield project
 
     def test_files_facts_and_statements(self, hostile):
         done = hostile.command("git", "check", "HEAD~1..HEAD")
@@ -117,9 +135,8 @@ class TestTheBot:
         assert "everyone" in done.out
 
     @pytest.mark.parametrize("where", ["base", "recipe", "package", "wants", "origin", "parameter", "image"])
-    def test_values_of_locks(self, project, git, where):
-        project.build("run echo 1 > /one")
-        git.commit("one")
+    def test_values_of_locks(self, plain, where):
+        project, git = plain, Git(plain)
         lock = project.folder / "web.env.lock"
         text = lock.read_text()
         evil = json.dumps("@everyone\n# h\n<img src=x> ![x](y) `|` \x1b[2J")
@@ -156,13 +173,14 @@ class TestTheBot:
                 assert "<img" not in outside(done.out)
                 assert not re.search("^# h", done.out, re.MULTILINE)
 
-    def test_a_comment_is_never_too_long_to_be_posted(self, project, git):
-        project.build("run echo 1 > /one")
-        git.commit("one")
-        project.build(*(f"run echo {'x' * 900} {number} > /one" for number in range(120)))
-        git.commit("two")
-        done = project.command("git", "check", "HEAD~1..HEAD")
+    @pytest.mark.parametrize(("variable", "left_out"), [("V{}", "too much changed"), ("V", "more lines")])
+    def test_a_comment_is_never_too_long_to_be_posted(self, plain, variable, left_out):
+        lines = [f"env {variable.format(number)}={number}{'x' * 900}" for number in range(120)]
+        plain.build("run echo 1 > /one", *lines)
+        Git(plain).commit("two")
+        done = plain.command("git", "check", "HEAD~1..HEAD")
         assert 0 < len(done.out) < 65_536
+        assert left_out in done.out
 
     def test_documents_have_no_control_characters(self, hostile):
         for form in ("markdown", "html"):

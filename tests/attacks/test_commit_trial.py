@@ -9,6 +9,7 @@ import pytest
 
 from tests.attacks.test_package_names import fake_python
 from tests.drift.conftest import Hands
+from tests.instances.instances import ended
 
 pytestmark = pytest.mark.namespaces
 
@@ -24,22 +25,31 @@ OWN = ["/own/alpha/", "/own"]
 """What is asked of the user's index: which servers have the files, and by the resolver, which is refused."""
 
 
+@pytest.fixture(scope="module")
+def asking(server):
+    """Makes an image whose Python asks the attacker's server."""
+
+    def image_that_asks(project) -> None:
+        fake_python(project, ASKS_ALL)
+        project.write("pip.conf", f"{server.url}/settings-of-the-tree")
+        done = project.build(
+            "copy fake/python3 -> /bin/python3",
+            "copy pip.conf -> /etc/pip.conf",
+            f"env PIP_EXTRA_INDEX_URL={server.url}/variable-of-the-image",
+            "run mkdir -p /tmp /srv",
+        )
+        assert done.code == 0, done.err
+
+    return image_that_asks
+
+
 @pytest.fixture
-def hands(project, attacker):
+def hands(project, attacker, asking, made_once, tmp_path):
     project.environment |= {"PIP_INDEX_URL": f"{attacker.url}/own", "PIP_EXTRA_INDEX_URL": "", "PIP_FIND_LINKS": ""}
-    fake_python(project, ASKS_ALL)
-    project.write("pip.conf", f"{attacker.url}/settings-of-the-tree")
-    done = project.build(
-        "copy fake/python3 -> /bin/python3",
-        "copy pip.conf -> /etc/pip.conf",
-        f"env PIP_EXTRA_INDEX_URL={attacker.url}/variable-of-the-image",
-        "run mkdir -p /tmp /srv",
-    )
-    assert done.code == 0, done.err
-    trial_hands = Hands(project)
-    trial_hands.start()
-    yield trial_hands
-    trial_hands.end()
+    with made_once.again(project, asking, tmp_path / "made"), ended(project):
+        trial_hands = Hands(project)
+        trial_hands.start()
+        yield trial_hands
 
 
 def plant(hands: Hands, name: str, version: str = "1.0") -> None:

@@ -9,19 +9,31 @@ import pytest
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import Lock
 from envbuild.lockfile.results import LockedImage, Results
+from tests.history.conftest import Git
 
 pytestmark = pytest.mark.namespaces
 
 
-@pytest.fixture
-def two(project, git):
-    """app and evil, both built in this store; app's lock is committed."""
+def app_and_evil(project) -> None:
+    git = Git(project)
+    git("init", "--quiet", "--initial-branch=main")
     project.write("evil.env", "from tar:busybox.tar", "run echo evil > /who", "start /bin/cat /who")
     assert project.command("build", "evil.env").code == 0
     project.write("app.env", "from tar:busybox.tar", "run echo app > /who", "start /bin/cat /who")
     assert project.command("build", "app.env").code == 0
     git.commit("both")
-    return project
+
+
+@pytest.fixture
+def two(project, made_once, tmp_path):
+    """app and evil, both built in this store; app's lock is committed."""
+    with made_once.again(project, app_and_evil, tmp_path / "made"):
+        yield project
+
+
+@pytest.fixture
+def git(two) -> Git:
+    return Git(two)
 
 
 def read(project, name: str) -> Lock:
@@ -185,7 +197,7 @@ class TestWhatALockPins:
         assert read(two, "next.env.lock") == lock
 
     def test_another_tree_of_the_store(self, two):
-        two.write("next.env", "from host(bash)", "run true")
+        two.write("next.env", "from host(busybox-static)", "file /x", "    x")
         assert two.command("build", "next.env").code == 0
         lock, evil = read(two, "next.env.lock"), read(two, "evil.env.lock")
         forged = lock.own.replace(stages=(lock.stages[0].replace(digest=image_of(evil).tree),))

@@ -6,12 +6,14 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ENVBUILD, Project, call
+from tests.conftest import ENVBUILD, Done, Project, call
 from tests.history.conftest import Git
+from tests.made_once import MadeOnce
 
 pytestmark = pytest.mark.namespaces
 
@@ -73,6 +75,19 @@ SETTINGS = """
 ATTRIBUTES = "* diff=x merge=x filter=x\n*.bin filter=y\n*.lock !merge\n"
 
 
+RECIPE = ("copy src -> /app", "run echo 1 > /one")
+
+
+def two_commits(project: Project) -> None:
+    git = Git(project)
+    git("init", "--quiet", "--initial-branch=main")
+    project.write("src/data.bin", "1")
+    for number in ("1", "2"):
+        project.write("src/app.txt", number)
+        assert project.build(*RECIPE).code == 0
+        git.commit(number)
+
+
 class Trap:
     """A program that leaves a trace, and a repository whose settings name it wherever one can be named."""
 
@@ -86,16 +101,9 @@ class Trap:
         self.hooks.mkdir()
         for name in HOOKS:
             shutil.copy(self.program, self.hooks / name)
-        project.write("src/app.txt", "1")
-        project.write("src/data.bin", "1")
-        assert self.build("src").code == 0
-        git.commit("one")
-        project.write("src/app.txt", "2")
-        assert self.build("src").code == 0
-        git.commit("two")
 
-    def build(self, source: str) -> object:
-        return self.project.build(f"copy {source} -> /app", "run echo 1 > /one")
+    def build(self) -> Done:
+        return self.project.build(*RECIPE)
 
     def set(self) -> None:
         """From now on the repository is the attacker's."""
@@ -115,8 +123,16 @@ class Trap:
 
 
 @pytest.fixture
-def trap(project: Project, git: Git, tmp_path_factory: pytest.TempPathFactory) -> Trap:
-    return Trap(project, git, tmp_path_factory.mktemp("trap"))
+def trap(
+    project: Project, made_once: MadeOnce, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Trap]:
+    with made_once.again(project, two_commits, tmp_path / "made"):
+        yield Trap(project, Git(project), tmp_path_factory.mktemp("trap"))
+
+
+@pytest.fixture
+def git(trap: Trap) -> Git:
+    return trap.git
 
 
 def test_the_trap_works(trap, git):
@@ -160,7 +176,7 @@ def test_no_command_runs_what_a_repository_names(trap):
 def test_a_build_that_is_put_on_record_runs_nothing_either(trap):
     trap.project.write("src/app.txt", "3")
     trap.set()
-    done = trap.build("src")
+    done = trap.build()
     assert done.code == 0, done.err
     (entry, *_) = json.loads(trap.project.command("log", "web", "--format", "json").out)
     assert (entry["file"], entry["dirty"]) == ("web.env", True)
@@ -198,7 +214,7 @@ def test_what_a_partial_clone_lacks_is_not_fetched(trap):
     for words in (("git", "check", "HEAD~1..HEAD"), ("show", "git:HEAD:web.env"), ("build", "web.env")):
         trap.project.command(*words)
     trap.project.write("src/app.txt", "3")
-    trap.build("src")
+    trap.build()
     assert trap.sprung == ""
 
 

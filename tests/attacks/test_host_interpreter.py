@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from envbuild.sandbox.user_namespace import FIRST_SHIFTED
 from tests.attacks import in_chroot
 from tests.attacks.programs import TELL_EXECUTABLE, assembled
 from tests.conftest import wait_for
-from tests.instances.instances import WAITING, run, state, with_single_id
+from tests.instances.instances import WAITING, ended, run, state, with_single_id
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.user]
 LOADER = "/lib64/ld-linux-x86-64.so.2"
@@ -23,19 +22,21 @@ LOADER = "/lib64/ld-linux-x86-64.so.2"
 HOST = os.path.realpath(sys.executable)
 
 
-@pytest.fixture
-def trap(project, tmp_path):
-    """A project whose image has a loader that tells what it is given, and a script for the kernel to give it."""
+def image_with_a_trap(project) -> None:
     loader = project.folder / "loader"
-    loader.write_bytes(assembled(TELL_EXECUTABLE, tmp_path, address=0x10000000))
+    loader.write_bytes(assembled(TELL_EXECUTABLE, project.folder, address=0x10000000))
     loader.chmod(0o755)
     script = project.write("trap", "#!/proc/self/exe", "import os")
     script.chmod(0o755)
     done = project.build(f"copy loader -> {LOADER}", "copy trap -> /trap", 'start ["/trap"]')
     assert done.code == 0, done.err
-    yield project
-    for instance in json.loads(project.command("ps", "--all", "--format", "json").out):
-        project.command("rm", "--force", instance["id"])
+
+
+@pytest.fixture
+def trap(project, made_once, tmp_path):
+    """A project whose image has a loader that tells what it is given, and a script for the kernel to give it."""
+    with made_once.again(project, image_with_a_trap, tmp_path / "made"), ended(project):
+        yield project
 
 
 def test_the_trap_works_where_nothing_is_between(trap):
@@ -108,8 +109,8 @@ def test_process_1_tells_nothing(image):
     done = image.build(f"run {PROBE.strip().replace(chr(10), '; ')}".replace("do;", "do").replace("done 2", "done 2"))
     # That of a step belongs to the sandbox's root: the numbers of its descriptors show, and not what they are.
     assert done.printed == "0\n1\n2\n3\nfolder fd\nenvbuild: init\nenvbuild-init\n", done.err
-    for number in range(4):
-        assert image.build(f"run readlink /proc/1/fd/{number} || echo refused").printed == "refused\n"
+    links = image.build("run for n in 0 1 2 3; do readlink /proc/1/fd/$n || echo refused; done")
+    assert links.printed == "refused\n" * 4
 
 
 def test_the_mounts_of_the_tree_tell_no_path_of_the_store(image):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.instances.instances import run, with_image
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 @pytest.fixture
@@ -30,6 +30,7 @@ def sent(image, script: str) -> None:
     assert image.command("wait", "one").code == 0
 
 
+@pytest.mark.user
 @pytest.mark.parametrize("target", ["r.txt", "./r.txt", "{folder}/r.txt"])
 def test_a_copied_link_is_replaced_by_the_next_copy_and_not_followed(image, victim, target):
     target = target.format(folder=image.folder)
@@ -44,6 +45,7 @@ def test_a_copied_link_is_replaced_by_the_next_copy_and_not_followed(image, vict
     assert victim.read_text() == "mine\n"
 
 
+@pytest.mark.user
 @pytest.mark.parametrize("target", ["out", "out/", "./out/.", "out//"])
 def test_a_copied_link_to_a_folder_takes_nothing_in(image, victim, target):
     home = victim.parent / "home"
@@ -96,6 +98,7 @@ def victim_of_recipe(project):
     return project.folder.parent / "bashrc"
 
 
+@pytest.mark.user
 def test_an_archive_into_an_instance_goes_through_no_link(image, victim, tmp_path):
     sent(image, f"ln -s {victim.parent} /out")
     (tmp_path / "out").mkdir()

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -133,24 +134,23 @@ class TestPip:
         assert "with another hash" in done.out
         assert not [path for path in attacker.asked if path.startswith("/files/")]
 
-    @pytest.mark.parametrize(
-        ("field", "value"),
-        [
+    def test_a_name_or_version_that_is_none_goes_no_further(self, project, pip, attacker):
+        for field, value in (
             ("name", "alpha\n--extra-index-url http://attacker.test/"),
             ("name", "alpha @ http://attacker.test/x.whl"),
             ("version", "1.0\n-e ."),
             ("version", "../1.0"),
-        ],
-    )
-    def test_a_name_or_version_that_is_none_goes_no_further(self, project, pip, attacker, field, value):
-        answer(project, pip, f"{attacker.url}/files/alpha-1.0-py3-none-any.whl", **{field: value})
-        done = project.build(*PYTHON, "pip(into=/v) alpha")
-        assert done.code == 1
-        assert f"is not the {field} of a Python distribution" in done.out
+        ):
+            answer(project, pip, f"{attacker.url}/files/alpha-1.0-py3-none-any.whl", **{field: value})
+            done = project.build(*PYTHON, "pip(into=/v) alpha")
+            assert done.code == 1, (field, value)
+            assert f"is not the {field} of a Python distribution" in done.out, value
 
-    @pytest.mark.parametrize(
-        ("field", "value"),
-        [
+    def test_other_fields_of_a_locked_package(self, project, pip):
+        assert project.build(*PYTHON, "pip(into=/v) alpha").code == 0
+        lock = project.folder / "web.env.lock"
+        honest = lock.read_text()
+        for field, value in (
             ("name", "alpha\\n--extra-index-url http://attacker.test/"),
             ("version", "1.0\\n-e ."),
             ("hash", "sha256:../../../../etc/passwd"),
@@ -159,17 +159,13 @@ class TestPip:
             ("from", "tree/../../etc/passwd"),
             ("from", "tree//proc/1/root/x-1.0-py3-none-any.whl"),
             ("from", "file:///etc/passwd"),
-        ],
-    )
-    def test_other_fields_of_a_locked_package(self, project, pip, field, value):
-        import re
-
-        assert project.build(*PYTHON, "pip(into=/v) alpha").code == 0
-        lock = project.folder / "web.env.lock"
-        lock.write_text(re.sub(rf'({field}: )"[^"]*"(?=[,}}])', lambda m: f'{m[1]}"{value}"', lock.read_text()))
-        done = project.build(options=("--no-cache",))
-        assert done.code in (1, 2), done.out
-        assert "hint:" in done.err + done.out or "is not" in done.out
+        ):
+            forged = re.sub(rf'({field}: )"[^"]*"(?=[,}}])', lambda m, value=value: f'{m[1]}"{value}"', honest)
+            assert forged != honest, (field, value)
+            lock.write_text(forged)
+            done = project.build(options=("--no-cache",))
+            assert done.code in (1, 2), (field, value, done.out)
+            assert "hint:" in done.err + done.out or "is not" in done.out, (field, value)
 
 
 SITE = "http://mirror.test/debian"
@@ -214,8 +210,7 @@ cp /answers/package-lock.json .
 
 
 @pytest.mark.namespaces
-@pytest.mark.parametrize("path", ["node_modules/../../../etc/cron.d/x", "node_modules/@x/../../y", "node_modules/.bin"])
-def test_npm_packages_lie_below_node_modules(project, path):
+def test_npm_packages_lie_below_node_modules(project):
     for name, text in (("node", NODE), ("npm", NPM)):
         project.write(f"fake/{name}", text).chmod(0o755)
     package = {
@@ -223,10 +218,11 @@ def test_npm_packages_lie_below_node_modules(project, path):
         "integrity": "sha512-" + "A" * 86 + "==",
         "resolved": "https://r.test/x/-/x-1.0.0.tgz",
     }
-    project.write("answers/package-lock.json", json.dumps({"packages": {"": {}, path: package}}))
-    done = project.build("copy fake/ -> /bin/", "copy answers/ -> /answers/", "npm(into=/srv) x")
-    assert done.code == 1, done.out
-    assert "is not the name of a Node package" in done.out
+    for path in ("node_modules/../../../etc/cron.d/x", "node_modules/@x/../../y", "node_modules/.bin"):
+        project.write("answers/package-lock.json", json.dumps({"packages": {"": {}, path: package}}))
+        done = project.build("copy fake/ -> /bin/", "copy answers/ -> /answers/", "npm(into=/srv) x")
+        assert done.code == 1, (path, done.out)
+        assert "is not the name of a Node package" in done.out, path
 
 
 @pytest.mark.parametrize("hash", ["", "sha256", "sha256:", "sha256:" + "A" * 64, "sha256:/" + "0" * 63, "sha1:../x"])

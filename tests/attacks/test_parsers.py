@@ -379,32 +379,29 @@ def test_a_lock_on_record_is_written_where_it_lay(tmp_path, name):
 
 
 @pytest.mark.namespaces
-@pytest.mark.parametrize("which", ["9" * 5000, "٣", "1" * 18, "0x1", "-1", "9" * 400 + " days ago"])
-def test_a_reference_with_a_number_without_end_is_told(project, which):
-    assert project.build("run true").code == 0
-    for words in (
-        ("ls", f"web@{{{which}}}"),
-        ("rollback", "web", "--to", f"@{{{which}}}"),
-        ("diff", f"web@{{{which}}}", "web"),
-    ):
-        done = project.command(*words)
-        assert done.code in (1, 2), done
+def test_a_reference_with_a_number_without_end_is_told(project):
+    assert project.build("label a=b").code == 0
+    for which in ("9" * 5000, "٣", "1" * 18, "0x1", "-1", "9" * 400 + " days ago"):
+        for words in (
+            ("ls", f"web@{{{which}}}"),
+            ("rollback", "web", "--to", f"@{{{which}}}"),
+            ("diff", f"web@{{{which}}}", "web"),
+        ):
+            done = project.command(*words)
+            assert done.code in (1, 2), (words[0], which[:20], done)
 
 
 @pytest.mark.namespaces
-@pytest.mark.parametrize(
-    ("option", "values"),
-    [
+def test_a_value_that_makes_no_sense_is_told(project):
+    assert project.build("label a=b").code == 0
+    for option, values in (
         ("--cpus", ("nan", "inf", "1e400", "9" * 5000, "-1", "x")),
         ("--hostname", ("٣", "a\nb", "-x", "a" * 300, "a/b")),
         ("--memory", ("9" * 5000, "1e400", "٣", "nan", "9" * 40 + "kB")),
         ("--pids", ("9" * 5000, "٣x", "-1")),
         ("--tmpfs", ("/x:" + "9" * 5000, "x", "/x:nan")),
         ("--restart", ("on-failure:" + "9" * 5000, "on-failure:٣x", "often")),
-    ],
-)
-def test_a_value_that_makes_no_sense_is_told(project, option, values):
-    assert project.build("run true").code == 0
-    for value in values:
-        done = project.command("run", option, value, "web", "--", "true")
-        assert done.code == 2, (value[:20], done)
+    ):
+        for value in values:
+            done = project.command("run", option, value, "web", "--", "true")
+            assert done.code == 2, (option, value[:20], done)

@@ -21,8 +21,6 @@ from tests.faults import after_a_reboot
 from tests.faults.test_damage import flip
 from tests.instances.instances import WAITING, run, state, with_image
 
-pytestmark = pytest.mark.user
-
 FORK = multiprocessing.get_context("fork")
 
 
@@ -50,6 +48,7 @@ def fill(folder: str) -> None:
 
 
 class TestRemoval:
+    @pytest.mark.user
     def test_several_remove_one_folder(self, tmp_path):
         paths = [str(tmp_path / f"folder{number}") for number in range(150)]
         for path in paths:
@@ -107,6 +106,7 @@ class TestRemoval:
             os.close(lock)
             assert len(os.listdir(f"{instances.path}/.names")) == number
 
+    @pytest.mark.user
     @pytest.mark.namespaces
     def test_who_only_looks_keeps_nobody_from_starting(self, image):
         run(image, "web", "--", "true")
@@ -166,6 +166,7 @@ class TestClocks:
         assert done.stdout.strip() == "1", done.stdout + done.stderr
 
 
+@pytest.mark.user
 @pytest.mark.namespaces
 class TestNumbers:
     def test_a_number_of_another_process_is_not_what_stats_measures(self, image):
@@ -212,6 +213,7 @@ class TestNumbers:
         assert (done.code, "damaged" in done.err) == (1, True)
 
 
+@pytest.mark.user
 @pytest.mark.namespaces
 def test_a_process_that_is_killed_while_it_sets_up_ids_is_no_bug_of_ours(project):
     project.write("web.env", "from tar:busybox.tar", "run true")
@@ -220,6 +222,7 @@ def test_a_process_that_is_killed_while_it_sets_up_ids_is_no_bug_of_ours(project
     assert "gives a user namespace its ids was ended" in done.stderr
 
 
+@pytest.mark.user
 @pytest.mark.root
 @pytest.mark.namespaces
 class TestSomebodyElsesStore:

@@ -6,6 +6,8 @@ import os
 
 import pytest
 
+from tests.history.conftest import Git
+
 pytestmark = pytest.mark.namespaces
 
 TOKEN = "machine-example-password-hunter2"
@@ -18,6 +20,16 @@ def secret(tmp_path):
     path.parent.mkdir()
     path.write_text(f"{TOKEN} x\n")
     return path
+
+
+def first_commit(project) -> None:
+    git = Git(project)
+    git("init", "--quiet", "--initial-branch=main")
+    project.write("part.env", "env A=1")
+    project.write("base.env", "from tar:busybox.tar")
+    project.write("a.txt", "1")
+    project.build("from recipe:base.env", "include part.env", "copy a.txt -> /a")
+    git.commit("one")
 
 
 def all_said(done) -> str:
@@ -174,13 +186,15 @@ class TestOtherFiles:
 class TestTheBot:
     """`git check` in CI reads what a pull request says, and writes a comment that everybody reads."""
 
+    @pytest.fixture
+    def plain(self, project, made_once, tmp_path):
+        """A recipe with a base and a part of its own, in its first commit."""
+        with made_once.again(project, first_commit, tmp_path / "made"):
+            yield project
+
     @pytest.mark.parametrize("what", ["web.env", "part.env", ".envignore", "base.env", "web.env.lock"])
-    def test_no_file_of_its_machine_gets_into_the_comment(self, project, git, secret, what):
-        project.write("part.env", "env A=1")
-        project.write("base.env", "from tar:busybox.tar")
-        project.write("a.txt", "1")
-        project.build("from recipe:base.env", "include part.env", "copy a.txt -> /a")
-        git.commit("one")
+    def test_no_file_of_its_machine_gets_into_the_comment(self, plain, secret, what):
+        project, git = plain, Git(plain)
         path = project.folder / what
         path.unlink(missing_ok=True)
         path.symlink_to(secret)

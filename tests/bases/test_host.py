@@ -18,13 +18,18 @@ from envbuild.tree.target import PreparedBase
 from tests.bases.targets import Folder, Memory, in_memory
 from tests.child import become, in_child
 
-pytestmark = [pytest.mark.skipif(not DpkgDatabase.exists(), reason="this machine has no dpkg"), pytest.mark.user]
+pytestmark = [
+    pytest.mark.skipif(not DpkgDatabase.exists(), reason="this machine has no dpkg"),
+]
 HAS_PYTHON = os.path.exists("/usr/bin/python3")
 
 
 @pytest.fixture(scope="module")
 def plain() -> Memory:
-    return in_memory(prepare_host(()))
+    base = prepare_host(())
+    tree = in_memory(base)
+    tree.base = base
+    return tree
 
 
 class Inside:
@@ -57,6 +62,7 @@ def inside(tmp_path_factory):
     subprocess.run(["rm", "-rf", folder], check=True)
 
 
+@pytest.mark.user
 @pytest.mark.namespaces
 def test_dpkg_and_apt_truly_work(inside):
     assert inside("dpkg", "--audit") == ""
@@ -83,6 +89,7 @@ def test_python_works(inside):
     assert inside("python3", "-c", "import ssl, sqlite3, ctypes, lzma; print('all there')") == "all there\n"
 
 
+@pytest.mark.user
 @pytest.mark.namespaces
 @pytest.mark.root
 def test_a_package_can_be_installed_and_removed(inside, tmp_path):
@@ -114,6 +121,7 @@ def test_the_essential_packages_and_apt_are_there(plain):
     assert "half" not in "".join(line for line in status.splitlines() if line.startswith("Status:"))
 
 
+@pytest.mark.user
 def test_nothing_of_the_machines_people_names_and_settings_is_in_it(plain):
     people = {user.pw_name for user in pwd.getpwall() if 1000 <= user.pw_uid < 60000}
     inside = {line.split(":")[0] for line in plain.text("etc/passwd").splitlines()}
@@ -175,13 +183,14 @@ def test_the_same_machine_gives_the_same_tree(plain):
     again = in_memory(prepare_host(()))
     assert again.entries == plain.entries
     newest = max(entry.mtime for entry in plain.entries.values())
-    assert newest == prepare_host(()).epoch * 10**9
+    assert newest == plain.base.epoch * 10**9
 
 
+@pytest.mark.user
 @pytest.mark.root
 def test_an_ordinary_user_gets_the_same_tree(plain):
     """Not one file, owner, mode or note differs."""
-    base = prepare_host(())
+    base = plain.base
 
     def prepare_it_too() -> None:
         become(65534, 65534)

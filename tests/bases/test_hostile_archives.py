@@ -12,8 +12,6 @@ from envbuild.bases.tarball import prepare_tar
 from tests.bases.tar_bytes import END, body, file, gnu_long, header, pax, record
 from tests.bases.targets import in_memory
 
-pytestmark = pytest.mark.user
-
 SPARSE = (record(b"GNU.sparse.major", b"1"), record(b"GNU.sparse.minor", b"0"))
 HOSTILE = {
     # what is wrong: (the archive, what the message says)
@@ -160,17 +158,19 @@ def test_limits(limits, reason, tmp_path):
 
 
 def test_a_bomb_of_zeros_is_refused_before_it_is_unpacked(tmp_path):
-    zeros = lzma.compress(bytes(1 << 28), preset=0)
-    (tmp_path / "bomb.tar.xz").write_bytes(lzma.compress(header(size=1 << 34)) + zeros * 8)
+    zeros = lzma.compress(bytes(1 << 24), preset=0)
+    (tmp_path / "bomb.tar.xz").write_bytes(lzma.compress(header(size=1 << 34)) + zeros * 128)
     with pytest.raises(ArchiveError, match="far more than it holds"):
         prepare_tar(str(tmp_path / "bomb.tar.xz"))
 
 
+@pytest.mark.user
 def test_a_missing_archive_is_an_error_of_the_user(tmp_path):
     with pytest.raises(ArchiveError, match="No such file"):
         prepare_tar(str(tmp_path / "none.tar"))
 
 
+@pytest.mark.user
 def test_nothing_is_written_outside_through_a_link(tmp_path):
     """A link and then a file `through` it: in a tree there is nothing to follow, the path is just a path."""
     (tmp_path / "link.tar").write_bytes(header(b"a", b"2", link=b"/etc") + file(b"a/passwd", b"mine") + END)

@@ -69,7 +69,6 @@ def test_a_package_is_named_with_the_line_of_the_lock():
     assert [pinned_at(lock, name, version) for name, version, _ in wanted] == [line for *_, line in wanted]
 
 
-@pytest.mark.user
 def test_the_report_is_one_page_in_which_nothing_of_others_is_markup(committed):
     project, _ = committed
     test = "printf '<script>x</script>\\033[31mred\\n'; ! grep -q no /etc/a*"

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Project
 from tests.history.conftest import Git
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 COMMITS, BROKEN, BAD = 9, 4, 6
 
 
@@ -53,6 +53,7 @@ def test_the_first_bad_commit_is_found_and_its_difference(history):
     assert f"{commits[BAD][:12]} is the first bad commit" in shown
 
 
+@pytest.mark.user
 def test_commits_that_cannot_be_tried_are_said(history):
     project, commits = history
     test = f"read n < /b; case $n in {BAD - 1}|{BAD}) exit 125 ;; esac; grep -q good /a"

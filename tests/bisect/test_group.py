@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import Project
 from tests.netcat import answer_all, ask
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 @pytest.fixture
@@ -31,6 +31,7 @@ def with_service(project: Project) -> Project:
 TEST = ("sh", "-c", f'test "$({ask("teller", 7000)})" = "$(cat /wanted)"')
 
 
+@pytest.mark.user
 def test_the_test_reaches_the_service_by_its_name(with_service: Project):
     done = with_service.command("bisect", "--group", "services.yaml", "web@{1}", "web", "--format", "json", "--", *TEST)
     assert done.code == 0, done.err

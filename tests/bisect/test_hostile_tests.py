@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import Project
 from tests.processes import alive_with
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 NAMES = (b"-rf", b"a\nb", b"\xff\xfe", b"\x1b]0;owned\x07", b"<b>", "\u202eabc".encode())
 
 
@@ -34,6 +34,7 @@ def bisect(project: Project, script: str, *options: str) -> dict:
     return json.loads(done.out)
 
 
+@pytest.mark.user
 def test_a_test_that_destroys_all_that_it_sees_destroys_its_own_candidate(moved: Project, mark):
     script = (
         "trap '' TERM INT HUP; w=$(cat /srv/-rf); "

@@ -12,7 +12,7 @@ import pytest
 from tests.bisect.small_environments import FAULTS, Fault, build_pair
 from tests.conftest import Project
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,11 @@ def pair(tmp_path_factory: pytest.TempPathFactory, busybox: Path) -> Iterator[Pr
     project.end()
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(fault, marks=pytest.mark.user if fault.name == "library" else ()) for fault in FAULTS],
+    ids=lambda fault: fault.name,
+)
 def test_each_kind_of_fault_is_found(pair: Project, fault: Fault):
     done = pair.command("bisect", "web:good", "web:bad", "--format", "json", "--", "sh", "-c", fault.test)
     assert done.code == 0, done.err

@@ -56,11 +56,12 @@ def test_other_failures_have_other_reasons(project, line):
     ("line", "better"),
     [
         ("run apt-get update && apt-get install -y cowsay", "apt cowsay"),
-        ("run apt-get install --yes cowsay curl", "apt cowsay curl"),
-        (
+        pytest.param("run apt-get install --yes cowsay curl", "apt cowsay curl", marks=pytest.mark.nightly),
+        pytest.param(
             "run mkdir /v; ln -s /usr/share/python-wheels/pip-*.whl /v/pip.whl && PYTHONPATH=/v/pip.whl"
             " python3 -m pip --retries 0 install --target /v flask",
             "pip(into=DIR) flask",
+            marks=pytest.mark.nightly,  # pip runs for seconds before it fails; its words are among those above
         ),
     ],
 )

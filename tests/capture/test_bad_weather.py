@@ -22,7 +22,7 @@ from envbuild.tree.lookup import walk
 from tests.capture.conftest import Machine
 from tests.faults import killed_at
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 class Meddling:
@@ -83,6 +83,7 @@ def test_a_file_that_grows_without_end_has_an_end(tmp_path):
     assert answer[3] == 100
 
 
+@pytest.mark.user
 def test_what_is_swapped_for_a_link_or_a_pipe_is_not_followed_nor_waited_for(tmp_path):
     (tmp_path / "outside").write_text("outside")
     file = tmp_path / "file"
@@ -105,6 +106,7 @@ def test_what_is_swapped_for_a_link_or_a_pipe_is_not_followed_nor_waited_for(tmp
         assert answers[0][0] in (GONE, CHANGED)
 
 
+@pytest.mark.user
 def test_without_a_reader_there_is_no_capture(tmp_path):
     (tmp_path / "file").write_text("content")
     with pytest.raises(ChildKilled):
@@ -122,6 +124,7 @@ def test_holes_are_kept_and_more_of_them_than_allowed_are_said(tmp_path):
     assert "never written" in reason
 
 
+@pytest.mark.user
 def test_names_of_any_bytes_hard_links_and_holes(machine: Machine):
     odd = machine.root / os.fsdecode(b"etc/\xff\n\\x \x1b[31m")
     odd.write_text("odd")
@@ -183,6 +186,7 @@ def test_a_capture_that_is_killed_leaves_nothing_and_the_next_is_as_if_nothing_w
     assert "0 problems" in machine.output("fsck")
 
 
+@pytest.mark.user
 @pytest.mark.root
 def test_a_disk_that_fills_up_is_not_left_full_and_has_no_half_of_a_capture(machine: Machine, tmp_path: Path):
     disk = tmp_path / "disk"
@@ -225,6 +229,7 @@ def test_two_captures_at_once(machine: Machine):
     assert "0 problems" in machine.output("fsck")
 
 
+@pytest.mark.user
 def test_directories_that_are_swapped_for_links_while_a_capture_looks_lead_nowhere(machine: Machine, tmp_path: Path):
     outside = tmp_path / "outside"
     outside.mkdir()

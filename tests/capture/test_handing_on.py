@@ -13,7 +13,7 @@ from tests.capture.conftest import Machine
 from tests.conftest import Project
 from tests.registry.hostile import Registry
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
 
@@ -41,6 +41,7 @@ def done_well(project: Project, *words: str, code: int = 0) -> str:
     return done.out
 
 
+@pytest.mark.user
 def test_a_colleague_gets_the_same_machine_and_compares_it_with_the_own_one(
     machine: Machine, colleague: Project, registry: Registry
 ):
@@ -68,6 +69,7 @@ def test_a_file_is_a_way_too(machine: Machine, colleague: Project, tmp_path: Pat
     assert done_well(colleague, "cat", "laptop", "/etc/hostname") == "laptop\n"
 
 
+@pytest.mark.user
 def test_secrets_stay_behind_and_that_is_said(machine: Machine, registry: Registry, tmp_path: Path):
     machine.write("/etc/ssh/ssh_host_rsa_key", KEY, 0o600)
     machine.capture()

@@ -16,7 +16,6 @@ from tests.packages.repository import Repository
 
 pytestmark = [
     pytest.mark.namespaces,
-    pytest.mark.user,
     pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt is not installed"),
 ]
 
@@ -79,6 +78,7 @@ def contents(machine: Machine) -> set[bytes]:
     return {path.read_bytes() for path in pool.glob("*/*")}
 
 
+@pytest.mark.user
 def test_a_content_that_a_package_has_comes_from_there_when_it_is_needed(packaged: Packaged):
     packaged.install("jq", "1:1.6-2", {TEXT[1:]: "1:1.6-2\n"})
     captured = packaged.machine.capture("--light")

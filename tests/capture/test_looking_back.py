@@ -10,7 +10,7 @@ import pytest
 
 from tests.capture.conftest import Machine
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 CONFIG = "/etc/ssh/sshd_config"
 HISTORY = """
 Start-Date: 2026-11-01  10:00:00
@@ -28,6 +28,7 @@ def why(machine: Machine, path: str, *words: str) -> dict:
     return json.loads(machine.output("why", "laptop", path, "--format", "json", *words))
 
 
+@pytest.mark.user
 def test_the_machine_now_is_compared_and_nothing_of_it_is_stored(machine: Machine):
     machine.capture()
     store = Path(machine.project.environment["ENVBUILD_STORE"])

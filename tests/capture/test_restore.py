@@ -21,7 +21,7 @@ from envbuild.store.store import Store
 from tests.capture.conftest import Machine
 from tests.child import in_child
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 def restore(machine: Machine, *words: str, code: int = 0) -> dict[str, Any]:
@@ -42,6 +42,7 @@ def state_of(root: Path) -> dict[str, tuple[Any, ...]]:
     return state
 
 
+@pytest.mark.user
 def test_what_is_named_becomes_what_it_was_and_the_rest_stays(machine: Machine):
     config, tool = machine.root / "etc/ssh/sshd_config", machine.root / "usr/bin/tool"
     os.setxattr(config, "user.note", b"by hand")
@@ -66,6 +67,7 @@ def test_what_is_named_becomes_what_it_was_and_the_rest_stays(machine: Machine):
     assert now == before
 
 
+@pytest.mark.user
 def test_what_is_replaced_was_captured_first(machine: Machine):
     machine.capture("--home")
     machine.write("/etc/hostname", "desktop\n")
@@ -129,6 +131,7 @@ def test_what_the_capture_left_out_is_never_removed(machine: Machine):
     assert restore(machine, "laptop", "/", "--yes", "--delete")["extra"] == []
 
 
+@pytest.mark.user
 def test_secrets_stay_where_the_capture_has_only_their_digests(machine: Machine):
     key = "-----BEGIN OPENSSH PRIVATE KEY-----\n{}\n-----END OPENSSH PRIVATE KEY-----\n"
     machine.write("/etc/ssh/ssh_host_ed25519_key", key.format("a"), 0o600)
@@ -171,6 +174,7 @@ def test_what_envbuild_says_of_a_capture_is_not_put_onto_the_machine(machine: Ma
     assert not (machine.root / "var").exists()
 
 
+@pytest.mark.user
 def test_links_are_not_followed_on_either_side(machine: Machine, tmp_path: Path):
     machine.write("/etc/app/conf", "old\n")
     (machine.root / "etc/alias").symlink_to("app")

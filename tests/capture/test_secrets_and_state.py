@@ -9,7 +9,7 @@ import pytest
 
 from tests.capture.conftest import Machine
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 RECORD = "/var/lib/envbuild/capture"
 SHADOW = "root:$y$j9T$SALT$HASH:19000:0:99999:7:::\n"
@@ -23,6 +23,7 @@ def in_store(machine: Machine, text: str) -> bool:
     return searched.stdout != b""
 
 
+@pytest.mark.user
 def test_no_secret_is_in_the_store_and_a_change_of_it_shows(machine: Machine):
     machine.write("/etc/shadow", SHADOW, 0o600)
     machine.write("/etc/ssh/ssh_host_rsa_key", "CONTENT-OF-A-KEY\n", 0o600)

@@ -1,8 +1,13 @@
 import pytest
 
 
-@pytest.fixture
-def web(project):
+def greeting(project):
+    """Makes a small image that can be started."""
     done = project.build("env A=1", "run echo hello > /greeting", 'start ["cat", "/greeting"]')
     assert done.code == 0, done.err
-    return project
+
+
+@pytest.fixture
+def web(project, made_once, tmp_path):
+    with made_once.again(project, greeting, tmp_path / "made"):
+        yield project

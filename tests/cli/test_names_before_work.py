@@ -4,16 +4,21 @@ import json
 
 import pytest
 
+from tests.instances.instances import ended
+
 pytestmark = pytest.mark.namespaces
 WAITS = 'start ["sh", "-c", "trap \'exit 0\' TERM; while :; do sleep 0.05; done"]'
 
 
-@pytest.fixture
-def web(project):
+def waiting(project):
+    """Makes an image that runs until it is stopped."""
     assert project.build(WAITS).code == 0
-    yield project
-    for instance in json.loads(project.command("ps", "--all", "--format", "json").out):
-        project.command("rm", "--force", instance["id"])
+
+
+@pytest.fixture
+def web(project, made_once, tmp_path):
+    with made_once.again(project, waiting, tmp_path / "made"), ended(project):
+        yield project
 
 
 def volumes(project) -> list[str]:

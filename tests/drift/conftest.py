@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import Done, Project
+from tests.packages.conftest import compiled_pip
 
-WAITING = "trap 'exit 0' TERM; while :; do sleep 0.05; done"
+__all__ = ["Hands", "compiled_pip", "hands"]
+WAITING = "trap 'exit 0' TERM; sleep 1000000 & wait"
 
 
 class Hands:
@@ -64,16 +66,17 @@ class Hands:
         return done
 
     def end(self) -> None:
-        for instance in json.loads(self.project.command("ps", "--all", "--format", "json").out):
-            self.project.command("rm", "--force", instance["id"])
+        if instances := json.loads(self.project.command("ps", "--all", "--format", "json").out):
+            self.project.command("rm", "--force", *(instance["id"] for instance in instances))
 
 
 @pytest.fixture
 def hands(project: Project) -> Iterator[Hands]:
     """Instances of busybox; whatever runs in the end is ended."""
     made = project.build(
-        "run mkdir -p /srv/app/old /data /tmp /var/log && echo a > /srv/app/a && echo b > /srv/app/b",
-        "run ln -s a /srv/app/link && chmod 750 /data && echo 1 > /file",
+        "run",
+        "    mkdir -p /srv/app/old /data /tmp /var/log && echo a > /srv/app/a && echo b > /srv/app/b",
+        "    ln -s a /srv/app/link && chmod 750 /data && echo 1 > /file",
         "volume /data",
     )
     assert made.code == 0, made.err

@@ -2,13 +2,16 @@
 
 import json
 import os
+import shlex
 import sqlite3
 import subprocess
-import sys
 
 import pytest
 
+from envbuild.drift.copied_files import MAX_UNASKED
+from tests.forked import started
 from tests.history.conftest import Git
+from tests.poor_machines import with_small_copies
 
 pytestmark = pytest.mark.namespaces
 
@@ -441,18 +444,25 @@ def test_packages_of_a_user_and_of_the_whole_system_are_lines_that_run_pip_and_n
 
 
 def test_large_files_are_not_laid_beside_the_recipe_without_a_word(hands):
+    assert MAX_UNASKED == 100 << 20
+    project = hands.project
+    project.entry = f"{with_small_copies.__module__}:{with_small_copies.__name__}"
     hands.start()
-    hands.change("truncate -s 105906176 /srv/dump; echo 1 > /srv/small")
-    command = f"{sys.executable} -m envbuild commit one --no-build"
+    hands.change("truncate -s 103424 /srv/dump; echo 1 > /srv/small")
+    command = shlex.join([*started(project.entry), "commit", "one", "--no-build"])
     asked = subprocess.run(
-        ["script", "-qec", command, "/dev/null"], cwd=hands.project.folder, env=hands.project.environment,
-        input=b"n\n", capture_output=True, check=False,
-    )  # fmt: skip
+        ["script", "-qec", command, "/dev/null"],
+        cwd=project.folder,
+        env=project.environment,
+        input=b"n\n",
+        capture_output=True,
+        check=False,
+    )
     assert b"Write them? [y/N]" in asked.stdout
     assert b"nothing was committed" in asked.stdout
-    assert not list(hands.project.folder.glob("web-one*"))
-    assert "web:one" not in hands.project.command("images").out
-    done = hands.project.command("commit", "one", "--no-build")
+    assert not list(project.folder.glob("web-one*"))
+    assert "web:one" not in project.command("images").out
+    done = project.command("commit", "one", "--no-build")
     assert done.code == 0, done.err
-    assert "warning: 2 files will be copied to web-one.files, 101.0 MiB" in done.err
-    assert "101.0 MiB  /srv/dump" in done.err
+    assert "warning: 2 files will be copied to web-one.files, 101.0 KiB" in done.err
+    assert "101.0 KiB  /srv/dump" in done.err

@@ -86,7 +86,7 @@ def test_packages_users_and_files_become_lines_that_give_the_same(hands, index):
     assert run.out == "Hello, world!\nalpha 1.0\n"
 
 
-def test_what_no_mirror_has_is_copied(hands):
+def test_what_no_mirror_has_is_copied(small_mirror, hands):
     folder = hands.project.folder / "mine"
     (folder / "DEBIAN").mkdir(parents=True)
     (folder / "DEBIAN/control").write_text(
@@ -112,10 +112,8 @@ def test_what_no_mirror_has_is_copied(hands):
     assert "mine" in hands.project.command("packages", "web-one").out
 
 
-def test_what_pip_installed_for_a_user_and_for_the_system_is_installed_again(hands, index):
-    place = "/usr/lib/python3/dist-packages"
-    unpack = f"run python3 -m zipfile -e /usr/share/python-wheels/pip-*.whl {place}"
-    assert hands.project.build("from image:python", unpack, name="pip.env").code == 0
+def test_what_pip_installed_for_a_user_and_for_the_system_is_installed_again(small_mirror, compiled_pip, hands, index):
+    assert hands.project.build("from image:compiled-pip", "expose 80", name="pip.env").code == 0
     hands.start("pip", "two", "--network", "host")
     install = f"python3 -m pip install --quiet --break-system-packages --index-url {index.url}"
     hands.change(

@@ -6,9 +6,10 @@ import socket
 
 import pytest
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
+@pytest.mark.user
 def test_each_kind_of_change_shows(hands):
     hands.start()
     hands.change(
@@ -41,6 +42,7 @@ def test_a_folder_that_was_made_anew_hides_what_it_held(hands):
     assert changes["/srv/app/c"]["verb"] == "added"
 
 
+@pytest.mark.user
 def test_owners_are_those_of_the_instance(hands):
     hands.start()
     hands.change("touch /mine; chown 1234:50 /mine; chown -h 7:7 /srv/app/link")
@@ -52,6 +54,7 @@ def test_owners_are_those_of_the_instance(hands):
     assert changes["/srv/app/link"]["new"]["uid"] == 7
 
 
+@pytest.mark.user
 def test_what_is_mounted_and_sockets_are_no_part_of_it(hands, monkeypatch):
     outside = hands.project.folder / "outside"
     outside.mkdir()
@@ -99,6 +102,7 @@ def test_two_instances_and_an_image_against_one(hands):
     assert "/right" in hands.diff("web", "two")
 
 
+@pytest.mark.user
 def test_one_that_never_ran_and_one_that_is_over(hands):
     hands.start()
     assert hands.project.command("diff", "one").code == 0

@@ -106,7 +106,6 @@ def shipped(tmp_path: Path, name: str) -> Project:
 
 
 @needs_dpkg
-@pytest.mark.user
 def test_the_recipe_hello(tmp_path):
     project = shipped(tmp_path, "hello.env")
     assert project.build(name="hello.env").code == 0
@@ -115,7 +114,6 @@ def test_the_recipe_hello(tmp_path):
 
 @needs_dpkg
 @needs_curl
-@pytest.mark.user
 def test_the_recipe_tools(tmp_path):
     project = shipped(tmp_path, "shared/tools.env")
     done = project.build(name="tools.env")
@@ -173,7 +171,7 @@ class TestOnDebian:
         assert "# FAIL:  0" in done.printed
         assert project.command("run", "gnu-hello").out == "Hello, world!\n"
 
-    @pytest.mark.nightly  # a service of Debian's; memcached is one each day (test_dockerfiles.py)
+    @pytest.mark.nightly  # a service of Debian's
     def test_a_web_service_answers(self, tmp_path, shared_store):
         project = shipped(tmp_path, "web/web.env")
         project.environment["ENVBUILD_STORE"] = str(shared_store)

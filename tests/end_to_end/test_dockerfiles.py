@@ -20,9 +20,7 @@ from tests.store.conftest import tmp_path
 
 RECIPES = Path(__file__).parents[2] / "recipes" / "dockerfiles"
 __all__ = ["tmp_path"]  # on a disk: `--here` refuses what would be below an image's own /dev
-pytestmark = [pytest.mark.namespaces, pytest.mark.mirror]
-DAILY = ("memcached",)
-"""Services that take only seconds on a Debian that is there; the others are left to the nightly run."""
+pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.nightly]
 LONG = 1500
 """Seconds that a build may take where others build beside it, and a start until it is healthy."""
 
@@ -175,13 +173,7 @@ def only(project: Project, name: str) -> dict:
     return instance
 
 
-@pytest.mark.parametrize(
-    "service",
-    [
-        pytest.param(entry, id=entry.name, marks=() if entry.name in DAILY else pytest.mark.nightly)
-        for entry in SERVICES
-    ],
-)
+@pytest.mark.parametrize("service", [pytest.param(entry, id=entry.name) for entry in SERVICES])
 def test_a_service_is_built_and_answers_over_its_port(service, of_recipe):
     project = of_recipe(service.name)
     build(project)
@@ -202,7 +194,6 @@ def test_a_service_is_built_and_answers_over_its_port(service, of_recipe):
     assert only(project, "one")["code"] != 137, "it ends by its stop signal"
 
 
-@pytest.mark.nightly
 def test_what_is_written_outlives_a_stop(of_recipe):
     project = of_recipe("redis")
     build(project)
@@ -213,7 +204,6 @@ def test_what_is_written_outlives_a_stop(of_recipe):
     assert wait_for(lambda: project.command("exec", "one", "--", "redis-cli", "GET", "name").out == "ada\n", LONG)
 
 
-@pytest.mark.nightly
 def test_wordpress_and_its_database_are_a_group(of_recipe):
     project = of_recipe("wordpress")
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -224,7 +214,6 @@ def test_wordpress_and_its_database_are_a_group(of_recipe):
     assert project.command("down", "--volumes").code == 0
 
 
-@pytest.mark.nightly
 def test_a_devcontainer_compiles_what_is_in_the_directory(of_recipe):
     project = of_recipe("devcontainer")
     build(project)

@@ -20,12 +20,17 @@ RECIPE = (
 )
 
 
-@pytest.fixture
-def built(project):
+def two_files(project):
+    """Makes an image with an application."""
     project.write("app/x.py", "1")
     project.write("app/y.py", "2")
     assert project.build(*RECIPE).code == 0
-    return project
+
+
+@pytest.fixture
+def built(project, made_once, tmp_path):
+    with made_once.again(project, two_files, tmp_path / "made"):
+        yield project
 
 
 def reasons(done) -> dict[str, list[str]]:

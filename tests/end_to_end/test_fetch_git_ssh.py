@@ -11,7 +11,6 @@ from tests.ssh_server import SSHD, Agent, SshServer
 
 pytestmark = [
     pytest.mark.namespaces,
-    pytest.mark.user,
     pytest.mark.skipif(not os.access(SSHD, os.X_OK), reason="openssh-server is not installed"),
 ]
 
@@ -49,6 +48,7 @@ def ssh(project, server):
     return ssh
 
 
+@pytest.mark.user
 def test_a_repository_is_opened_with_a_key_in_a_file_or_in_an_agent(project, server, app, ssh, tmp_path):
     # Without a user in the address ssh takes the name of who builds: also behind a step, inside the user's namespace.
     source = f"git+ssh://127.0.0.1:{server.port}{app}@main"

@@ -6,12 +6,13 @@ import pytest
 
 from tests.netcat import answer_once, ask
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 DEFAULT = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\tenvbuild\n"
 OWN = "10.0.0.1\tdb\n"
 
 
+@pytest.mark.user
 def test_names_resolve_without_a_network(project):
     listen = f"(for name in 1 2; do {answer_once('hi', 8080)}; done) &"
     done = project.build(f"run {listen} {ask('localhost', 8080)}; {ask('$(hostname)', 8080)}", "run cat /etc/hosts")
@@ -19,6 +20,7 @@ def test_names_resolve_without_a_network(project):
     assert set(project.ls("/etc")) == {"passwd", "group"}
 
 
+@pytest.mark.user
 def test_with_a_network_the_names_of_the_machine_do_not_show(project):
     done = project.build("run(network) cat /etc/hosts")
     assert (done.code, done.printed) == (0, DEFAULT)
@@ -51,6 +53,7 @@ def test_what_a_step_writes_is_kept_and_what_was_put_there_is_not(project):
     assert project.ls("/etc")["hosts"]["mode"] == "0600"
 
 
+@pytest.mark.user
 def test_a_removed_file_comes_back_for_the_next_step_alone(project):
     done = project.build(
         "file /etc/hosts", f"    {OWN.strip()}", "run true > /x", "run rm /etc/hosts", "run cat /etc/hosts"
@@ -59,6 +62,7 @@ def test_a_removed_file_comes_back_for_the_next_step_alone(project):
     assert "hosts" not in project.ls("/etc")
 
 
+@pytest.mark.user
 @pytest.mark.parametrize(
     "make",
     [

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Project, busybox_tar
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 BASH = "/bin/bash"
 LIBRARY = "libtinfo"

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
+@pytest.mark.user
 def test_run_makes_files_and_each_line_of_a_block_runs_in_one_shell(project):
     done = project.build("run", "    name=x", '    echo "$name" > /a', "run echo 2 > /b")
     assert done.code == 0, done.err
@@ -22,6 +23,7 @@ def test_a_failing_line_in_the_middle_of_a_block_fails_the_step(project):
     assert done.printed == "before\n"
 
 
+@pytest.mark.user
 def test_copy_takes_files_folders_links_and_modes(project):
     project.write("app/main.py", "print(1)")
     project.write("app/pkg/__init__.py", "")
@@ -48,6 +50,7 @@ def test_copy_takes_files_folders_links_and_modes(project):
     assert set(project.ls("/wild")) == {"one.txt", "two.txt"}
 
 
+@pytest.mark.user
 def test_copy_gives_files_to_a_user_of_the_image(project):
     project.write("data/file", "x")
     done = project.build("adduser app uid=1234", "copy(owner=app) data/ -> /data/", "run stat -c %u:%g /data/file")
@@ -208,6 +211,7 @@ def test_file_replaces_parameters_and_nothing_else(project):
     assert project.ls("/")["a"]["mode"] == "0640"
 
 
+@pytest.mark.user
 def test_adduser_makes_user_group_and_home(project):
     done = project.build(
         "adduser app uid=1500 groups=staff home=/srv/app shell=/bin/sh", "user app", "run id; pwd; echo $HOME"
@@ -236,6 +240,7 @@ def test_workdir_is_made_and_used(project):
     assert "sub" in project.ls("/srv/app")
 
 
+@pytest.mark.user
 def test_discard_keeps_paths_out_of_all_later_snapshots(project):
     done = project.build("run mkdir /log; echo 1 > /log/a", 'discard "/log/*"', "run echo 2 > /log/b; echo 3 > /kept")
     assert done.code == 0, done.err
@@ -304,6 +309,7 @@ def test_when_chooses_statements_by_parameter(project):
     assert project.build(options=("--set", "mode=medium")).code == 2
 
 
+@pytest.mark.user
 def test_a_command_sees_other_trees_and_memory_while_it_runs(project):
     project.write("lib.env", "from tar:busybox.tar", "run echo lib > /lib; ln -s lib /link")
     project.write("data/f", "of the context")
@@ -445,10 +451,12 @@ def test_all_errors_of_a_file_come_at_once_with_their_places(project):
 
 
 class TestOptionsOfRun:
+    @pytest.mark.user
     def test_no_network_unless_asked(self, project):
         interfaces = "run grep -c : /proc/net/dev"
         assert project.build(interfaces).printed.strip() == "1"
 
+    @pytest.mark.user
     def test_cache_stays_between_builds_and_out_of_the_image(self, project):
         first = project.build("run(cache=/var/cache/x) echo 1 >> /var/cache/x/n; cat /var/cache/x/n")
         second = project.build("run(cache=/var/cache/x) echo 2 >> /var/cache/x/n; cat /var/cache/x/n")
@@ -456,6 +464,7 @@ class TestOptionsOfRun:
         assert second.printed == "1\n2\n"
         assert "cache" not in project.ls("/var")
 
+    @pytest.mark.user
     def test_secret_is_a_file_and_nowhere_else(self, project):
         value = "tok-8471-xyzzy"
         (project.folder / "token").write_text(value)
@@ -479,6 +488,7 @@ class TestOptionsOfRun:
         assert "--secret token=FILE" in done.err
         assert done.ran == []
 
+    @pytest.mark.user
     def test_mount_shows_a_folder_read_only_and_its_content_counts(self, project):
         project.write("src/a", "1")
         recipe = ("run(mount=src:/src) cat /src/a > /got; touch /src/b || echo refused",)
@@ -502,10 +512,12 @@ class TestOptionsOfRun:
             # Neither is it kept among what the image was built of: the step alone has written it down.
             assert not path.is_file() or path.read_bytes() not in (b"first\n", b"second\n"), path
 
+    @pytest.mark.user
     def test_user_workdir_and_shell(self, project):
         done = project.build("adduser app uid=77", "run(user=app, workdir=/var/tmp, shell=/bin/ash) id -u; pwd")
         assert done.printed == "77\n/var/tmp\n" or "0\n/var/tmp\n" in done.printed
 
+    @pytest.mark.user
     def test_timeout_ends_the_step_with_all_its_processes(self, project):
         done = project.build("run(timeout=1s) sleep 4711 & sleep 4712")
         assert done.code == 1
@@ -515,6 +527,7 @@ class TestOptionsOfRun:
         assert "memory" not in plain
 
 
+@pytest.mark.user
 def test_json_of_ls_tells_kind_mode_owner_and_digest(project):
     project.build("run echo 1 > /a; chmod 4711 /a; mkfifo /p")
     entries = project.ls("/")

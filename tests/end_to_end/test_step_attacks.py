@@ -8,7 +8,7 @@ import pytest
 
 from tests.peak_memory import peak_memory
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 SHOW = "find /etc /t 2>/dev/null | sort; cat /t/kept/file; echo end"
 
@@ -21,6 +21,7 @@ def base() -> str:
     return "from host(python3)"
 
 
+@pytest.mark.user
 def test_marks_of_overlayfs_set_by_a_step_change_nothing_of_what_the_next_one_sees(project):
     shutil.copy(OVERLAY_MARKS, project.folder / "attack.py")
     done = project.build(
@@ -48,6 +49,7 @@ def test_marks_of_overlayfs_set_by_a_step_change_nothing_of_what_the_next_one_se
     assert project.command("fsck").code == 0
 
 
+@pytest.mark.user
 def test_links_swapped_in_a_shared_cache_reach_nothing_of_the_host(project, tmp_path):
     """One job makes a folder of the cache into a link and back, while another writes and reads through it."""
     secret = tmp_path / "host-secret"
@@ -110,6 +112,7 @@ def test_a_step_that_fills_its_output_forever_ends_with_its_time_limit(project):
     assert "longer than timeout=1s" in done.out + done.err
 
 
+@pytest.mark.user
 def test_what_a_step_leaves_in_tmp_run_and_dev_shm_is_not_kept(project):
     assert (
         project.build("run echo x > /tmp/x; echo y > /dev/shm/y; echo z > /dev/z; ls /tmp /dev/shm", "run true").code
@@ -119,6 +122,7 @@ def test_what_a_step_leaves_in_tmp_run_and_dev_shm_is_not_kept(project):
     assert "dev" not in project.ls("/")
 
 
+@pytest.mark.user
 def test_several_jobs_at_once_do_not_see_each_other(project):
     """Two stages run side by side: neither sees the other's processes, files or sockets."""
     leaving = "run sleep 9999 & nc -l -p 4444 & sleep 0.8; echo mine > /f"

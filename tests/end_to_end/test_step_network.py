@@ -14,7 +14,7 @@ import pytest
 
 from tests.history.conftest import Git
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 @pytest.fixture
@@ -85,6 +85,7 @@ def test_a_host_that_is_not_in_the_list_fails_the_step_by_name_with_the_option_t
     assert f'network="127.0.0.1:{server.server_port}, a.example, elsewhere.example:8080"' in message
 
 
+@pytest.mark.user
 def test_without_a_list_this_machine_is_out_of_reach_by_any_way(project, server):
     with socket.socket(socket.AF_UNIX) as abstract:
         abstract.bind("\0envbuild-test-network")
@@ -102,6 +103,7 @@ def test_without_a_list_this_machine_is_out_of_reach_by_any_way(project, server)
     assert network_of(project)["refused"] == [server.place, "169.254.169.254:80"]
 
 
+@pytest.mark.user
 def test_a_server_of_the_list_is_connected_to_by_its_name(project):
     """As ssh does, which knows of no proxy. The machine's own proxy plays the server here."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -149,6 +151,7 @@ def test_the_list_is_part_of_the_key_and_its_order_is_not(project):
     assert len(project.build("run(network=host) true").ran) == 1
 
 
+@pytest.mark.user
 def test_the_whole_network_is_given_only_where_it_is_asked_for_and_said(project, server):
     done = project.build(f"run(network=host) wget -q -O /file http://{server.place}/file")
     assert done.code == 0, done.out
@@ -230,6 +233,7 @@ def test_proxies_of_the_machine_are_used_and_the_step_sees_none_of_them(project,
     assert network_of(project)["asked"] == ["far.example:80"]
 
 
+@pytest.mark.user
 def test_a_step_that_ends_or_is_ended_leaves_no_proxy_that_is_waited_for(project, server):
     hanging = f"nc {' '.join(('127.0.0.1', '31280'))} & sleep 0.2; echo over"
     done = project.build(f"run(network, timeout=20s) {hanging}", f"run(network, timeout=1s) {hanging}; sleep 60")

@@ -183,6 +183,7 @@ def test_what_is_copied_to_tmp_is_there_and_what_a_step_leaves_there_is_not(proj
 
 
 @pytest.mark.mirror
+@pytest.mark.nightly  # what the two go by is seen in all tests above, with MAKE
 def test_make_and_ninja_by_both_ways(debian):
     """Real ones: sources that are replaced in the tree, and edited beside a cache."""
     debian.write("Makefile", MAKEFILE)

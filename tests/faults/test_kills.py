@@ -9,9 +9,10 @@ import pytest
 
 from tests.conftest import first_then_nightly, wait_for
 from tests.faults import killed_at
+from tests.faults.kept import text_in
 from tests.processes import alive_with
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 SLOW, QUICK = ("--secret", "pace=slow"), ("--secret", "pace=quick")
 """How a step that looks for it goes: secrets are no part of its key."""
 WAITS = "while grep -q slow /run/secrets/pace; do sleep 0.02; done"
@@ -53,20 +54,27 @@ def children(pid: int) -> list[int]:
     return pids
 
 
-@pytest.fixture
-def paces(project) -> None:
+def write_files(project) -> None:
     for pace in ("slow", "quick"):
         project.write(pace, pace)
+    for number in range(60):
+        project.write(f"app/d{number % 7}/f{number}", str(number) * 100)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shared_project):
+    """What the recipe gives, whatever the mark in its words."""
+    write_files(shared_project)
+    done = shared_project.build(*lines("600"), options=QUICK)
+    assert done.code == 0, done.err
+    return done.image
 
 
 @pytest.fixture
-def recipe(project, tmp_path, mark, paces):
-    for number in range(60):
-        project.write(f"app/d{number % 7}/f{number}", str(number) * 100)
-    undisturbed = project.build(*lines(mark), options=QUICK, ENVBUILD_STORE=str(tmp_path / "other"))
-    assert undisturbed.code == 0, undisturbed.err
-    (project.folder / "web.env.lock").unlink()
-    project.image = undisturbed.image
+def recipe(project, undisturbed, mark):
+    write_files(project)
+    project.write("web.env", *lines(mark))
+    project.image = undisturbed
     project.mounts = mounts()
     project.mark = mark
     return project
@@ -85,7 +93,7 @@ def check_after(project, what: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", first_then_nightly(12, 4))
+@pytest.mark.parametrize("seed", first_then_nightly(12, 2))
 def test_killed_at_a_random_time_the_next_build_gives_the_same_digest(recipe, seed):
     randomness = random.Random(seed)
     # Several builds on end are killed, each goes a little further or less far.
@@ -97,6 +105,7 @@ def test_killed_at_a_random_time_the_next_build_gives_the_same_digest(recipe, se
     check_after(recipe, f"seed {seed}")
 
 
+@pytest.mark.user
 @pytest.mark.parametrize("depth", [1, 2], ids=["the helper", "process 1 of a sandbox"])
 def test_a_part_of_it_is_killed(recipe, depth):
     build = recipe.start("build", "web.env", *SLOW)
@@ -113,6 +122,7 @@ def test_a_part_of_it_is_killed(recipe, depth):
     check_after(recipe, "part")
 
 
+@pytest.mark.user
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_build_leaves_nothing_running(recipe, number):
     build = recipe.start("build", "web.env", *SLOW)
@@ -125,7 +135,8 @@ def test_an_interrupted_build_leaves_nothing_running(recipe, number):
     check_after(recipe, "interrupted")
 
 
-def test_a_waiting_build_takes_over_when_the_one_that_runs_the_step_is_killed(project, mark, paces):
+def test_a_waiting_build_takes_over_when_the_one_that_runs_the_step_is_killed(project, mark):
+    write_files(project)
     project.write("slow.env", "from tar:busybox.tar", f"run(secret=pace) echo started; {WAITS}; echo {mark} > /a")
     first = project.start("build", "slow.env", *SLOW)
     assert wait_for(lambda: alive_with(f"echo {mark} >"))
@@ -146,6 +157,7 @@ def test_a_waiting_build_takes_over_when_the_one_that_runs_the_step_is_killed(pr
     assert list((project.store / "work").iterdir()) == []
 
 
+@pytest.mark.user
 def test_an_instance_that_is_killed_leaves_nothing(project, mark):
     assert project.build("run echo 1 > /a").code == 0
     before = mounts()
@@ -163,8 +175,7 @@ def test_an_instance_that_is_killed_leaves_nothing(project, mark):
 def test_a_killed_gc_leaves_garbage_and_no_hole(project, tmp_path):
     """gc is killed after each of its removals in turn."""
     kept = project.build("run echo kept > /kept", name="kept.env")
-    for number in range(6):
-        assert project.build(f"run echo {number} > /garbage-{number}").code == 0
+    assert project.build(*(f"run echo {number} > /garbage-{number}" for number in range(6))).code == 0
     assert project.command("untag", "web:latest").code == 0
     (project.folder / "web.env.lock").unlink()
     killed = 0
@@ -173,7 +184,7 @@ def test_a_killed_gc_leaves_garbage_and_no_hole(project, tmp_path):
         assert done.returncode in (0, -9), done.stderr
         killed += done.returncode == -9
         assert project.command("fsck").code == 0
-        assert project.command("cat", "kept", "/kept").out == "kept\n"
+        assert text_in(project, "kept", "/kept") == "kept\n"
     assert killed
     assert project.command("gc").code == 0
     assert project.build(name="kept.env").image == kept.image

@@ -1,10 +1,10 @@
 """Many builds on one store, and garbage collection meanwhile."""
 
-import json
 import subprocess
 import sys
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -27,35 +27,23 @@ def test_twenty_builds_of_five_recipes_run_each_step_once(project):
     collected: list[int] = []
 
     def collect() -> None:
-        while not stop.is_set():
+        while not stop.wait(0.05):
             collected.append(project.command("gc").code)
 
     collector = threading.Thread(target=collect)
     collector.start()
-    builds = [
-        subprocess.Popen(
-            [sys.executable, "-m", "envbuild", "build", f"r{number % 5}.env", "--progress", "json"],
-            cwd=project.folder,
-            env=project.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for number in range(20)
-    ]
-    outputs = [build.communicate(timeout=300) for build in builds]
+    with ThreadPoolExecutor(20) as at_once:
+        builds = list(at_once.map(lambda number: project.build(name=f"r{number % 5}.env"), range(20)))
     stop.set()
     collector.join()
-    assert [build.returncode for build in builds] == [0] * 20, [error for _, error in outputs]
+    assert [build.code for build in builds] == [0] * 20, [build.err for build in builds]
     # gc had the store to itself between two builds at most, and took nothing that a lock or a tag names.
     assert set(collected) <= {0, 3}  # 3 while there is no store yet
     ran = Counter()
     images = {}
-    for number, (out, _) in enumerate(outputs):
-        for event in map(json.loads, out.splitlines()):
-            if event["event"] == "step-finished":
-                ran[event["tree"]] += 1
-            if event["event"] == "build-finished":
-                assert images.setdefault(number % 5, event["image"]) == event["image"]
+    for number, build in enumerate(builds):
+        ran.update(event["tree"] for event in build.of("step-finished"))
+        assert images.setdefault(number % 5, build.image) == build.image
     # The base and the shared steps once for all, two steps once for each recipe.
     assert set(ran.values()) == {1}, ran
     assert len(ran) == 4 + 5 * 2

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.conftest import Project, busybox_tar
+from tests.faults.kept import text_in
 from tests.in_namespace import own
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.slow]
@@ -115,11 +116,11 @@ class StoreMachine(RuleBasedStateMachine):
         for name, (recipe, version) in self.tags.items():
             assert self.shown(name) == f"{recipe} {version}\n"
 
-    def shown(self, name: str) -> str:
-        return self.project.command("cat", name, "/own").out
+    def shown(self, name: str) -> str | None:
+        return text_in(self.project, name, "/own")
 
 
 TestStore = StoreMachine.TestCase
 TestStore.settings = settings(
-    max_examples=12, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=8, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )

@@ -11,7 +11,8 @@ from tests.fuzz.mutations import Mutations
 from tests.fuzz.target import SEEDS, attempt
 from tests.fuzz.targets import TARGETS
 
-MUTATIONS, MOST = 60, 4096
+MUTATIONS, MANY, MOST = 15, 600, 4096
+"""Mutations of a reader's seeds: the same each day, and many more in the nightly run; bytes of one."""
 
 
 @pytest.fixture(autouse=True)
@@ -24,10 +25,21 @@ def _as_deep_as_the_command_line():
 
 @pytest.mark.parametrize("name", TARGETS)
 def test_a_reader_keeps_its_contract(name):
+    keep_contract(name, MUTATIONS)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_reader_keeps_its_contract_with_many(name):
+    keep_contract(name, MANY)
+
+
+def keep_contract(name: str, count: int) -> None:
+    """Try a reader with its seeds and so many mutations of them."""
     target = TARGETS[name]
     seeds = target.seeds()
     mutations = Mutations(Random(name), target.tokens, MOST)
-    for data in [*seeds, *(mutations.of(seeds) for _ in range(MUTATIONS))]:
+    for data in [*seeds, *(mutations.of(seeds) for _ in range(count))]:
         finding = attempt(target, data)
         assert finding is None, f"{data[:500]!r}\n{finding.text}"
 

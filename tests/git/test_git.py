@@ -19,10 +19,10 @@ pytestmark = pytest.mark.namespaces
 @pytest.fixture
 def branches(project, git):
     """main and feature/x, each with an image of its own; main is checked out."""
-    project.build("copy app.txt -> /app.txt", "run echo main > /a") if project.write("app.txt", "1") else None
+    project.build("copy app.txt -> /app.txt", "file /a\n    main") if project.write("app.txt", "1") else None
     git.commit("main")
     git("checkout", "--quiet", "-b", "feature/x")
-    project.build("copy app.txt -> /app.txt", "run echo feature > /a")
+    project.build("copy app.txt -> /app.txt", "file /a\n    feature")
     git.commit("feature")
     git("checkout", "--quiet", "main")
     return project
@@ -76,8 +76,7 @@ class TestRevisions:
 
     def test_diffs_between_revisions(self, branches):
         done = branches.command("diff", "git:main:web.env", "git:feature/x:web.env", "--recipe")
-        assert "-run echo main > /a" in done.out
-        assert "+run echo feature > /a" in done.out
+        assert "-    main\n+    feature\n" in done.out
         assert "M /a" in branches.command("diff", "web@main", "web@feature/x").out
 
     def test_the_log_names_the_commit_that_a_build_was_committed_in(self, branches, git):
@@ -86,7 +85,7 @@ class TestRevisions:
         assert (entry["committed"], entry["branch"], entry["file"]) == (True, "feature/x", "web.env")
 
     def test_a_rollback_says_how_to_take_the_recipe_back_too(self, branches, git):
-        branches.build("copy app.txt -> /app.txt", "run echo more > /a")
+        branches.build("copy app.txt -> /app.txt", "file /a\n    more")
         done = branches.command("rollback", "web", "--to", "1")
         assert "git restore --source=" in done.err
         assert ":/web.env" in done.err
@@ -142,7 +141,7 @@ class TestInstalled:
     @pytest.fixture
     def clone(self, project, git):
         project.write("src/x", "1")
-        project.build("copy src -> /app", "run echo one > /one", "run true", "run echo two > /two")
+        project.build("copy src -> /app", "file /one\n    one", "env SEPARATE=1", "file /two\n    two")
         git.commit("begin")
         done = project.command("git", "install")
         assert done.code == 0, done.err
@@ -206,10 +205,10 @@ class TestInstalled:
 
     def test_branches_that_change_other_statements_merge(self, clone, git):
         git("checkout", "--quiet", "-b", "left")
-        clone.build("copy src -> /app", "run echo eins > /one", "run true", "run echo two > /two")
+        clone.build("copy src -> /app", "file /one\n    eins", "env SEPARATE=1", "file /two\n    two")
         git.commit("left")
         git("checkout", "--quiet", "main")
-        clone.build("copy src -> /app", "run echo one > /one", "run true", "run echo zwei > /two")
+        clone.build("copy src -> /app", "file /one\n    one", "env SEPARATE=1", "file /two\n    zwei")
         git.commit("right")
         git("merge", "--quiet", "--no-verify", "left", "-m", "merged")
         lock = parse((clone.folder / "web.env.lock").read_text(), "web.env.lock")
@@ -241,13 +240,13 @@ class TestInstalled:
 
     def test_check_prints_markdown_for_a_pull_request(self, clone, git, tmp_path):
         git("checkout", "--quiet", "-b", "change")
-        clone.build("copy src -> /app", "run echo one > /one", "run true", "run echo zwei > /two")
+        clone.build("copy src -> /app", "file /one\n    one", "env SEPARATE=1", "file /two\n    zwei")
         git.commit("changed")
         done = clone.command("git", "check", "main..change")
         assert done.code == 0, done.err
         assert "### `web.env`" in done.out
-        assert "- changed `/two` (content)" in done.out
-        assert "+run echo zwei > /two" in done.out
+        assert "- changed `/two` (content, time)" in done.out
+        assert "+    zwei\n" in done.out
         # A machine without the images says what the locks say, as CI does.
         bare = clone.command("git", "check", "main...", ENVBUILD_STORE=str(tmp_path / "ci"))
         assert bare.code == 0, bare.err
@@ -401,7 +400,7 @@ def test_git_is_not_needed_for_what_needs_none(project, tmp_path):
         if shutil.which(name):
             (tools / name).symlink_to(shutil.which(name))
     (project.folder / ".git").mkdir()
-    done = project.build("run echo 1 > /a", PATH=str(tools))
+    done = project.build("file /a\n    1", PATH=str(tools))
     assert done.code == 0, done.out
     missing = project.command("show", "web@main", PATH=str(tools))
     assert (missing.code, "git is not installed" in missing.err) == (3, True)

@@ -6,7 +6,7 @@ import pytest
 
 pytestmark = pytest.mark.namespaces
 
-STEPS = ["run echo one > /one", "run true", "copy src -> /app", "run true", "run echo two > /two"]
+STEPS = ["file /one\n    one", "env SEPARATE=1", "copy src -> /app", "workdir /app", "file /two\n    two"]
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def branches(project, git):
     project.write("src/x", "1")
     project.build(*STEPS)
     git.commit("begin")
-    for branch, old, new in (("right", "two >", "zwei >"), ("left", "one >", "eins >")):
+    for branch, old, new in (("right", " two", " zwei"), ("left", " one", " eins")):
         git("checkout", "--quiet", "-b", branch, "main")
         done = project.build(*(line.replace(old, new) for line in STEPS))
         assert done.code == 0, done.err
@@ -104,7 +104,7 @@ class TestFilledIn:
         """A store that has what both branches come to together, and a clone that is set up."""
         lock = branches.folder / "web.env.lock"
         before = lock.read_text()
-        branches.build(*(line.replace("one >", "eins >").replace("two >", "zwei >") for line in STEPS))
+        branches.build(*(line.replace(" one", " eins").replace(" two", " zwei") for line in STEPS))
         git("checkout", "--quiet", "--", ".")
         assert lock.read_text() == before
         assert branches.command("git", "install").code == 0

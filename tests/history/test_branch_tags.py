@@ -15,7 +15,7 @@ pytestmark = pytest.mark.namespaces
 
 @pytest.fixture
 def main(project, git):
-    project.build("run echo main > /a")
+    project.build("file /a\n    main")
     git.commit("main")
     return project
 
@@ -37,7 +37,7 @@ def test_a_branch_called_as_a_tag_moves_nothing_but_its_own(main, git):
     main.command("tag", "web", "web:v1", "--immutable")
     for branch in ("prod", "v1"):
         git("checkout", "--quiet", "-b", branch)
-        done = main.build(f"run echo {branch} > /a")
+        done = main.build(f"file /a\n    {branch}")
         assert done.code == 0, done.err
         assert main.cat("/a", f"web:branch/{branch}") == f"{branch}\n"
     assert main.cat("/a", "web:prod") == main.cat("/a", "web:v1") == "main\n"
@@ -53,7 +53,7 @@ def test_nobody_else_sets_such_a_tag(main):
 
 def test_every_place_that_takes_an_image_takes_it(main, git):
     git("checkout", "--quiet", "-b", "feature/x")
-    main.build("run echo x > /a")
+    main.build("file /a\n    x")
     for words in (
         ("show", "web:branch/feature/x"),
         ("log", "web:branch/feature/x"),
@@ -65,7 +65,7 @@ def test_every_place_that_takes_an_image_takes_it(main, git):
         done = main.command(*words)
         assert done.code == 0, done.err
     assert main.command("diff", "web:branch/main", "web:branch/feature/x").code == 1
-    main.build("run echo y > /a")
+    main.build("file /a\n    y")
     assert "M /a" in main.command("diff", "web:branch/feature/x").out
     main.write("next.env", "from image:web:branch/feature/x", "run cat /a > /b")
     assert main.command("build", "next.env").code == 0
@@ -75,7 +75,7 @@ def test_every_place_that_takes_an_image_takes_it(main, git):
 def test_tags_of_deleted_branches_go_with_gc(main, git, tmp_path):
     for branch in ("gone", "far", "left"):
         git("checkout", "--quiet", "-b", branch)
-        main.build(f"run echo {branch} > /a")
+        main.build(f"file /a\n    {branch}")
         git.commit(branch)
         git("checkout", "--quiet", "main")
     main.build()
@@ -162,7 +162,7 @@ class TestFormat3:
 
 def test_the_time_that_log_shows_is_that_entry(project):
     for number in range(4):
-        project.build(f"run echo {number} > /a")
+        project.build(f"file /a\n    {number}")
     with sqlite3.connect(project.store / "store.db") as database:
         for number, moment in ((1, 1000.7), (2, 1000.900001), (3, 1001.9999999), (4, 1005.25)):
             database.execute("UPDATE history SET moved = ? WHERE number = ?", (moment, number))

@@ -125,8 +125,8 @@ def test_a_link_that_was_turned_elsewhere_stands_out(project, packages):
 
 
 def test_facts_and_the_exit_code(project):
-    project.build("env A=1", "run echo 1 > /a")
-    project.build("env A=2", "env B=1", "user root", "run echo 1 > /a")
+    project.build("env A=1", "file /a\n    1")
+    project.build("env A=2", "env B=1", "user root", "file /a\n    1")
     difference = report(project, "web")
     assert {"name": "env.A", "old": "1", "new": "2"} in difference["facts"]
     assert {"name": "env.B", "old": None, "new": "1"} in difference["facts"]
@@ -190,8 +190,8 @@ def test_files_that_only_a_user_of_the_image_may_read_are_compared_too(project, 
 
 
 def test_the_statements_that_differ(project):
-    project.build("env A=1", "run echo 1 > /a")
-    project.build("env A=2", "run echo 1 > /a")
+    project.build("env A=1", "file /a\n    1")
+    project.build("env A=2", "file /a\n    1")
     lines = project.command("diff", "web", "--recipe").out.splitlines()
     assert "-env A=1" in lines
     assert "+env A=2" in lines
@@ -199,9 +199,9 @@ def test_the_statements_that_differ(project):
 
 
 def test_recipes_and_locks_are_sides_too(project, tmp_path):
-    project.build("run echo 1 > /a")
+    project.build("file /a\n    1")
     shutil.copy(project.folder / "web.env.lock", project.folder / "old.env.lock")
-    project.build("run echo 2 > /a")
+    project.build("file /a\n    2")
     assert [file["path"] for file in report(project, "old.env.lock", "web.env")["unexplained"]] == ["/a"]
     # In another store only the locks are known.
     elsewhere = project.command("diff", "old.env.lock", "web.env.lock", ENVBUILD_STORE=str(tmp_path / "other"))
@@ -242,8 +242,8 @@ def test_long_lists_are_folded_in_comments_and_counted_on_terminals(project):
 
 
 def test_the_pager_is_the_users_and_only_on_a_terminal(project, tmp_path):
-    project.build("run echo 1 > /a")
-    project.build("run echo 2 > /a")
+    project.build("file /a\n    1")
+    project.build("file /a\n    2")
     mark = tmp_path / "paged"
     pager = f"cat > {mark}"
     assert "/a" in project.command("diff", "web", ENVBUILD_PAGER=pager).out

@@ -37,7 +37,7 @@ def clones(project, tmp_path):
     made = []
     for side in ("left", "right"):
         shop, git = clone(project, tmp_path / side / "shop")
-        assert shop.build(f"run echo {side} > /a").code == 0
+        assert shop.build(f"file /a\n    {side}").code == 0
         git.commit(side)
         made.append(shop)
     return *made, Project(tmp_path, project.store)
@@ -53,7 +53,7 @@ class TestClones:
     def test_each_has_a_web_of_its_own(self, clones):
         left, right, _ = clones
         assert (left.cat("/a"), right.cat("/a")) == ("left\n", "right\n")
-        left.build("run echo again > /a")
+        left.build("file /a\n    again")
         assert right.cat("/a") == "right\n"
         assert right.command("rollback", "web").code == 2, "the other's build is no entry of its history"
         assert left.command("rollback", "web").code == 0
@@ -102,11 +102,11 @@ class TestClones:
         left, right, outside = clones
         assert left.command("run", "-d", "--name", "one", "web", "--", "sleep", "1000").code == 0
         try:
-            right.build("run echo new > /a")
+            right.build("file /a\n    new")
             (instance,) = json.loads(outside.command("ps", "--format", "json").out)
             assert instance["moved_on"] == ""
             assert instance["reference"] == f"{short(outside, left.folder)}/web:branch/main"
-            built = left.build("run echo new > /a")
+            built = left.build("file /a\n    new")
             (instance,) = json.loads(outside.command("ps", "--format", "json").out)
             assert instance["moved_on"] == instance["reference"], built.err
             assert [
@@ -163,14 +163,14 @@ class TestClones:
 
 class TestBranches:
     def test_web_is_what_this_branch_built_last(self, project, git):
-        project.build("run echo main > /a")
+        project.build("file /a\n    main")
         git.commit("main")
         git("checkout", "--quiet", "-b", "fix")
         fresh = project.command("run", "web", "--", "cat", "/a")
         assert (fresh.code, "'web' was not built on fix yet" in fresh.err) == (2, True)
         assert ("web@HEAD" in fresh.err, "web:branch/main" in fresh.err) == (True, True)
         assert project.cat("/a", "web@HEAD") == "main\n"
-        project.build("run echo fix > /a")
+        project.build("file /a\n    fix")
         git.commit("fix")
         assert project.cat("/a") == "fix\n"
         git("checkout", "--quiet", "main")
@@ -186,11 +186,11 @@ class TestBranches:
         assert project.cat("/a", "kept") == "main\n"
 
     def test_tag_rollback_and_untag_move_the_branch_and_latest(self, project, git):
-        project.build("run echo 1 > /a")
-        project.build("run echo 2 > /a")
+        project.build("file /a\n    1")
+        project.build("file /a\n    2")
         git.commit("main")
         git("checkout", "--quiet", "-b", "fix")
-        project.build("run echo fix > /a")
+        project.build("file /a\n    fix")
         git("checkout", "--quiet", "--force", "main")
         assert project.command("rollback", "web").out.startswith("web:branch/main: ")
         assert [project.cat("/a", f"web{tag}") for tag in ("", ":latest", ":branch/fix")] == ["1\n", "1\n", "fix\n"]
@@ -202,11 +202,11 @@ class TestBranches:
         assert project.cat("/a", "web:branch/fix") == "fix\n"
 
     def test_a_detached_head_has_what_a_detached_head_built(self, project, git):
-        project.build("run echo main > /a")
+        project.build("file /a\n    main")
         git.commit("main")
         git("checkout", "--quiet", "--detach")
         assert "with a detached HEAD" in project.command("run", "web", "--", "cat", "/a").err
-        project.build("run echo detached > /a")
+        project.build("file /a\n    detached")
         assert project.cat("/a") == "detached\n"
         git("checkout", "--quiet", "--force", "main")
         assert project.cat("/a") == "main\n"
@@ -215,12 +215,12 @@ class TestBranches:
         assert project.cat("/a", "web:branch/HEAD") == "detached\n"
 
     def test_worktrees_are_one_project_each_on_its_branch(self, project, git, tmp_path):
-        project.build("run echo main > /a")
+        project.build("file /a\n    main")
         git.commit("main")
         git("worktree", "add", "--quiet", "-b", "fix", str(tmp_path / "tree"))
         tree = Project(tmp_path / "tree", project.store)
         shutil.copy(project.folder / "busybox.tar", tree.folder)
-        tree.build("run echo fix > /a")
+        tree.build("file /a\n    fix")
         assert (project.cat("/a"), tree.cat("/a")) == ("main\n", "fix\n")
         assert tree.cat("/a", "web:branch/main") == "main\n"
         Git(tree)("checkout", "--quiet", "--detach", "--force")
@@ -265,7 +265,7 @@ class TestNames:
         left, _, outside = clones
         name = short(outside, left.folder)
         thief, git = clone(project, tmp_path / name)
-        thief.build("run echo thief > /a")
+        thief.build("file /a\n    thief")
         git.commit("thief")
         asked = outside.command("run", f"{name}/web", "--", "cat", "/a")
         assert (asked.code, "2 projects" in asked.err) == (2, True)
@@ -273,12 +273,12 @@ class TestNames:
         assert outside.cat("/a", f"{longer}/web") == "left\n"
         whole = project_at(str(left.folder)).id
         exact, git = clone(project, tmp_path / whole)
-        exact.build("run echo thief > /a")
+        exact.build("file /a\n    thief")
         assert outside.cat("/a", f"{whole}/web") == left.cat("/a") == "left\n"
 
     def test_a_directory_with_a_terrible_name(self, project, tmp_path):
         shop, _ = clone(project, tmp_path / "ä \x1b[31m' --all\n")
-        assert shop.build("run echo 1 > /a").code == 0
+        assert shop.build("file /a\n    1").code == 0
         assert shop.cat("/a") == "1\n"
         outside = Project(tmp_path, project.store)
         done = outside.command("run", "web", "--", "true")
@@ -292,7 +292,7 @@ class TestRepositories:
     """What counts as a working tree, whatever somebody else put there."""
 
     def test_a_file_that_points_into_another_repository_joins_nothing(self, project, git, tmp_path):
-        project.build("run echo 1 > /a")
+        project.build("file /a\n    1")
         git.commit("1")
         git("worktree", "add", "--quiet", "-b", "fix", str(tmp_path / "tree"))
         mark = (tmp_path / "tree/.git").read_text()
@@ -323,7 +323,7 @@ class TestRepositories:
         assert branch_tag(WorkingTree.of(str(tmp_path / "3")).branch).startswith("branch/")
 
     def test_a_bare_repository_names_the_project_of_its_worktrees(self, project, git, tmp_path):
-        project.build("run echo 1 > /a")
+        project.build("file /a\n    1")
         git.commit("1")
         git("clone", "--quiet", "--bare", ".", str(tmp_path / "shop.git"))
         git("-C", str(tmp_path / "shop.git"), "worktree", "add", "--quiet", str(tmp_path / "tree"), "main")
@@ -333,11 +333,11 @@ class TestRepositories:
     def test_what_is_another_users_is_no_project(self, project, tmp_path):
         """git refuses it, too (safe.directory): anybody may put a .git into /tmp."""
         shop, git = clone(project, tmp_path / "shop")
-        shop.build("run echo own > /a")
+        shop.build("file /a\n    own")
         git.commit("own")
         os.chown(shop.folder / ".git", 1234, 1234)
         assert WorkingTree.of(str(shop.folder)) is None
-        shop.build("run echo other > /a")
+        shop.build("file /a\n    other")
         images = json.loads(shop.command("images", "--format", "json").out)
         assert [image["tags"] for image in images if "web:latest" in image["tags"]] == [["web:latest"]]
         os.chown(shop.folder / ".git", 0, 0)
@@ -345,7 +345,7 @@ class TestRepositories:
 
     def test_a_clone_that_moves_is_another_project_and_its_old_names_stay(self, project, tmp_path):
         shop, git = clone(project, tmp_path / "shop")
-        shop.build("run echo 1 > /a")
+        shop.build("file /a\n    1")
         git.commit("1")
         os.rename(shop.folder, tmp_path / "moved")
         moved = Project(tmp_path / "moved", project.store)
@@ -426,16 +426,16 @@ class TestFormat4:
         assert self.names(database) == {"web:v1": "1", "web:latest": "4", "a/web:latest": "2", "b/old:latest": "5"}
 
     def test_a_store_gets_it_when_it_is_opened(self, project, git, tmp_path):
-        project.build("run echo 1 > /a")
+        project.build("file /a\n    1")
         git.commit("1")
         git("worktree", "add", "--quiet", "-b", "fix", str(tmp_path / "tree"))
         tree = Project(tmp_path / "tree", project.store)
         shutil.copy(project.folder / "busybox.tar", tree.folder)
-        tree.build("run echo 2 > /a")
+        tree.build("file /a\n    2")
         other = Project(tmp_path / "plain", project.store)
         other.folder.mkdir()
         shutil.copy(project.folder / "busybox.tar", other.folder)
-        other.build("run echo 3 > /a", name="other.env")
+        other.build("file /a\n    3", name="other.env")
         with sqlite3.connect(project.store / "store.db") as database:
             for table in ("tags", "history"):
                 database.execute(f"UPDATE {table} SET name = substr(name, instr(name, '/') + 1)")
@@ -459,7 +459,7 @@ class TestBisect:
         for number in range(1, 17):
             project.write("number.txt", str(number))
             text = "bad" if number >= 11 else "good"
-            built = project.build("copy number.txt -> /number.txt", f"run echo {text} > /a")
+            built = project.build("copy number.txt -> /number.txt", f"file /a\n    {text}")
             git.commit(f"commit {number}")
             if number in (3, 9, 12):
                 self.lose(project, built.image)
@@ -493,7 +493,7 @@ class TestBisect:
 
     def test_exit_codes_are_those_of_the_test_or_125(self, project, git):
         for number in (1, 2):
-            built = project.build(f"run echo {number} > /a")
+            built = project.build(f"file /a\n    {number}")
             git.commit(str(number))
             if number == 1:
                 self.lose(project, built.image)

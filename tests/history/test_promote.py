@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Project
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 @pytest.fixture

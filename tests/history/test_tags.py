@@ -15,7 +15,7 @@ pytestmark = pytest.mark.namespaces
 @pytest.fixture
 def three(project):
     """web:latest was 1, then 2, then 3; returns the project and the three digests."""
-    return project, [project.build(f"run echo {number} > /a").image for number in (1, 2, 3)]
+    return project, [project.build(f"file /a\n    {number}").image for number in (1, 2, 3)]
 
 
 def image(project, reference: str) -> str:
@@ -37,7 +37,7 @@ def test_what_a_name_was_is_found_by_number_and_by_time(three):
 
 @pytest.mark.user
 def test_who_built_is_the_user_also_where_steps_ran(project):
-    for lines in (["run echo 1 > /a"], ["file /a", "    1"]):
+    for lines in (["file /a\n    1"], ["file /a", "    1"]):
         assert project.build(*lines).code == 0
     history = json.loads(project.command("log", "web", "--format", "json").out)
     assert {entry["who"]["user"] if "who" in entry else entry["user"] for entry in history} == {getpass.getuser()}
@@ -99,7 +99,7 @@ def test_rollback_takes_a_number_a_tag_a_digest_and_a_date(three, to):
         with sqlite3.connect(project.store / "store.db") as database:
             database.execute("UPDATE history SET moved = moved - 3600")
         database.close()
-        project.build("run echo 4 > /a")
+        project.build("file /a\n    4")
         assert project.command("rollback", "web", "--to", to).code == 0
         assert image(project, "web") == images[2]
         return

@@ -20,13 +20,13 @@ def added(name: str) -> Package:
 def merged(project, git):
     """main is an automatic merge of two branches; the lock has an image of each, and so no known one."""
     project.write(".gitattributes", "*.env.lock merge=union")
-    project.build("run echo one > /one", "run true", "run true", "run echo two > /two")
+    project.build("file /one\n    one", "run true", "run true", "file /two\n    two")
     git.commit("begin")
     git("checkout", "--quiet", "-b", "left")
-    project.build("run echo eins > /one", "run true", "run true", "run echo two > /two")
+    project.build("file /one\n    eins", "run true", "run true", "file /two\n    two")
     git.commit("left")
     git("checkout", "--quiet", "main")
-    project.build("run echo one > /one", "run true", "run true", "run echo zwei > /two")
+    project.build("file /one\n    one", "run true", "run true", "file /two\n    zwei")
     git.commit("right")
     git("merge", "--quiet", "left", "-m", "merged")
     assert lock_file.parse((project.folder / "web.env.lock").read_text(), "web.env.lock").image == ""

@@ -17,11 +17,11 @@ def test_the_same_comes_out_though_the_folder_is_gone(project):
     project.write(".envignore", "*.secret")
     project.write("src/left.secret", "not copied")
     project.write("page.j2", "{{ name }}")
-    project.write("more.env", "run echo included > /more")
+    project.write("more.env", "file /more\n    included")
     project.write(
         "web.env",
         "from tar:busybox.tar as tools",
-        "run echo tool > /tool",
+        "file /tool\n    tool",
         "from tar:busybox.tar",
         "param name = ada",
         "include more.env",
@@ -29,7 +29,7 @@ def test_the_same_comes_out_though_the_folder_is_gone(project):
         "copy(exclude=['deep']) src -> /shallow",
         "render page.j2 -> /page",
         "copy(from=tools) /tool -> /tool",
-        "run echo 1 > /a",
+        "file /a\n    1",
     )
     text = (project.folder / "web.env").read_text().splitlines()
     text.insert(0, text.pop(3))
@@ -46,7 +46,7 @@ def test_the_same_comes_out_though_the_folder_is_gone(project):
 
 
 def test_what_differs_is_named_and_nothing_else_changes(project):
-    project.build("run echo 1 > /a", "run head -c 8 /dev/urandom > /random")
+    project.build("file /a\n    1", "run head -c 8 /dev/urandom > /random")
     lock = (project.folder / "web.env.lock").read_bytes()
     done = project.command("verify", "web")
     assert done.code == 1
@@ -73,6 +73,6 @@ def test_secrets_have_to_be_given_again(project):
 
 def test_what_was_kept_survives_gc(project):
     project.write("src/x", "1")
-    project.build("copy(owner=root) src -> /app", "run echo 1 > /a")
+    project.build("copy(owner=root) src -> /app", "file /a\n    1")
     assert project.command("gc").code == 0
     assert project.command("verify", "web").code == 0

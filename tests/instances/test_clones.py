@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, own_file, run, state
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 def read(project, path: str, name: str = "one") -> str:
@@ -17,6 +17,7 @@ def read(project, path: str, name: str = "one") -> str:
     return file.read_text() if file.exists() else ""
 
 
+@pytest.mark.user
 def test_a_clone_has_the_files_and_goes_its_own_way(image):
     run(image, "-e", "A=1", "web", "--", "sh", "-c", f"echo first >> /log; {WAITING}")
     assert wait_for(lambda: read(image, "log") == "first\n")
@@ -64,6 +65,7 @@ def _size(folder) -> int:
     return sum(seen.values())
 
 
+@pytest.mark.user
 def test_its_volumes_are_copied_and_its_ports_are_free_ones(image):
     words = ["-v", "data:/data", "-p", "127.0.0.1:0:80", "web", "--", "sh", "-c", WAITING]
     run(image, *words)

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, printed, run, with_single_id
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 def sh(project, script: str, *options: str, code: int = 0) -> str:
@@ -20,6 +20,7 @@ def sh(project, script: str, *options: str, code: int = 0) -> str:
 
 
 class TestBinds:
+    @pytest.mark.user
     def test_a_folder_to_write_to_and_one_to_read(self, image):
         image.write("data/file", "mine")
         assert sh(image, "cat /data/file; echo theirs > /data/new", "-v", "./data:/data") == "mine\n"
@@ -30,6 +31,7 @@ class TestBinds:
         assert "Read-only file system" in printed
         assert made.read_text() == "theirs\n"
 
+    @pytest.mark.user
     def test_a_single_file_also_where_the_image_has_none(self, image):
         image.write("conf", "first")
         options = ("-v", "./conf:/etc/deep/app.conf", "-v", "./conf:/file:ro")
@@ -84,6 +86,7 @@ class TestVolumes:
             "data"
         ]
 
+    @pytest.mark.user
     def test_a_new_one_begins_as_what_the_image_has_there(self, image):
         lines = (
             "run mkdir -p /srv/db/in; echo first > /srv/db/file; ln -s file /srv/db/link",
@@ -151,6 +154,7 @@ class TestVolumes:
         assert os.listdir(image.store / "volumes") == []
         assert image.command("volume", "rm", "data").code == 2
 
+    @pytest.mark.user
     def test_a_copy_has_owners_links_attributes_and_holes(self, image):
         script = (
             "cd /v; echo a > a; ln a b; ln -s a c; mkfifo p; chmod 4755 a; mkdir -m 1777 d; chown 7:8 d;"
@@ -176,6 +180,7 @@ class TestVolumes:
 
 
 class TestReadOnly:
+    @pytest.mark.user
     def test_only_what_is_mounted_can_be_written(self, image):
         (image.folder / "data").mkdir()
         options = ("--read-only", "-v", "./data:/data", "-v", "vol:/vol", "--tmpfs", "/scratch")
@@ -189,6 +194,7 @@ class TestReadOnly:
 
 
 class TestTmpfs:
+    @pytest.mark.user
     def test_it_is_as_large_as_it_was_asked_for_and_gone_in_the_end(self, image):
         script = "dd if=/dev/zero of=/t/big bs=100000 count=30; stat -c %a /t; rm /t/big; echo small > /t/x; cat /t/x"
         printed = sh(image, script, "--tmpfs", "/t:2m")
@@ -207,6 +213,7 @@ class TestTmpfs:
                 image.command("start", "one")
 
 
+@pytest.mark.user
 def test_copies_with_a_single_id(image):
     image.write("mine/x", "text")
     words = ("run", "--keep", "--name", "one", "web", "--", "sh", "-c", "echo theirs > /theirs")

@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 def left(project) -> list[str]:
@@ -43,6 +43,7 @@ def test_it_is_on_record_while_it_runs_and_other_commands_run_beside_it(image):
     assert left(image) == []
 
 
+@pytest.mark.user
 def test_nothing_is_left_of_it_and_what_it_wrote(image):
     assert image.command("run", "web", "--", "sh", "-c", "mkdir -m 0 /a; echo x > /x; exit 4").code == 4
     assert image.command("run", "web", "--", "nothing").code == 127
@@ -50,6 +51,7 @@ def test_nothing_is_left_of_it_and_what_it_wrote(image):
     assert left(image) == []
 
 
+@pytest.mark.user
 def test_what_a_killed_one_left_goes_with_the_next_command(image):
     process = image.start("run", "web", "--", "sh", "-c", f"touch /ready; {WAITING}")
     assert wait_for(lambda: any((image.store / "instances").glob("*/upper/ready")))

@@ -10,7 +10,7 @@ from tests.instances.instances import ended, web, with_single_id
 from tests.store.conftest import tmp_path
 
 __all__ = ["tmp_path"]  # on a disk: `--here` refuses what would be below an image's own /dev
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 @pytest.fixture
@@ -26,6 +26,7 @@ def here(image, folder: Path, script: str, *options: str):
     return call(image.entry, words, folder, image.environment)
 
 
+@pytest.mark.user
 def test_files_belong_to_the_user_on_both_sides(image):
     image.write("app/src/x", "text")
     folder = image.folder / "app"
@@ -38,6 +39,7 @@ def test_files_belong_to_the_user_on_both_sides(image):
     assert (image.folder / "made").stat().st_uid == os.getuid()
 
 
+@pytest.mark.user
 def test_a_user_of_the_image_gives_way_unless_one_is_named(image):
     assert image.build("adduser app uid=1234", "user app", "workdir /srv/app").code == 0
     assert here(image, image.folder, "id -u; pwd").stdout.decode() == f"0\n{image.folder}\n"

@@ -12,9 +12,10 @@ from tests.conftest import wait_for
 from tests.instances.instances import WAITING, own_file, printed, run, state, supervisor_of
 from tests.processes import alive_with
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
+@pytest.mark.user
 def test_it_runs_on_and_ends_by_its_stop_signal(image):
     run(image, "web", "--", "sh", "-c", f"echo started; {WAITING}")
     assert state(image)["state"] == "running"
@@ -26,6 +27,7 @@ def test_it_runs_on_and_ends_by_its_stop_signal(image):
     assert "one" not in image.command("ps").out
 
 
+@pytest.mark.user
 def test_what_does_not_go_is_killed_with_all_that_it_started(image, mark):
     run(image, "web", "--", "sh", "-c", f"trap '' TERM; sleep {mark} & while :; do sleep 0.05; done")
     assert wait_for(lambda: alive_with(f"sleep\0{mark}"))
@@ -36,7 +38,7 @@ def test_what_does_not_go_is_killed_with_all_that_it_started(image, mark):
 
 def test_stop_that_gives_no_time_is_a_kill(image):
     """The stop signal is not sent: a command that it ends at once would have ended by either."""
-    for number in range(5):
+    for number in range(3):
         run(
             image,
             "web",
@@ -68,6 +70,7 @@ def test_other_commands_run_beside_it(image):
     assert (over.code, "one is not running" in over.err) == (1, True)
 
 
+@pytest.mark.user
 def test_a_command_beside_ends_with_who_asked_for_it(image):
     run(image, "web", "--", "sh", "-c", WAITING)
     process = image.start("exec", "one", "--", "sleep", "7531")
@@ -106,6 +109,7 @@ def test_stop_ends_one_that_is_always_restarted(image):
     assert state(image)["state"] == "exited"
 
 
+@pytest.mark.user
 @pytest.mark.parametrize("words", [(), ("--restart", "always")])
 def test_it_outlives_who_started_it_and_ps_tells_the_truth_when_its_supervisor_was_killed(image, mark, words):
     run(image, *words, "web", "--", "sh", "-c", f"{WAITING} # {mark}")
@@ -197,6 +201,7 @@ def test_gc_leaves_a_running_instance_alone(image):
     assert image.command("start", "one").code == 0
 
 
+@pytest.mark.user
 def test_an_interactive_shell_beside_it(image):
     run(image, "web", "--", "sh", "-c", WAITING)
     words = f"{sys.executable} -m envbuild exec one"
@@ -213,6 +218,7 @@ def test_an_interactive_shell_beside_it(image):
     assert b"in the image" in done.stdout
 
 
+@pytest.mark.user
 def test_a_checkout_is_made_behind_a_read_only_instance_and_used_by_the_next(image):
     kind = 'awk \'$2 == "/bin" || $2 == "/" { print $2, $3 }\' /proc/mounts; cat /file; echo x > /file'
     first = image.command("run", "--read-only", "web", "--", "sh", "-c", kind)
@@ -240,6 +246,7 @@ def test_what_can_not_be_fixed_is_told(image):
     assert (done.code, "/none can't be kept as it is" in done.err) == (1, True)
 
 
+@pytest.mark.user
 @pytest.mark.parametrize(("words", "mode"), [((), "2"), (("--unfiltered",), "0")])
 def test_the_filter_of_system_calls_is_there_unless_it_was_asked_to_be_left_out(image, words, mode):
     """Seccomp in /proc/PID/status (proc(5)): 2 with a filter, 0 without."""

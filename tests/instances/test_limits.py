@@ -13,8 +13,6 @@ from envbuild.instances.limits import SELF, Change, Hierarchy, changes, files_of
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state, supervisor_of
 
-pytestmark = pytest.mark.user
-
 SPINNING = "while :; do :; done"
 
 
@@ -33,6 +31,7 @@ def limited(image):
         assert not [path for path in groups() if instance["id"] in path]
 
 
+@pytest.mark.user
 @pytest.mark.root
 @pytest.mark.namespaces
 class TestReal:
@@ -89,6 +88,7 @@ class TestReal:
         assert not [path for path in groups() if identity in path]
 
 
+@pytest.mark.user
 @pytest.mark.namespaces
 def test_where_there_are_no_groups_it_runs_and_says_so(image):
     if os.geteuid() == 0:

@@ -15,7 +15,7 @@ from tests.instances.instances import WAITING, run, state, supervisor_of
 from tests.netcat import answer_all, answer_once
 from tests.processes import alive_with
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 def serve(image, name: str, network: str, *options: str) -> None:
@@ -36,6 +36,7 @@ def hosts(image, name: str) -> dict[str, str]:
 
 
 class TestNamed:
+    @pytest.mark.user
     def test_members_reach_each_other_by_name_both_ways(self, image):
         serve(image, "one", "shop")
         serve(image, "two", "shop")
@@ -57,6 +58,7 @@ class TestNamed:
 
         assert wait_for(lambda: said() == b"one\n")
 
+    @pytest.mark.user
     @pytest.mark.parametrize("end", ["stop", "kill"])
     def test_the_first_may_go_and_the_others_stay(self, image, end):
         for name in ("one", "two", "three"):
@@ -86,6 +88,7 @@ class TestNamed:
         image.command("stop", "--time", "0.1", "one")
         assert wait_for(lambda: not (folder / "shop").exists())
 
+    @pytest.mark.user
     def test_what_a_crash_left_is_cleaned_by_the_next(self, image):
         serve(image, "one", "shop")
         serve(image, "two", "shop")
@@ -106,6 +109,7 @@ class TestNamed:
             assert wait_for(lambda: reaches(image, "two", "one") == "one\n")
         assert hosts(image, "two")["one"] == address
 
+    @pytest.mark.user
     def test_networks_are_apart_and_the_host_is_out_of_reach(self, image):
         serve(image, "one", "shop")
         serve(image, "two", "office")
@@ -172,6 +176,7 @@ def tool(request) -> str:
     return request.param
 
 
+@pytest.mark.user
 class TestPrivate:
     def test_it_reaches_out_and_not_the_hosts_loopback(self, image, tool):
         address = own_address()
@@ -223,6 +228,7 @@ def test_a_machine_without_such_a_program_says_what_to_install(image):
     assert (done.returncode, "apt-get install passt" in done.stderr) == (3, True)
 
 
+@pytest.mark.user
 def test_no_network_is_a_loopback_alone(image):
     done = image.command("run", "web", "--", "cat", "/proc/net/dev")
     assert [line.split(":")[0].strip() for line in done.out.splitlines()[2:]] == ["lo"]

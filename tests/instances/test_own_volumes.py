@@ -29,8 +29,8 @@ def volumes(project) -> list[str]:
 
 
 @pytest.mark.namespaces
-@pytest.mark.user
 class TestInstances:
+    @pytest.mark.user
     def test_data_outlives_stop_and_rm_and_goes_with_rm_volumes(self, table):
         run(table, "web", "--", "sh", "-c", WAITING)
         first = volumes(table)
@@ -77,6 +77,7 @@ class TestInstances:
                 table.command("rm", "--volumes", instance["name"])
         assert volumes(table) == before
 
+    @pytest.mark.user
     def test_a_clone_has_copies_of_its_own_or_shares_them(self, table):
         run(table, "web", "--", "sh", "-c", WAITING)
         table.command("exec", "one", "--", "sh", "-c", "echo 1 > /data/rows")
@@ -101,6 +102,7 @@ class TestInstances:
         assert table.command("exec", "two", "--", "cat", "/data/rows").out == "old\n"
         assert len(volumes(table)) == 2
 
+    @pytest.mark.user
     def test_with_a_single_id(self, table):
         done = with_single_id(table, "run", "-d", "--name", "one", "web", "--", "sh", "-c", "cat /data/rows; sleep 9")
         assert done.returncode == 0, done.stderr

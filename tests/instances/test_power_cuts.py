@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from envbuild.instances.record import settle
+from envbuild.instances.records import InstanceDamaged, Instances
 from tests.conftest import wait_for
 from tests.instances import recorded
-from tests.instances.instances import printed, run, state
+from tests.instances.instances import folder_of, printed, run, state
 
 pytestmark = pytest.mark.namespaces
 
@@ -54,45 +56,50 @@ def test_power_lost_at_any_moment_of_a_run(image, tmp_path, options):
         assert image.command("rm", "--force", instance["id"]).code == 0
     events = [json.loads(line) for line in file.read_text().splitlines()]
     assert [kind for kind, _, _ in events].count("rename") > 2
+    instances = Instances.of(str(image.store))
     for at in range(len(events)):
         what = f"event {at}: {events[at][0]}"
         leave(events, at, image.store / "instances", random.Random(what))
-        listed = image.command("ps", "--all", "--format", "json")
-        assert listed.code == 0, f"{what}: {listed.err}"
-        standing = {entry["name"]: entry["state"] for entry in json.loads(listed.out)}
         # What is to stay counts with a whole record, or not at all.
-        assert "damaged" not in standing.values(), f"{what}: {listed.out}"
-        for words in (("gc",), ("ps", "--all"), ("run", "--name", "other", "web", "--", "true")):
-            done = image.command(*words)
-            assert done.code == 0, f"{what}: {words}: {done.err}"
-        for name in standing:
-            if options and "--rm" not in options:
-                assert image.command("rm", name).code == 0, what
-        checked = image.command("fsck")
-        assert checked.code == 0, f"{what}: {checked.out}"
-        assert image.command("ps", "--all", "--format", "json").out.strip() == "[]", what
+        assert instances.damaged() == [], what
+        standing = [instance.name for instance in instances.all()]
+        if at % 5 == 0:
+            by_commands(image, what, standing)
+        instances.tidy()
+        for instance in instances.all():
+            instances.remove(instance)
         # Its name is free.
-        assert image.command("run", "--name", "one", "web", "--", "true").code == 0, what
+        made, lock = instances.create("one", "a" * 64, "web", "b" * 64, "{}", "{}")
+        os.close(lock)
+        assert [each.name for each in instances.all()] == ["one"], what
+        instances.remove(made)
 
 
-def broken(image, name: str, content: bytes | None) -> Path:
-    """An instance whose record is this; without any, it is missing."""
+def by_commands(image, what: str, standing: list[str]) -> None:
+    """Sees that commands take what is there as it is, and can take it away."""
+    listed = image.command("ps", "--all", "--format", "json")
+    assert [entry["name"] for entry in json.loads(listed.out)] == standing, f"{what}: {listed.out}{listed.err}"
+    for words in (("gc",), ("run", "--name", "other", "web", "--", "true"), ("fsck",)):
+        done = image.command(*words)
+        assert done.code == 0, f"{what}: {words}: {done.out}{done.err}"
+    left = [entry["name"] for entry in json.loads(image.command("ps", "--all", "--format", "json").out)]
+    if left:
+        assert image.command("rm", *left).code == 0, what
+    assert image.command("ps", "--all", "--format", "json").out.strip() == "[]", what
+    assert image.command("run", "--name", "one", "web", "--", "true").code == 0, what
+
+
+def broken(image, name: str, content: bytes) -> Path:
+    """The folder of an instance whose record is this."""
     run(image, "web", "--", "true", name=name)
     assert wait_for(lambda: state(image, name)["state"] == "exited")
-    path = Path(next((image.store / "instances").glob("*/config.json")))
-    path.unlink()
-    if content is not None:
-        path.write_bytes(content)
-    return path.parent
+    folder = folder_of(image, name)
+    (folder / "config.json").write_bytes(content)
+    return folder
 
 
-@pytest.mark.parametrize(
-    "content",
-    [None, b"", b"\0" * 300, b"{", b"[]", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"name": 5}'],
-    ids=["missing", "empty", "zeros", "cut", "list", "nothing in it", "no text", "deep", "wrong type"],
-)
-def test_an_instance_with_a_damaged_record_is_listed_and_can_be_removed(image, content):
-    folder = broken(image, "one", content)
+def test_an_instance_with_a_damaged_record_is_listed_and_can_be_removed(image):
+    folder = broken(image, "one", b"")
     (folder / "upper" / "data").write_text("mine")
     listed = json.loads(image.command("ps", "--format", "json").out)
     assert [(entry["name"], entry["state"]) for entry in listed] == [("one", "damaged")]
@@ -112,6 +119,26 @@ def test_an_instance_with_a_damaged_record_is_listed_and_can_be_removed(image, c
     assert (removed.code, removed.out) == (0, "one\n"), removed.err
     assert not folder.exists()
     assert image.command("run", "--name", "one", "web", "--", "true").code == 0
+
+
+def test_whatever_damage_a_record_has(tmp_path):
+    instances = Instances(str(tmp_path))
+    for content in (None, b"", b"\0" * 300, b"{", b"[]", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"name": 5}'):
+        made, lock = instances.create("one", "a" * 64, "web", "b" * 64, "{}", "{}")
+        os.close(lock)
+        settle(made.path)
+        record = Path(made.path, "config.json")
+        record.unlink()
+        if content is not None:
+            record.write_bytes(content)
+        case = repr(content)[:30]
+        assert instances.all() == [], case
+        (damaged,) = instances.damaged()
+        assert (damaged.name, "config.json" in damaged.reason) == ("one", True), case
+        with pytest.raises(InstanceDamaged):
+            instances.find("one")
+        instances.remove(instances.find_any("one"))
+        assert (instances.damaged(), os.path.exists(made.path)) == ([], False), case
 
 
 def test_fsck_puts_a_damaged_instance_aside_with_what_it_wrote(image):
@@ -136,13 +163,13 @@ def test_a_running_instance_with_a_damaged_record_keeps_its_layers_and_is_stoppe
     assert image.command("rm", "--force", "one").code == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"status": 7}', b'{"status": "running", "ports": [5]}', b"\0\0"])
-def test_a_damaged_state_is_a_lost_instance(image, content):
+def test_a_damaged_state_is_a_lost_instance(image):
     run(image, "web", "--", "true")
     assert wait_for(lambda: state(image)["state"] == "exited")
-    next((image.store / "instances").glob("*/state.json")).write_bytes(content)
-    assert state(image)["state"] == "lost"
-    assert image.command("ps", "--all").code == 0
+    for content in (b"[]", b'{"status": 7}', b'{"status": "running", "ports": [5]}', b"\0\0", b""):
+        (folder_of(image) / "state.json").write_bytes(content)
+        assert state(image)["state"] == "lost", content
+    assert "lost" in image.command("ps", "--all").out
     assert image.command("start", "one").code == 0
 
 

@@ -12,8 +12,6 @@ from envbuild.instances.stats import Usage as Used
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, own_file, run
 
-pytestmark = pytest.mark.user
-
 
 def stats(project, *words: str) -> dict[str, dict]:
     done = project.command("stats", "--format", "json", *words)
@@ -34,7 +32,7 @@ class TestCommand:
         assert usage["idle"]["processes"] == 2 or wait_for(lambda: stats(image, "idle")["idle"]["processes"] == 2)
         assert wait_for(lambda: (now := stats(image))["busy"]["cpu_percent"] > now["idle"]["cpu_percent"])
         assert 0 < usage["busy"]["memory"] < 100_000_000
-        assert wait_for(lambda: stats(image, "busy")["busy"]["cpu_seconds"] > 0.5)
+        assert wait_for(lambda: stats(image, "busy")["busy"]["cpu_seconds"] > 0.1)
         table = image.command("stats", "--no-stream").out.splitlines()
         assert table[0].split() == ["NAME", "CPU", "MEMORY", "DISK", "WRITTEN", "NET", "IN", "/", "OUT", "PROCESSES"]
         assert [line.split()[0] for line in table[1:]] == ["busy", "idle"]
@@ -43,12 +41,14 @@ class TestCommand:
         assert "idle is not running" in image.command("stats", "idle").err
         assert image.command("stats", "nobody").code == 2
 
+    @pytest.mark.user
     def test_time_of_processes_that_are_over_counts(self, image):
-        spin = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done"
+        spin = "i=0; while [ $i -lt 80000 ]; do i=$((i+1)); done"
         run(image, "web", "--", "sh", "-c", f"sh -c '{spin}'; touch /ready; sleep 600")
         assert wait_for(own_file(image, "ready").exists)
-        assert stats(image)["one"]["cpu_seconds"] > 0.05
+        assert stats(image)["one"]["cpu_seconds"] > 0.03
 
+    @pytest.mark.user
     def test_what_other_users_of_the_image_keep_to_themselves_counts(self, image):
         assert image.build("adduser app uid=1234", "run true").code == 0
         script = f"mkdir /own; chown 1234 /own; chmod 700 /own; head -c 3000000 /dev/zero > /own/big; {WAITING}"

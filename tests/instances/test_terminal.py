@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.conftest import wait_for
+from tests.conftest import Project, wait_for
 
 pytestmark = [
     pytest.mark.namespaces,
@@ -19,12 +19,15 @@ pytestmark = [
 class Terminal:
     """A tmux server of one's own, with one window of 80 by 24."""
 
-    def __init__(self, folder, environment: dict[str, str]) -> None:
+    def __init__(self, folder, inside, environment: dict[str, str]) -> None:
+        """`inside` is the folder that its shell is in."""
+        settings = folder / "settings"
+        settings.write_text("PS1='$ '\n")
         self._folder = folder  # relative to it: a socket's path may be 108 bytes long
         self._words = ["tmux", "-S", "tmux", "-f", "/dev/null"]
-        self._environment = {**environment, "TERM": "xterm-256color"}
+        self._environment = {**environment, "TERM": "xterm-256color", "ENV": str(settings)}
         self._environment.pop("TMUX", None)
-        self._do("new-session", "-d", "-x", "80", "-y", "24", "sh")
+        self._do("new-session", "-d", "-x", "80", "-y", "24", "-c", str(inside), "sh")
 
     def type(self, *keys: str) -> None:
         self._do("send-keys", *keys)
@@ -66,18 +69,26 @@ class Terminal:
 @pytest.fixture
 def terminal(tmp_path, project):
     # A fault of envbuild's own would leave its report here.
-    made = Terminal(tmp_path, {**project.environment, "TMPDIR": str(tmp_path)})
-    made.type("-l", f"cd {project.folder}; PS1='$ '")
-    made.type("Enter")
+    made = Terminal(tmp_path, project.folder, {**project.environment, "TMPDIR": str(tmp_path)})
+    assert made.prompts(), made.screen()
     yield made
     made.end()
 
 
-@pytest.fixture
-def tools(project):
-    """An image with Python, less and stty, of this machine's own packages."""
-    done = project.build("from host(python3, less)", "run seq 1 500 > /numbers", name="tools.env")
+@pytest.fixture(scope="module")
+def tools_store(tmp_path_factory):
+    """A store with an image of Python, less and stty, of this machine's own packages."""
+    folder = tmp_path_factory.mktemp("tools")
+    made = Project(folder, folder / "store")
+    done = made.build("from host(python3, less)", "run seq 1 500 > /numbers", name="tools.env")
     assert done.code == 0, done.err
+    return made.store
+
+
+@pytest.fixture
+def tools(project, tools_store):
+    """A project that runs that image, and changes nothing of the store."""
+    project.move(project.folder, tools_store)
     return project
 
 
@@ -180,6 +191,5 @@ def test_who_leaves_the_output_of_an_instance_is_told_nothing(web, terminal):
 
 
 @pytest.fixture
-def web(project):
-    assert project.build("run true").code == 0
-    return project
+def web(image):
+    return image

@@ -207,13 +207,13 @@ def test_whatever_a_database_holds_it_is_merged_or_refused(path, base, ours, the
     assert isinstance(outcome.content, bytes)
 
 
-def test_a_status_of_a_hundred_thousand_packages_costs_what_its_size_does():
-    base = status(*((f"p{number}", "1") for number in range(100_000)))
+def test_a_status_of_many_packages_costs_what_its_size_does():
+    base = status(*((f"p{number}", "1") for number in range(20_000)))
     started = time.process_time()
     outcome = merge_paragraphs(STATUS, base, base + status(("ours", "1")), base + status(("theirs", "1")), undecided)
     assert outcome.clashes == ()
     assert len(outcome.content) > len(base)
-    assert time.process_time() - started < 30, "not its square"
+    assert time.process_time() - started < 6, "not its square"
 
 
 DIVERSIONS, OVERRIDES = "var/lib/dpkg/diversions", "var/lib/dpkg/statoverride"

@@ -171,7 +171,6 @@ def test_alternatives_have_the_choices_of_both_and_link_the_best(sides):
 MAKER = "#!/bin/sh\nls /usr/lib > /etc/ld.so.cache\necho stolen > /etc/stolen\n"
 
 
-@pytest.mark.user
 def test_caches_are_made_anew_by_their_programs_which_change_nothing_else(sides):
     for side, library in (("base", ""), ("ours", "libours.so"), ("theirs", "libtheirs.so")):
         sides.write(side, {"etc/ld.so.cache": library, **({f"usr/lib/{library}": ""} if library else {})})

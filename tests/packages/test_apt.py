@@ -17,6 +17,14 @@ pytestmark = [pytest.mark.namespaces, pytest.mark.mirror, pytest.mark.slow]
 FOREIGN, TRIPLET = ("amd64", "x86_64-linux-gnu") if os.uname().machine == "aarch64" else ("arm64", "aarch64-linux-gnu")
 READY = "from image:python"
 """A base that is there already, whatever mirror the machine has."""
+CONFMODULE = "#!/bin/sh\nset -e\n. /usr/share/debconf/confmodule\n"
+QUESTION = {
+    "DEBIAN/templates": "Template: own-question/colour\nType: string\nDefault: blue\nDescription: Which colour?\n",
+    "DEBIAN/config": f"{CONFMODULE}db_input critical own-question/colour || true\ndb_go || true\n",
+    "DEBIAN/postinst": f"{CONFMODULE}db_get own-question/colour\n"
+    'echo "$RET, as $DEBIAN_FRONTEND" > /etc/own-question\n',
+}
+"""Files of a package that asks before it is configured, and notes the answer."""
 NO_NETWORK = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 
 
@@ -50,10 +58,24 @@ def debian_packages(project) -> list[dict]:
     return json.loads(project.command("packages", "web", "--kind", "dpkg", "--format", "json").out)
 
 
-def test_nothing_of_the_machine_or_of_apts_work_stays(debian):
-    done = debian.build(DEBIAN, "apt zip")
+@pytest.fixture
+def own_apt(server, tmp_path, small_mirror) -> str:
+    """How a statement begins that takes packages of our own."""
+    own = Repository(server, tmp_path / "own")
+    own.add("own-box", "1.0")
+    own.add("own-zip", "1.0")
+    own.add("own-mail", "1.0", "dpkg\nConflicts: own-post")
+    own.add("own-post", "1.0")
+    own.add("own-app", "1.0", "dpkg\nRecommends: own-extra")
+    own.add("own-extra", "1.0")
+    own.add("own-question", "1.0", "debconf", files=QUESTION)
+    return f'apt(source="{own.source}")'
+
+
+def test_nothing_of_the_machine_or_of_apts_work_stays(debian, own_apt):
+    done = debian.build(READY, f"{own_apt} own-box")
     assert done.code == 0, done.err
-    base = debian.build(DEBIAN, "run true", name="base.env")
+    base = debian.build(READY, "run true", name="base.env")
     assert base.code == 0
     for folder in ("/etc/apt", "/etc/apt/sources.list.d", "/etc/apt/preferences.d", "/var/lib/apt/lists", "/usr/sbin"):
         assert debian.ls(folder).keys() == debian.ls(folder, "base").keys(), folder
@@ -63,17 +85,6 @@ def test_nothing_of_the_machine_or_of_apts_work_stays(debian):
     assert "envbuild" not in debian.ls("/run")
 
 
-@pytest.fixture
-def own_apt(server, tmp_path, small_mirror) -> str:
-    """How a statement begins that takes packages of our own."""
-    own = Repository(server, tmp_path / "own")
-    own.add("own-box", "1.0")
-    own.add("own-zip", "1.0")
-    own.add("own-mail", "1.0", "dpkg\nConflicts: own-post")
-    own.add("own-post", "1.0")
-    return f'apt(source="{own.source}")'
-
-
 def test_a_second_statement_resolves_against_the_first(debian, own_apt):
     done = debian.build(READY, f"{own_apt} own-box", f"{own_apt} own-box own-zip")
     assert done.code == 0, done.err
@@ -81,10 +92,10 @@ def test_a_second_statement_resolves_against_the_first(debian, own_apt):
     assert locked(debian, 1).keys() == {"own-zip"}
 
 
-def test_recommended_packages_come_when_asked_for(debian):
-    done = debian.build(DEBIAN, "apt(recommends) zip")
+def test_recommended_packages_come_when_asked_for(debian, own_apt):
+    done = debian.build(READY, f"{own_apt.replace('(', '(recommends, ')} own-app")
     assert done.code == 0, done.err
-    assert {"zip", "unzip"} <= locked(debian).keys()
+    assert locked(debian).keys() == {"own-app", "own-extra"}
 
 
 @pytest.mark.nightly  # another index of a whole Debian
@@ -115,9 +126,10 @@ def test_what_can_not_be_had_is_told_in_apts_words_at_its_line(debian, own_apt, 
     assert not (debian.folder / "web.env.lock").exists()
 
 
-def test_debconf_never_asks(debian):
-    done = debian.build(DEBIAN, "apt tzdata debconf-utils ssl-cert")
+def test_debconf_never_asks(debian, own_apt):
+    done = debian.build(READY, f"{own_apt} own-question")
     assert done.code == 0, done.err
+    assert debian.cat("/etc/own-question") == "blue, as noninteractive\n"
 
 
 @pytest.mark.nightly  # two installations of the real thing
@@ -179,7 +191,7 @@ def test_an_extra_source_with_its_key(debian, repository):
     server, key = repository
     (debian.folder / "greeting.asc").write_bytes(key)
     statement = f'apt(source="deb {server.address}/extra stable main", key=greeting.asc) greeting'
-    done = debian.build(DEBIAN, statement)
+    done = debian.build(READY, statement)
     assert done.code == 0, done.err
     assert debian.cat("/usr/share/greeting/text") == "hello\n"
     (package,) = locked(debian).values()
@@ -189,7 +201,7 @@ def test_an_extra_source_with_its_key(debian, repository):
 
 def test_a_source_whose_key_is_not_given_is_not_believed(debian, repository):
     server, _ = repository
-    done = debian.build(DEBIAN, f'apt(source="deb {server.address}/extra stable main") greeting')
+    done = debian.build(READY, f'apt(source="deb {server.address}/extra stable main") greeting')
     assert done.code == 1
     assert "NO_PUBKEY" in done.out or "is not signed" in done.out
 
@@ -200,7 +212,7 @@ def test_another_file_than_the_index_says_stops_the_build_and_leaves_nothing(deb
     path = "/extra/pool/greeting_1.0_all.deb"
     server.files[path] = server.files[path][:-1] + b"!"
     before = sorted(archive.name for archive in (debian.store / "packages").iterdir())
-    done = debian.build(DEBIAN, f'apt(source="deb {server.address}/extra stable main", key=greeting.asc) greeting')
+    done = debian.build(READY, f'apt(source="deb {server.address}/extra stable main", key=greeting.asc) greeting')
     assert done.code == 1
     (failed,) = done.of("step-failed")
     for text in ("greeting 1.0", "expected sha256:", "got      sha256:", "greeting_1.0_all.deb"):
@@ -216,7 +228,7 @@ def test_a_download_that_breaks_off_is_taken_up_where_it_broke(debian, repositor
     for archive in (debian.store / "packages").glob("*"):
         if archive.stat().st_size == len(server.files[path]):
             archive.unlink()
-    done = debian.build(DEBIAN, f'apt(source="deb {server.address}/extra stable main", key=greeting.asc) greeting')
+    done = debian.build(READY, f'apt(source="deb {server.address}/extra stable main", key=greeting.asc) greeting')
     assert done.code == 0, done.err
     ranges = [asked for where, asked in server.asked if where == path]
     assert ranges == ["", f"bytes={len(server.files[path]) // 2}-"]
@@ -238,7 +250,7 @@ def versions(project, *names: str, step: int = 0) -> dict[str, str]:
 
 
 def test_an_older_version_is_installed_with_what_only_goes_with_it(debian, own):
-    done = debian.build(DEBIAN, f'apt(source="{own.source}") own-clock=1.0-1', "run cat /usr/share/own-*/text")
+    done = debian.build(READY, f'apt(source="{own.source}") own-clock=1.0-1', "run cat /usr/share/own-*/text")
     assert done.code == 0, done.out
     assert versions(debian) == {"own-clock": "1.0-1", "own-data": "1.0-1"}
     assert done.printed.endswith("1.0-1\n1.0-1\n")
@@ -246,21 +258,21 @@ def test_an_older_version_is_installed_with_what_only_goes_with_it(debian, own):
 
 def test_an_older_version_replaces_a_newer_one_of_the_tree_and_of_the_lock(debian, own):
     newest = f'apt(source="{own.source}") own-calendar'
-    done = debian.build(DEBIAN, newest)
+    done = debian.build(READY, newest)
     assert done.code == 0, done.out
     assert set(versions(debian).values()) == {"2.0-1"}
-    done = debian.build(DEBIAN, newest, f'apt(source="{own.source}") own-clock=1.0-1')
+    done = debian.build(READY, newest, f'apt(source="{own.source}") own-clock=1.0-1')
     assert done.code == 0, done.out
     assert versions(debian, step=1) == {"own-clock": "1.0-1", "own-data": "1.0-1"}
     assert [debian.cat(f"/usr/share/{name}/text") for name in ("own-clock", "own-data")] == ["1.0-1\n"] * 2
     # What the lock has for the first statement is newer than what the same statement asks for now.
-    done = debian.build(DEBIAN, f'apt(source="{own.source}") own-clock=1.0-1')
+    done = debian.build(READY, f'apt(source="{own.source}") own-clock=1.0-1')
     assert done.code == 0, done.out
     assert versions(debian) == {"own-clock": "1.0-1", "own-data": "1.0-1"}
 
 
 def test_an_older_version_that_is_not_to_be_had_is_told_in_apts_words(debian, own):
     own.remove("own-data", "1.0-1")
-    done = debian.build(DEBIAN, f'apt(source="{own.source}") own-clock=1.0-1')
+    done = debian.build(READY, f'apt(source="{own.source}") own-clock=1.0-1')
     assert done.code == 1
     assert "clock : Depends: own-data (= 1.0-1)" in done.of("step-failed")[0]["message"]

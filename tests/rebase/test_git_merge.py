@@ -14,7 +14,13 @@ pytestmark = pytest.mark.namespaces
 
 SETTINGS = [f"  setting{number} = {number}" for number in range(8)]
 BEGINNING = ["file /etc/app.conf", *SETTINGS, "run echo begin > /begin", "test grep -q setting0 /etc/app.conf"]
+QUIET = ["file /etc/app.conf", *SETTINGS, "file /begin", "  begin"]
+"""A beginning for which no sandbox is made."""
 STATE_WORDS = ("same", "same but for times")
+
+
+def file_of(side):
+    return [f"file /{side}", f"  {side}"]
 
 
 @pytest.fixture
@@ -56,7 +62,10 @@ def rebuilt(project):
     def state():
         return json.loads(project.command("merge", "--status", "--format", "json").out)[0]
 
-    assert wait_for(lambda: state()["state"] not in ("waiting", "running"))
+    def is_over():
+        return not alive_with(f"merge\0--rebuild\0{project.folder}") and state()["state"] not in ("waiting", "running")
+
+    assert wait_for(is_over)
     return state()
 
 
@@ -91,7 +100,7 @@ def test_waiting_for_the_real_build(apart):
 
 
 def test_without_a_change_of_files_the_images_are_the_same(diverge, git):
-    project = diverge(["env A=1", *BEGINNING], [*BEGINNING, "env B=1"])
+    project = diverge(["env A=1", *QUIET], [*QUIET, "env B=1"], QUIET)
     git("merge", "--quiet", "--no-commit", "right")
     assert merged(project, "--wait")["rebuild"]["state"] == "same"
     assert "the real build gives the same image" in project.command("merge", "--status").out
@@ -99,10 +108,10 @@ def test_without_a_change_of_files_the_images_are_the_same(diverge, git):
 
 @pytest.mark.parametrize("way", ["merge", "rebase"])
 def test_a_merge_that_is_done_and_a_pick_that_stopped(diverge, git, way):
-    project = diverge([*BEGINNING, "run echo left > /left"], [*BEGINNING, "run echo right > /right"])
+    project = diverge([*QUIET, *file_of("left")], [*QUIET, *file_of("right")], QUIET)
     git.run(way, "right")
     if way == "merge":
-        project.write("web.env", "from tar:busybox.tar", *BEGINNING, "run echo left > /left", "run echo right > /right")
+        project.write("web.env", "from tar:busybox.tar", *QUIET, *file_of("left"), *file_of("right"))
         git.commit("both")
     recipe = merged(project, "--no-rebuild")
     assert bool(recipe["unmerged"]) == (way != "merge")
@@ -110,7 +119,7 @@ def test_a_merge_that_is_done_and_a_pick_that_stopped(diverge, git, way):
 
 
 def test_a_recipe_with_conflicts_is_merged_as_images_and_built_when_it_is_resolved(diverge, git):
-    project = diverge([*BEGINNING, "run echo left > /left"], [*BEGINNING, "run echo right > /right"])
+    project = diverge([*QUIET, *file_of("left")], [*QUIET, *file_of("right")], QUIET)
     (project.folder / ".gitattributes").unlink()
     git.commit("locks are merged as any text")
     assert git.run("merge", "right").returncode == 1
@@ -126,14 +135,14 @@ def test_a_recipe_with_conflicts_is_merged_as_images_and_built_when_it_is_resolv
     merged(project, "--no-rebuild")
     assert (project.folder / "web.env.lock").read_text() == "resolved\n", "somebody resolved it"
     (project.folder / "web.env.lock").write_text(lock)
-    project.write("web.env", "from tar:busybox.tar", *BEGINNING, "run echo left > /left", "run echo right > /right")
+    project.write("web.env", "from tar:busybox.tar", *QUIET, *file_of("left"), *file_of("right"))
     git("add", "-A")
     assert merged(project, "--wait")["rebuild"]["state"] in STATE_WORDS
 
 
 def test_conflicts_are_listed_and_decided(diverge, git):
-    sides = [[line.replace("= 0", f"= {side}") for line in BEGINNING] for side in ("left", "right")]
-    project = diverge(*sides)
+    sides = [[line.replace("= 0", f"= {side}") for line in QUIET] for side in ("left", "right")]
+    project = diverge(*sides, QUIET)
     git.run("merge", "right")
     recipe = merged(project, code=1)
     assert [conflict["name"] for conflict in recipe["conflicts"]] == ["/etc/app.conf"]
@@ -142,7 +151,6 @@ def test_conflicts_are_listed_and_decided(diverge, git):
     assert "setting0 = right" in project.cat("/etc/app.conf", "web:merged")
 
 
-@pytest.mark.user
 def test_an_image_whose_tests_fail_is_not_tagged(diverge, git):
     test = "test ! -e /left || ! test -e /right"
     beginning = [*BEGINNING, f"test {test}"]
@@ -155,9 +163,9 @@ def test_an_image_whose_tests_fail_is_not_tagged(diverge, git):
 
 
 def test_a_side_that_was_not_built_here(diverge, git):
-    project = diverge([*BEGINNING, "run echo left > /left"], [*BEGINNING, "run echo right > /right"])
+    project = diverge([*QUIET, *file_of("left")], [*QUIET, *file_of("right")], QUIET)
     git("checkout", "--quiet", "right")
-    project.write("web.env", "from tar:busybox.tar", *BEGINNING, "run echo other > /right")
+    project.write("web.env", "from tar:busybox.tar", *QUIET, "file /right", "  other")
     git.commit("not built")
     git("checkout", "--quiet", "left")
     git.run("merge", "right")
@@ -170,7 +178,7 @@ def test_a_side_that_was_not_built_here(diverge, git):
 def test_nothing_to_merge(project, git):
     done = project.command("merge")
     assert (done.code, "commit" in done.err or "revision" in done.err) == (2, True), done.err
-    project.build(*BEGINNING)
+    project.build(*QUIET)
     git.commit("begin")
     done = project.command("merge")
     assert (done.code, "no merge is in progress" in done.err) == (2, True)
@@ -178,7 +186,7 @@ def test_nothing_to_merge(project, git):
     project.write("readme", "1")
     git.commit("readme")
     git("checkout", "--quiet", "main")
-    project.build("run true", *BEGINNING)
+    project.build("run true", *QUIET)
     git.commit("recipe")
     git("merge", "--quiet", "other", "-m", "merged")
     done = project.command("merge")

@@ -13,9 +13,10 @@ pytestmark = pytest.mark.namespaces
 @pytest.fixture
 def bases(project):
     """Two releases of a base, old and new, and web, which was built on the old one."""
-    old = ("from tar:busybox.tar", "run mkdir /lib; echo 1 > /lib/ssl; echo 1 > /lib/gone", "env RELEASE=1")
-    new = ("from tar:busybox.tar", "run mkdir /lib; echo 2 > /lib/ssl; echo 2 > /lib/new", "env RELEASE=2")
-    web = ("from image:old", "run echo app > /app; echo app:x:9:9::/:/bin/sh >> /etc/passwd", "env APP=1")
+    old = ("from tar:busybox.tar", "file /lib/ssl", "  1", "file /lib/gone", "  1", "env RELEASE=1")
+    new = ("from tar:busybox.tar", "file /lib/ssl", "  2", "file /lib/new", "  2", "env RELEASE=2")
+    accounts = ("file /etc/passwd", "  root:x:0:0:root:/root:/bin/sh", "  app:x:9:9::/:/bin/sh")
+    web = ("from image:old", "file /app", "  app", *accounts, "env APP=1")
     tests = ("test grep -q app /app", "test [ $APP = 1 ] && [ ! -e /poor ]")
     for name, lines in (("old", old), ("new", new), ("web", (*web, *tests))):
         done = project.build(*lines, name=f"{name}.env")
@@ -55,7 +56,7 @@ def test_back_onto_the_old_base_it_is_the_image_that_it_was(bases):
 
 
 def test_a_test_that_fails_keeps_the_tag_where_it_is(bases):
-    assert bases.build("from tar:busybox.tar", "run echo > /poor", name="poor.env").code == 0
+    assert bases.build("from tar:busybox.tar", "file /poor", "  1", name="poor.env").code == 0
     rebased(bases, "web", "--onto", "new")
     tag = bases.show("web:rebased")["digest"]
     done = bases.command("rebase", "web", "--onto", "poor")
@@ -66,7 +67,7 @@ def test_a_test_that_fails_keeps_the_tag_where_it_is(bases):
 
 
 def test_conflicts_are_as_in_a_merge(bases):
-    assert bases.build("from image:old", "run echo mine > /lib/ssl", name="web.env").code == 0
+    assert bases.build("from image:old", "file /lib/ssl", "  mine", name="web.env").code == 0
     report = rebased(bases, "web", "--onto", "new", code=1)
     assert [(conflict["name"], conflict["kind"]) for conflict in report["conflicts"]] == [("/lib/ssl", "content")]
     assert bases.command("show", "web:rebased").code != 0

@@ -44,7 +44,6 @@ def test_what_is_found_keeps_the_image_from_being_tagged(sides, project):
     assert project.command("merge", "base", "left", "right", "--no-verify").code == 0
 
 
-@pytest.mark.user
 def test_an_exit_code_is_enough(sides):
     done = sides(["/half1"], ["/half2"])
     assert (done.code, "apt-get check: exit code 100" in done.out, "a requires b" in done.out) == (1, True, True)

@@ -43,10 +43,12 @@ def user(project: Project) -> Project:
 
 
 def web(project: Project) -> None:
-    """Makes an image."""
+    """Makes an image, and its layers, which would be compressed once for each test."""
     project.write("app/main", "one")
     done = project.build(*RECIPE)
     assert done.code == 0, done.out + done.err
+    assert project.command("export", "web", "-o", "web.tar").code == 0
+    (project.folder / "web.tar").unlink()
 
 
 @pytest.fixture

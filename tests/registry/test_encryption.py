@@ -20,7 +20,6 @@ pytestmark = pytest.mark.namespaces
 FILES = layer(("etc/a", b"a"))
 
 
-@pytest.mark.user
 def test_an_authority_of_ones_own(built: Project, elsewhere: Project, registry, authority: Authority, trusted):
     host = registry(authority=authority).host
     refused = built.command("push", "web", f"{host}/web:1")

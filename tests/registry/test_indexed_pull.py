@@ -85,7 +85,6 @@ class Shop:
         return [asked for request in self.registry.requests if (asked := request.headers.get("Range", ""))]
 
 
-@pytest.mark.user
 def test_a_next_version_costs_what_differs(shop: Shop):
     first = shop.pull("1")
     assert first["sent"] > LARGE
@@ -131,7 +130,6 @@ def test_layers_that_hide_what_is_below_come_back(shop: Shop):
     shop.pull("steps")
 
 
-@pytest.mark.user
 def test_a_pull_that_broke_off_goes_on(shop: Shop):
     def cut(handler: Handler, request: Request) -> None:
         blob = shop.registry.blobs[request.path.rpartition("/")[2]]

@@ -75,7 +75,6 @@ def test_debians_registry_with_passwords(built: Project, elsewhere: Project, reg
     assert built.command("pull", f"{host}/web:1", "again").code == 1
 
 
-@pytest.mark.user
 def test_a_login_is_kept_as_docker_does_and_nothing_else_is_lost(user: Project, server):
     registry: Registry = server()
     registry.needs_login("ci", SECRET)

@@ -79,7 +79,6 @@ def test_settings_that_can_not_be_read(tmp_path: Path, text: str):
 
 
 @pytest.mark.namespaces
-@pytest.mark.user
 def test_a_mirror_is_asked_first_and_its_registry_if_it_fails(user: Project, server):
     registry, mirror = server(), server()
     registry.image(FILES)
@@ -101,7 +100,6 @@ def test_a_mirror_is_asked_first_and_its_registry_if_it_fails(user: Project, ser
 
 
 @pytest.mark.namespaces
-@pytest.mark.user
 def test_what_is_blocked_is_not_asked(user: Project, server):
     registry: Registry = server()
     registry.image(FILES)

@@ -11,7 +11,7 @@ from tests.conftest import Project
 from tests.registry.hostile import Registry
 from tests.sharing.images import digest, layer
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 @pytest.fixture

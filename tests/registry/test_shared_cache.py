@@ -206,7 +206,6 @@ def test_there_is_no_network_offline(machine, place: str):
     assert "leave the tag out" not in there.build(options=("--offline", "--cache-from", "none")).err
 
 
-@pytest.mark.user
 def test_the_caches_of_steps_travel_where_that_is_asked_for(machine, place: str):
     step = "run(cache=/c) mkdir -p /c/d && echo {} >> /c/d/x && chown 50:50 /c/d/x && cat /c/d/x > /seen"
     shared = ("--cache-from", place, "--cache-to", place)

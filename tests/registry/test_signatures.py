@@ -98,7 +98,6 @@ def test_provenance_says_the_commit_and_whether_the_files_are_its(user: Project)
         assert (item["digest"]["gitCommit"], item["annotations"]["clean"]) == (head.stdout.strip(), clean)
 
 
-@pytest.mark.user
 def test_what_a_policy_asks_for_is_pulled_and_run_and_nothing_else(built: Project, elsewhere: Project, registry):
     server = registry()
     keys(built, "release", "other")
@@ -258,7 +257,6 @@ def test_a_user_can_not_weaken_the_policy_of_the_machine(built: Project, tmp_pat
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.user
 def test_keys_have_a_password_if_one_likes(built: Project):
     done = built.command("key", "generate", "./ci", "--password-stdin", stdin=b"secret\n")
     assert done.code == 0, done.err

@@ -13,7 +13,7 @@ from tests.conftest import Project
 from tests.registry.hostile import MANIFEST, Registry
 from tests.registry.test_shared_cache import finished, ran, warnings
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 STEPS = ("run echo 1 > /x && echo said", "run cat /x > /y")
 

@@ -20,7 +20,7 @@ from tests.conftest import wait_for
 from tests.processes import alive_with
 from tests.sandbox.test_sandbox import Box, box, python_in  # noqa: F401 - a fixture
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 @pytest.fixture(params=["root", "a user"])

@@ -8,7 +8,7 @@ import pytest
 
 from tests.sandbox.test_sandbox import Box, box
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 __all__ = ["box"]
 KIND = "awk -v at={} '$2 == at {{ print $3, substr($4, 1, 2) }}' /proc/mounts"
 

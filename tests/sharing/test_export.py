@@ -106,7 +106,6 @@ def test_an_edit_of_the_application_makes_one_small_new_layer(built: Project, tm
     assert len(index["manifests"]) == 1
 
 
-@pytest.mark.user
 def test_a_layer_that_was_made_once_is_linked(built: Project, tmp_path: Path):
     exported(built, "web", "-o", f"{tmp_path}/one/")
     exported(built, "web", "-o", f"{tmp_path}/two/")

@@ -10,12 +10,13 @@ import pytest
 from tests.conftest import Project, pins_of
 from tests.sharing.images import Layout, descriptor, digest, docker_archive, layer
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 BASE = layer(("etc", None), ("etc/a", b"a"))
 SETTINGS = {"Env": ["A=1"], "User": "7", "Cmd": ["serve"], "ExposedPorts": {"80/tcp": {}}}
 
 
+@pytest.mark.user
 def test_its_facts_come_along_and_the_lock_pins_it(project: Project):
     Layout(BASE, **SETTINGS).write(project.folder / "layout")
     assert project.build("from oci:layout", "copy more -> /more", "env B=2").code == 2  # there is no such file yet

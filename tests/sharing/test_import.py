@@ -21,7 +21,7 @@ from envbuild.store.store import Store
 from tests.conftest import Project
 from tests.sharing.images import Layout, descriptor, digest, docker_archive, layer, special
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 BASE = layer(("etc", None), ("etc/a", b"a"), ("etc/b", b"b"), ("opt/x/1", b"1"), ("opt/x/2", b"2"), ("usr/f", b"f"))
 
@@ -39,6 +39,7 @@ def taken(project: Project, path: Path, *words: str) -> dict[str, Any]:
     return json.loads(done.out)
 
 
+@pytest.mark.user
 def test_whiteouts_hide_what_lies_below_and_nothing_of_their_own_layer(project: Project, tmp_path: Path):
     hidden = layer(("etc/.wh.a", b""), ("etc/a", b"new"), ("etc/.wh.b", b""), ("usr/.wh.f", b""), ("usr/g", b"g"))
     taken(project, Layout(BASE, hidden).write(tmp_path / "layout"))
@@ -53,6 +54,7 @@ def test_an_opaque_directory_may_be_said_before_and_behind_its_files(project: Pr
     assert {path for path in files(project) if path.startswith("opt")} == {"opt", "opt/x", "opt/x/3"}
 
 
+@pytest.mark.user
 def test_hard_links_lead_to_layers_below(project: Project, tmp_path: Path):
     linked = layer(special("etc/c", tarfile.LNKTYPE, "etc/a"), special("etc/d", tarfile.LNKTYPE, "etc/c"))
     taken(project, Layout(BASE, linked).write(tmp_path / "layout"))
@@ -110,6 +112,7 @@ def test_the_configuration_becomes_facts(project: Project, tmp_path: Path):
     }
 
 
+@pytest.mark.user
 def test_archives_of_docker(project: Project, tmp_path: Path):
     path = docker_archive(
         tmp_path / "saved.tar", BASE, layer(("etc/n", b"n")), BASE, name="host.example:5000/shop/web:1"
@@ -146,6 +149,7 @@ def test_the_image_for_this_machine_is_taken(project: Project, tmp_path: Path):
     assert "no image for riscv64" in refused.err
 
 
+@pytest.mark.user
 def test_devices_are_left_out_with_what_they_hide(project: Project, tmp_path: Path):
     """As docker without root and podman do: nobody but the machine's root can make one."""
     other = layer(
@@ -330,6 +334,7 @@ def test_names_that_can_not_be_names_here(project: Project, tmp_path: Path):
     assert project.command("import", str(path), "../x").code == 2
 
 
+@pytest.mark.user
 def test_umoci_makes_one(project: Project, tmp_path: Path):
     """Edits a layout with umoci, whose layers have whiteouts and attributes of its own."""
     if subprocess.run(["which", "umoci"], capture_output=True, check=False).returncode:

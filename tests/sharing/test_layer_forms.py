@@ -14,7 +14,7 @@ from tests.conftest import Project
 from tests.sharing.images import Layout, descriptor, layer, special
 from tests.sharing.test_import import BASE, files, taken
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 def test_layers_in_frames_are_plain_layers(project: Project, tmp_path: Path):
@@ -28,6 +28,7 @@ def test_layers_in_frames_are_plain_layers(project: Project, tmp_path: Path):
     assert "etc/a" in files(project)
 
 
+@pytest.mark.user
 def test_layers_of_estargz(project: Project, tmp_path: Path):
     """As stargz-snapshotter's docs/estargz.md has them: a member of gzip for each file, a landmark, a table of
     contents, and a footer in the extra field of an empty member. The landmark and the table are files of the layer."""

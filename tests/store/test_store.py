@@ -33,7 +33,7 @@ from envbuild.tree.patterns import compile_patterns
 from envbuild.tree.times import StepTimes
 from tests.in_namespace import run_inside
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 T = 1_600_000_000
 NS = T * 10**9
 
@@ -82,6 +82,7 @@ def inodes(layers: tuple[str, ...]) -> list[os.stat_result]:
     return [os.lstat(os.path.join(at, name)) for layer in layers for at, _, names in os.walk(layer) for name in names]
 
 
+@pytest.mark.user
 @inside
 def test_a_snapshot_is_the_parent_and_what_was_written(store):
     base = tree(store, a="1", d__b="2")
@@ -99,6 +100,7 @@ def test_a_snapshot_is_the_parent_and_what_was_written(store):
     assert len(store.stacks.chain(shot.tree)) == 1 or store.layers(shot.tree)
 
 
+@pytest.mark.user
 @inside
 def test_whiteouts_remove_and_opaque_directories_hide(store):
     base = tree(store, a="1", d__b="2", d__c="3", e__f="4")
@@ -114,6 +116,7 @@ def test_whiteouts_remove_and_opaque_directories_hide(store):
     assert not any(entry.xattrs for entry in paths(store, shot.tree).values())
 
 
+@pytest.mark.user
 @inside
 def test_what_overlayfs_keeps_elsewhere_is_refused(store):
     base = tree(store, a="1", d__b="2")
@@ -131,6 +134,7 @@ def test_what_overlayfs_keeps_elsewhere_is_refused(store):
             run(store, base, change)
 
 
+@pytest.mark.user
 @inside
 def test_marks_of_one_mount_are_in_neither_tree_nor_layer(store):
     base = tree(store, a="1", d__b="2")
@@ -168,6 +172,7 @@ def test_a_command_that_changes_nothing_gives_the_same_tree_and_no_layer(store):
     assert os.listdir(store.work.path) in ([], [os.path.basename(store.work._shared)])
 
 
+@pytest.mark.user
 @inside
 def test_discarded_paths_and_empty_mount_points_are_left_out(store):
     base = tree(store, a="1")
@@ -183,6 +188,7 @@ def test_discarded_paths_and_empty_mount_points_are_left_out(store):
     assert set(paths(store, shot.tree)) == {"a", "log", "mnt", "kept"}
 
 
+@pytest.mark.user
 @inside
 def test_sockets_are_not_kept_and_fifos_and_links_are(store):
     base = tree(store)
@@ -201,6 +207,7 @@ def test_sockets_are_not_kept_and_fifos_and_links_are(store):
     }
 
 
+@pytest.mark.user
 @inside
 def test_equal_files_are_one_inode_across_trees_and_separate_in_one(store):
     tree_digest = tree(store, a="same" * 100, b="same" * 100)
@@ -268,6 +275,7 @@ def test_a_tree_without_a_stack_gets_one_small_layer_on_the_nearest(store):
     assert store.layers(changed) == layers
 
 
+@pytest.mark.user
 @inside
 def test_deep_stacks_are_folded(store):
     at = tree(store, a="1")
@@ -326,6 +334,7 @@ def test_a_file_that_changes_while_it_is_copied_is_noticed(store):
     assert not store.objects.has(entry)
 
 
+@pytest.mark.user
 @inside
 def test_files_keep_owner_mode_time_and_attributes(store):
     entry = Entry(b"f", FILE, 0o4751, 0, 0, NS + 5, xattrs=((b"user.x", b"y"),))
@@ -431,6 +440,7 @@ def test_a_newer_format_is_refused_in_words(project):
     assert (done.code, "has format 99" in done.err) == (2, True)
 
 
+@pytest.mark.user
 @inside
 def test_directories_as_deep_as_a_path_can_be_are_removed(store):
     os.mkdir(f"{store.work.path}/x")
@@ -505,6 +515,7 @@ def test_a_stack_that_stands_on_itself_is_made_anew(store):
     assert not check(again, lambda repair: [], lambda what, done, total: None).problems
 
 
+@pytest.mark.user
 @inside
 def test_a_checkout_is_the_whole_tree_in_one_directory(store):
     base = tree(store, a="equal", b="equal", d__old="old", gone="gone")

@@ -116,7 +116,7 @@ def ask(data: bytes) -> None:
     ours, theirs = _filled(data)
     theirs.shutdown(1)
     with theirs, ours:
-        _Server()._answer(ours, crowded=False)
+        _Server()._answer_on(ours, crowded=False)
 
 
 class _Instance:
