@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import marshal
 import os
+import stat
 import time
 
 from envbuild.build import events
@@ -33,6 +34,8 @@ FORMAT = "1"
 TOLD = ("BuildStarted", "StepCached", "BuildFinished")
 """The events of a build that runs nothing and warns of nothing."""
 _DATABASE = "store.db"
+MAX_NOTE = 16 << 20
+"""Bytes. One of 20,000 paths takes 4 MB."""
 
 
 class Question:
@@ -105,11 +108,7 @@ def database_state(store: str) -> tuple[State, State]:
 def answer(question: Question) -> tuple[str, list[Event]] | None:
     """Return how the build that was noted showed its progress, and what it told, if nothing has changed since."""
     started = time.monotonic()
-    try:
-        with open(question.path, "rb") as file:
-            content = file.read()
-    except OSError:
-        return None
+    content = _own_content(question.path)
     if checksum(content[8:]) != content[:8]:
         return None
     digest, since, until, database, states, rough, folders, progress, plain = marshal.loads(content[8:])
@@ -124,6 +123,24 @@ def answer(question: Question) -> tuple[str, list[Event]] | None:
     *cached, (name, fields) = [(getattr(events, name), fields) for name, fields in plain]
     finished = name(*fields).replace(seconds=time.monotonic() - started)
     return progress, [*(kind(*fields) for kind, fields in cached), finished]
+
+
+def _own_content(path: str) -> bytes:
+    """Return what lies at a path, nothing if that is no file of this user: what another one may have written is not for
+    marshal."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return b""
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_size > MAX_NOTE:
+            return b""
+        return os.read(descriptor, status.st_size)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
 
 
 def note(content: tuple[Any, ...]) -> bytes:

@@ -151,6 +151,28 @@ def test_a_damaged_note_is_no_answer(noted):
     assert "all 4 cached" in noted.command("build", "web.env").err
 
 
+def test_what_is_no_file_of_the_users_own_is_no_answer(noted):
+    (note,) = notes(noted)
+    whole = note.read_bytes()
+    note.unlink()
+    os.mkfifo(note)
+    assert not is_answered(noted, "web.env")
+    note.unlink()
+    (note.parent / "elsewhere").write_bytes(whole)
+    note.symlink_to("elsewhere")
+    assert not is_answered(noted, "web.env")
+    note.unlink()
+    note.write_bytes(whole)
+    assert is_answered(noted, "web.env")
+
+
+@pytest.mark.root
+def test_what_another_user_wrote_is_no_answer(noted):
+    (note,) = notes(noted)
+    os.chown(note, 65534, 65534)
+    assert not is_answered(noted, "web.env")
+
+
 def test_many_notes_are_thrown_away(noted):
     folder = noted.store / FOLDER
     for number in range(200):

@@ -10,6 +10,7 @@ import tarfile
 import pytest
 
 from envbuild.cli.commands.packages import is_vendored
+from tests.conftest import Project
 
 pytestmark = pytest.mark.namespaces
 
@@ -51,13 +52,16 @@ FILES = {
 }
 
 
-@pytest.fixture
-def image(project):
-    with tarfile.open(project.folder / "root.tar", "w") as archive:
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    """A project with an image, of which these tests only read."""
+    folder = tmp_path_factory.mktemp("project")
+    with tarfile.open(folder / "root.tar", "w") as archive:
         for path, text in FILES.items():
             info = tarfile.TarInfo(path)
             info.size, info.mtime = len(text), 1_700_000_000
             archive.addfile(info, io.BytesIO(text.encode()))
+    project = Project(folder, tmp_path_factory.mktemp("store") / "store")
     done = project.build("from tar:root.tar", "file /made", "    x")
     assert done.code == 0, done.out
     return project

@@ -71,7 +71,7 @@ def test_blobs_are_taken_over_from_another_repository(built: Project, registry):
 
 def test_a_large_layer_goes_in_pieces(built: Project, elsewhere: Project, registry):
     server = registry()
-    assert built.build(*("run head -c 40000000 /dev/urandom > /large",), name="large.env").code == 0
+    assert built.build(*("run head -c 34000000 /dev/urandom > /large",), name="large.env").code == 0
     done_well(built, "push", "large", f"{server.host}/large", "--compression", "none")
     assert len(server.requests("PATCH")) > 2
     done_well(elsewhere, "pull", f"{server.host}/large")

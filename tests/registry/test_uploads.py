@@ -6,18 +6,28 @@ from __future__ import annotations
 import io
 import re
 
+import pytest
+
 from envbuild.registry.client import Repository
 from envbuild.registry.exchange import Exchange
 from envbuild.registry.login import Login
 from envbuild.registry.reference import PUSH
 from envbuild.registry.server import Patience, Server
 from envbuild.registry.tokens import Token
-from envbuild.registry.upload import PIECE, WHOLE, Source, upload
+from envbuild.registry.upload import Source, upload
 from tests.registry.hostile import Handler, Registry, Request
 from tests.sharing.images import digest
 
-CONTENT = bytes(WHOLE + PIECE)
+PIECE = 1 << 20
+CONTENT = bytes(3 * PIECE)
 FAST = Patience(answer=5, attempts=3, pause=0.01)
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has what is larger than two pieces go in pieces."""
+    monkeypatch.setattr("envbuild.registry.upload.WHOLE", 2 * PIECE)
+    monkeypatch.setattr("envbuild.registry.upload.PIECE", PIECE)
 
 
 def send(registry: Registry) -> None:
