@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,7 @@ def ended(process) -> int:
 def test_it_is_on_record_while_it_runs_and_other_commands_run_beside_it(image):
     process = image.start("run", "--name", "front", "web", "--", "sh", "-c", f"echo here > /mine; {WAITING}")
     try:
-        assert wait_for(lambda: any((image.store / "instances").glob("*/upper/mine")))
+        assert wait_for(lambda: any(map(Path.read_text, (image.store / "instances").glob("*/upper/mine"))))
         assert image.command("exec", "front", "--", "cat", "/mine").out == "here\n"
         assert "front" in image.command("ps").out
         assert wait_for(lambda: state(image, "front")["state"] == "running")
