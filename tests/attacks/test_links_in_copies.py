@@ -31,32 +31,31 @@ def sent(image, script: str) -> None:
 
 
 @pytest.mark.user
-@pytest.mark.parametrize("target", ["r.txt", "./r.txt", "{folder}/r.txt"])
-def test_a_copied_link_is_replaced_by_the_next_copy_and_not_followed(image, victim, target):
-    target = target.format(folder=image.folder)
+def test_a_copied_link_is_replaced_by_the_next_copy_and_not_followed(image, victim):
     sent(image, f"mkdir /out; ln -s {victim} /out/r.txt; ln -s /nowhere /out/dangling; echo evil > /out/second")
-    assert image.command("cp", "one:/out/r.txt", target).code == 0
-    assert os.readlink(image.folder / "r.txt") == str(victim)
-    assert image.command("cp", "one:/out/second", target).code == 0
-    assert not (image.folder / "r.txt").is_symlink()
-    assert (image.folder / "r.txt").read_text() == "evil\n"
-    assert image.command("cp", "one:/out/dangling", target).code == 0
-    assert image.command("cp", "one:/out/second", target).code == 0
+    for target in ("r.txt", "./r.txt", f"{image.folder}/r.txt"):
+        assert image.command("cp", "one:/out/r.txt", target).code == 0, target
+        assert os.readlink(image.folder / "r.txt") == str(victim), target
+        assert image.command("cp", "one:/out/second", target).code == 0, target
+        assert not (image.folder / "r.txt").is_symlink(), target
+        assert (image.folder / "r.txt").read_text() == "evil\n"
+    assert image.command("cp", "one:/out/dangling", "r.txt").code == 0
+    assert image.command("cp", "one:/out/second", "r.txt").code == 0
     assert victim.read_text() == "mine\n"
 
 
 @pytest.mark.user
-@pytest.mark.parametrize("target", ["out", "out/", "./out/.", "out//"])
-def test_a_copied_link_to_a_folder_takes_nothing_in(image, victim, target):
+def test_a_copied_link_to_a_folder_takes_nothing_in(image, victim):
     home = victim.parent / "home"
     home.mkdir()
     sent(image, f"ln -s {home} /out; echo evil > /authorized_keys; mkdir /d; echo evil > /d/authorized_keys")
     assert image.command("cp", "one:/out", ".").code == 0
-    for source in ("/authorized_keys", "/d", "/d/."):
-        done = image.command("cp", f"one:{source}", target)
-        assert done.code == 2
-        assert "links of this machine are not followed" in done.err
-        assert str(home) in done.err
+    for target in ("out", "out/", "./out/.", "out//"):
+        for source in ("/authorized_keys", "/d", "/d/."):
+            done = image.command("cp", f"one:{source}", target)
+            assert done.code == 2, (source, target)
+            assert "links of this machine are not followed" in done.err, (source, target)
+            assert str(home) in done.err
     assert list(home.iterdir()) == []
 
 

@@ -36,7 +36,7 @@ def test_what_is_no_size_is_refused(project):
         assert (done.code, "not a valid size" in done.err) == (2, True)
 
 
-@pytest.mark.parametrize("size", [65_536, 65_537, 3_000_000])
+@pytest.mark.parametrize("size", [65_537, 3_000_000])
 def test_a_health_check_may_print_what_it_likes(project, size):
     command = f"echo looked; head -c {size} /dev/zero | tr '\\0' x; echo >&2; cat /well"
     assert project.build("run true", f"health(every=200ms, timeout=60s, retries=2) {command}").code == 0

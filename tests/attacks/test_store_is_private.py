@@ -11,7 +11,7 @@ import pytest
 
 from tests.instances.instances import run
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.user]
+pytestmark = pytest.mark.namespaces
 
 
 def open_to_others(store: Path) -> dict[str, str]:
@@ -20,6 +20,7 @@ def open_to_others(store: Path) -> dict[str, str]:
     return {path: oct(mode) for path, mode in modes.items() if mode & 0o077}
 
 
+@pytest.mark.user
 def test_a_new_store_is_closed_whatever_the_umask(image):
     previous = os.umask(0)
     try:

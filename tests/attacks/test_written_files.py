@@ -6,9 +6,8 @@ import pytest
 
 from envbuild.linux.nofollow import Component, Folder, NotAFile, NotPlain, TooMuch
 
-pytestmark = pytest.mark.user
 
-
+@pytest.mark.user
 @pytest.mark.namespaces
 def test_verify_writes_no_lock_through_a_link_of_the_recipes_folder(project, tmp_path):
     victim = tmp_path / "victim"

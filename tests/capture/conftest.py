@@ -56,9 +56,7 @@ def machine(project: Project, tmp_path: Path) -> Machine:
 @pytest.fixture
 def router(machine: Machine, busybox: Path) -> Machine:
     """A machine that began as the image `base`."""
-    done = machine.project.build(
-        "from tar:busybox.tar", "run mkdir -p /etc/app && echo old > /etc/app/gone", name="base.env"
-    )
+    done = machine.project.build("from tar:busybox.tar", "file /etc/app/gone", "  old", name="base.env")
     assert done.code == 0, done.err
     subprocess.run(["tar", "-C", machine.root, "-xf", busybox], check=True)
     return machine

@@ -56,7 +56,7 @@ def test_lines_give_what_the_machine_has_but_for_what_is_said(router):
 @pytest.mark.root  # whose files the machine's are: who unpacks them else owns them
 def test_what_the_capture_does_not_say_is_not_removed(router):
     """The base has something in a home, of which the capture has only the directory."""
-    done = router.project.build("from tar:busybox.tar", "run mkdir -p /root/x && echo 1 > /root/x/y", name="base.env")
+    done = router.project.build("from tar:busybox.tar", "file /root/x/y", "  1", name="base.env")
     assert done.code == 0, done.err
     (router.root / "root").mkdir(exist_ok=True)
     router.write("/root/x/z", "2\n")

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.forked import ENVBUILD, ForkServer, can_be_forked, started
+from tests.forked import ForkServer, can_be_forked, started
+
+WITH_SMALL_HOST = "tests.poor_machines:with_little_essential"
 
 
 def main() -> int:
@@ -16,10 +18,10 @@ def main() -> int:
     for name in names:
         words = ["build", "--jobs", jobs, "--progress", "plain", f"{name}.env"]
         if server is not None:
-            done = server.run(words, Path.cwd(), os.environ)
+            done = server.run(words, Path.cwd(), os.environ, entry=WITH_SMALL_HOST)
         else:
             done = subprocess.run(
-                [*started(ENVBUILD), *words], stdin=subprocess.DEVNULL, capture_output=True, check=False
+                [*started(WITH_SMALL_HOST), *words], stdin=subprocess.DEVNULL, capture_output=True, check=False
             )
         if done.returncode:
             print(f"{name} failed:\n{done.stderr.decode(errors='replace')}", file=sys.stderr)

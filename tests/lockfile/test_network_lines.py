@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from envbuild.lockfile import lock_file
+from envbuild.lockfile import lock_file, network_lines
 from envbuild.lockfile.lock import BadLock, Lock, Section, readable
 from envbuild.lockfile.merge import merge
 from envbuild.lockfile.network_lines import (
@@ -80,10 +80,12 @@ def test_what_is_no_line_of_a_network_is_refused(line):
         lock_file.parse(text, "web.env.lock")
 
 
-def test_more_lines_than_merges_leave_are_refused():
+def test_more_lines_than_merges_leave_are_refused(monkeypatch):
+    assert MAX_LINES_OF_STEP == 5000
+    monkeypatch.setattr(network_lines, "MAX_LINES_OF_STEP", 100)
     text = lock_file.dump(lock_of(ONE))
-    lines = "".join(f"  - amd64 network {KEY} asked h{n}.example:80\n" for n in range(MAX_LINES_OF_STEP))
-    with pytest.raises(BadLock, match="more than 5000 lines"):
+    lines = "".join(f"  - amd64 network {KEY} asked h{n}.example:80\n" for n in range(100))
+    with pytest.raises(BadLock, match="more than 100 lines"):
         lock_file.parse(text + lines, "web.env.lock")
 
 

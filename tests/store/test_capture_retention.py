@@ -33,8 +33,8 @@ def kept(entries: list[HistoryEntry], retention: Retention = USUAL, now: float =
 
 
 def test_hourly_for_a_day_daily_for_a_month_monthly_after_that():
-    every_ten_minutes = [NOW - 600 * number for number in range(6 * 24 * 400)]
-    ages = [(NOW - moved) for moved in kept(history(every_ten_minutes))]
+    every_half_hour = [NOW - 1800 * number for number in range(2 * 24 * 400)]
+    ages = [(NOW - moved) for moved in kept(history(every_half_hour))]
     assert len([age for age in ages if age <= DAY]) == 25
     assert len([age for age in ages if DAY < age <= 31 * DAY]) == 31
     assert len([age for age in ages if age > 31 * DAY]) == 13
