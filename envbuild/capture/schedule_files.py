@@ -7,11 +7,11 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 
 from envbuild.capture import schedule
 from envbuild.capture.schedule import MARK, NAME, RUNNER, Installation
-from envbuild.errors import MachineLacks, UsageError, WorkFailed, fields
+from envbuild.errors import FileUnusable, MachineLacks, UsageError, WorkFailed, fields
 from envbuild.linux.nofollow import Folder, NotAFile, TooMuch
 from envbuild.record import Record
 
@@ -137,7 +137,8 @@ def setting_of(machine: Machine, installation: Installation) -> Setting:
 
 
 def install(machine: Machine, setting: Setting) -> None:
-    """Write all files of a setting, and tell those that read them. Raises NotOurs, ProgramFailed and OSError."""
+    """Write all files of a setting, and tell those that read them. Raises NotOurs, FileUnusable, ProgramFailed and
+    OSError."""
     _remove(machine, (file for file in _possible(machine) if file.path not in {f.path for f in setting.files}))
     for file in setting.files:
         with _folder_of(machine, file) as (folder, name):
@@ -235,8 +236,17 @@ def _possible(machine: Machine) -> Iterator[SetUp]:
     yield SetUp(machine.runner)
 
 
-def _folder_of(machine: Machine, file: SetUp) -> AbstractContextManager[tuple[Folder, str]]:
-    return Folder(machine.root).below(file.path.lstrip("/"))
+@contextmanager
+def _folder_of(machine: Machine, file: SetUp) -> Iterator[tuple[Folder, str]]:
+    """Yield the directory and the name of a file. Raises FileUnusable where the way there has something else than
+    directories, such as a link."""
+    try:
+        with Folder(machine.root).below(file.path.lstrip("/")) as place:
+            yield place
+    except NotADirectoryError as error:
+        raise FileUnusable(
+            file.path, f"{error.filename} on the way is a link or a file", "make it a directory, or set it up by hand"
+        ) from error
 
 
 def _is_set_up(machine: Machine, file: SetUp) -> bool:

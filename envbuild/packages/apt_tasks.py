@@ -95,6 +95,13 @@ set -eu
 for architecture in $ARCHITECTURES; do dpkg --add-architecture "$architecture"; done
 mkdir -p /tmp/apt-log /tmp/lists/partial
 cp $LISTS/* /tmp/lists/
+if [ ! -e /usr/bin/apt-extracttemplates ] &&
+    [ "$(grep -ihs Pre-Install-Pkgs /etc/apt/apt.conf /etc/apt/apt.conf.d/*)" = \
+        'DPkg::Pre-Install-Pkgs {"/usr/sbin/dpkg-preconfigure --apt || true";};' ]; then
+    # It would take 0.1 s to say that it can't do anything without apt-utils.
+    { cat $CONFIGURATION; echo '#clear DPkg::Pre-Install-Pkgs;'; } > /tmp/apt.conf
+    CONFIGURATION=/tmp/apt.conf
+fi
 : > /tmp/begun
 apt-get -c $CONFIGURATION install -qq -- "$@" || {
     code=$?

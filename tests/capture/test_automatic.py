@@ -137,7 +137,9 @@ def test_nothing_of_somebody_else_is_replaced_or_followed(machine: Machine, tmp_
     assert (machine.root / "etc/cron.d/envbuild-capture").read_text() == "mine\n"
     shutil.rmtree(machine.root / "etc/cron.d")
     (machine.root / "etc/cron.d").symlink_to(tmp_path)
-    assert machine.project.command(*words).code != 0
+    done = machine.project.command(*words)
+    assert done.code == 2
+    assert "/etc/cron.d/envbuild-capture: cron.d on the way is a link or a file" in done.err
     assert not (tmp_path / "envbuild-capture").exists()
 
 

@@ -22,7 +22,10 @@ class Package:
     def __init__(self, folder: Path) -> None:
         self.root = folder / "site" / "envbuild"
         # With bytecode: else each test compiles what its first command loads.
-        shutil.copytree(Path(envbuild.__file__).parent, self.root, ignore=shutil.ignore_patterns("*.pack*"))
+        self.root.parent.mkdir(parents=True)
+        subprocess.run(["cp", "-a", Path(envbuild.__file__).parent, self.root], check=True)
+        for pack in self.packs():
+            pack.unlink()
         self.environment = {**os.environ, "PYTHONPATH": str(self.root.parent), "ENVBUILD_STORE": str(folder / "store")}
         self.environment.pop("PYTHONDONTWRITEBYTECODE", None)
 

@@ -117,6 +117,24 @@ def test_a_name_that_is_not_there_is_an_error_with_the_nearest(machine):
     assert caught.value.hint == "did you mean 'mawk'?"
 
 
+def test_of_several_paths_the_first_that_a_package_has_says_whose_it_is(machine):
+    machine.lists("mawk", "/usr/bin/real", "/usr/bin/other")
+    machine.lists("other", "/bin/tool", "/bin/tool2")
+    database = DpkgDatabase(str(machine.root))
+    assert database.owner_of("/bin/tool", "/usr/bin/real") == "other"
+    assert database.owner_of("/usr/bin/real", "/bin/tool") == "mawk"
+    assert database.owner_of("/bin/too", "/bin", "/usr/bin/other") == "mawk"
+    assert database.owner_of("/none") is None
+
+
+def test_files_of_a_package_are_not_those_of_one_whose_name_goes_on(machine):
+    info = machine.root / "var/lib/dpkg/info"
+    for name in ("libz.postinst", "libz.list", "libz2.list", "liby.list"):
+        (info / name).touch()
+    database = DpkgDatabase(str(machine.root))
+    assert database.info_files(database.packages["libz"]) == ["libz.list", "libz.postinst"]
+
+
 def test_a_program_stands_for_its_package(machine):
     machine("other", **{"usr/bin/tool": "x"})
     machine.lists("other", "/bin/tool")

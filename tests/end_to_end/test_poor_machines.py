@@ -137,7 +137,6 @@ class TestStores:
         "mount",
         [
             "mount -t tmpfs t {place}",
-            "mount -t tmpfs -o noexec t {place}",
             "mount -t tmpfs -o nosuid,nodev,noexec t {place}",
         ],
     )

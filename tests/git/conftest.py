@@ -1,5 +1,5 @@
 """A project in a git repository, as the tests of history have it."""
 
-from tests.history.conftest import git, packages
+from tests.history.conftest import again, git, packages
 
-__all__ = ["git", "packages"]
+__all__ = ["again", "git", "packages"]

@@ -6,12 +6,14 @@ import shutil
 
 import pytest
 
+from tests.history.conftest import new_repository
+
 pytestmark = pytest.mark.namespaces
 
 
-@pytest.fixture
-def repository(project, git):
-    """A recipe that starts from another one, includes a third, and takes files of both folders; all committed."""
+def with_recipes(project) -> None:
+    """Makes a recipe that starts from another one, includes a third, and takes files of both folders; all committed."""
+    git = new_repository(project)
     shutil.rmtree(project.folder / "base")
     (project.folder / "busybox.tar").unlink()
     project.write("shared/common.env", "copy conf -> /conf")
@@ -36,21 +38,32 @@ def repository(project, git):
     assert project.command("build", "services/web.env").code == 0
     git.commit("begin")
     assert project.command("git", "install").code == 0
+
+
+@pytest.fixture
+def repository(project, again):
+    again(with_recipes)
     return project
 
 
 def refused(git) -> list[str]:
     """Commits all that changed; the recipes of which the hook says that their locks are not right or not whole."""
     git("add", "-A")
-    done = git.run("commit", "--quiet", "-m", "changed")
+    done = git.project.command("git", "pre-commit")
     named = {word: [] for word in ("error:", "note:")}
-    for line in done.stderr.splitlines():
+    for line in done.err.splitlines():
         if line.split()[0] in named:
             named[line.split()[0]].append(line.split()[1].removesuffix(".lock"))
-    assert done.returncode == bool(named["error:"]), done.stderr
-    if named["error:"]:
-        git("commit", "--quiet", "--no-verify", "-m", "changed")
+    assert done.code == bool(named["error:"]), done.err
+    git("commit", "--quiet", "--allow-empty", "--no-verify", "-m", "changed")
     return sorted(named["error:"] + named["note:"])
+
+
+def build(repository, git, recipe: str) -> None:
+    """Builds a recipe and commits its lock."""
+    assert repository.command("build", recipe).code == 0
+    git("add", "-A")
+    git("commit", "--quiet", "--no-verify", "-m", "built")
 
 
 def checked(project, revisions: str = "HEAD~1..HEAD") -> dict[str, str]:
@@ -66,28 +79,33 @@ def status(project, folder: str = ".") -> dict[str, str]:
     return {recipe["recipe"]: recipe["lock"] for recipe in json.loads(done.out)}
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "shared/conf",
-        "shared/common.env",
-        "services/index.html",
-        "services/lists/b.txt",
-        "services/greeting.in",
-        "services/lists/.envignore",
-    ],
-)
-def test_what_a_recipe_or_its_include_takes_concerns_it_for_all_three(repository, git, path):
-    if path.endswith(".envignore"):
-        # Of the folder of the statement; the file of another one says nothing.
-        path = "shared/.envignore"
-        repository.write("shared/common.env", "copy . -> /shared/")
-        assert repository.command("build", "services/web.env").code == 0
-        assert refused(git) == []
-    repository.write(path, "copy conf -> /other" if path.endswith(".env") else "conf")
-    assert refused(git) == ["services/web.env"]
-    assert checked(repository) == {"services/web.env": "incomplete"}
-    assert status(repository) == {"low/low.env": "up to date", "services/web.env": "incomplete"}
+def test_what_a_recipe_or_its_include_takes_concerns_it_for_all_three(repository, git):
+    for path, text in (
+        ("shared/conf", "conf"),
+        ("shared/common.env", "copy conf -> /other"),
+        ("services/index.html", "conf"),
+        ("services/lists/b.txt", "conf"),
+        ("services/greeting.in", "conf"),
+    ):
+        repository.write(path, text)
+        is_concerned(repository, git, path)
+        build(repository, git, "services/web.env")
+
+
+def test_the_patterns_that_count_are_those_of_the_folder_of_the_statement(repository, git):
+    repository.write("shared/common.env", "copy . -> /shared/")
+    build(repository, git, "services/web.env")
+    repository.write("services/lists/.envignore", "conf")
+    assert refused(git) == []
+    repository.write("shared/.envignore", "conf")
+    is_concerned(repository, git, "shared/.envignore")
+
+
+def is_concerned(repository, git, path: str) -> None:
+    """The recipe lacks a result after the change of this file, by each of the three."""
+    assert refused(git) == ["services/web.env"], path
+    assert checked(repository) == {"services/web.env": "incomplete"}, path
+    assert status(repository) == {"low/low.env": "up to date", "services/web.env": "incomplete"}, path
 
 
 def test_a_recipe_of_another_directory_is_concerned_by_its_context(repository, git):
@@ -107,9 +125,7 @@ def test_a_recipe_of_another_directory_is_concerned_by_its_context(repository, g
         assert refused(git) == concerned
         assert list(checked(repository)) == concerned
         if concerned:
-            assert repository.command("build", "docker/app.env").code == 0
-            git("add", "-A")
-            git("commit", "--quiet", "-m", "built")
+            build(repository, git, "docker/app.env")
     assert repository.command("verify", "app").code == 0
 
 

@@ -12,19 +12,26 @@ from envbuild.lockfile.lock import BadLock, Lock, LockedInstall, LockedStage, Pa
 from envbuild.lockfile.lock_file import parse
 from envbuild.lockfile.merge import dump, merge
 from envbuild.lockfile.results import LockedImage, Results
+from tests.history.conftest import new_repository
 
 pytestmark = pytest.mark.namespaces
 
 
-@pytest.fixture
-def branches(project, git):
-    """main and feature/x, each with an image of its own; main is checked out."""
-    project.build("copy app.txt -> /app.txt", "file /a\n    main") if project.write("app.txt", "1") else None
+def with_branches(project) -> None:
+    """Makes main and feature/x, each with an image of its own; main is checked out."""
+    git = new_repository(project)
+    project.write("app.txt", "1")
+    project.build("copy app.txt -> /app.txt", "file /a\n    main")
     git.commit("main")
     git("checkout", "--quiet", "-b", "feature/x")
     project.build("copy app.txt -> /app.txt", "file /a\n    feature")
     git.commit("feature")
     git("checkout", "--quiet", "main")
+
+
+@pytest.fixture
+def branches(project, again):
+    again(with_branches)
     return project
 
 
@@ -137,14 +144,20 @@ class TestWhy:
         assert (missing.code, "web has no /nothing" in missing.err) == (2, True)
 
 
+def with_setup(project) -> None:
+    """Makes a repository with a recipe of four statements that was built, set up by `git install`."""
+    git = new_repository(project)
+    project.write("src/x", "1")
+    project.build("copy src -> /app", "file /one\n    one", "env SEPARATE=1", "file /two\n    two")
+    git.commit("begin")
+    done = project.command("git", "install")
+    assert done.code == 0, done.err
+
+
 class TestInstalled:
     @pytest.fixture
-    def clone(self, project, git):
-        project.write("src/x", "1")
-        project.build("copy src -> /app", "file /one\n    one", "env SEPARATE=1", "file /two\n    two")
-        git.commit("begin")
-        done = project.command("git", "install")
-        assert done.code == 0, done.err
+    def clone(self, project, again):
+        again(with_setup)
         return project
 
     def test_twice_is_no_harm_and_remove_takes_all_away(self, clone, git):

@@ -4,14 +4,16 @@ import os
 
 import pytest
 
+from tests.history.conftest import new_repository
+
 pytestmark = pytest.mark.namespaces
 
 STEPS = ["file /one\n    one", "env SEPARATE=1", "copy src -> /app", "workdir /app", "file /two\n    two"]
 
 
-@pytest.fixture
-def branches(project, git):
-    """left and right, each with another statement edited and built; left is checked out."""
+def with_branches(project) -> None:
+    """Makes left and right, each with another statement edited and built; left is checked out."""
+    git = new_repository(project)
     project.write("src/x", "1")
     project.build(*STEPS)
     git.commit("begin")
@@ -20,6 +22,11 @@ def branches(project, git):
         done = project.build(*(line.replace(old, new) for line in STEPS))
         assert done.code == 0, done.err
         git.commit(branch)
+
+
+@pytest.fixture
+def branches(project, again):
+    again(with_branches)
     return project
 
 

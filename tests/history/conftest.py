@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Project
+from tests.made_once import MadeOnce
+
+Make = Callable[[Project], None]
 
 
 class Git:
@@ -58,11 +63,28 @@ def _settings(*settings: tuple[str, str]) -> dict[str, str]:
     return {"GIT_CONFIG_COUNT": str(len(settings)), **pairs}
 
 
-@pytest.fixture
-def git(project: Project) -> Git:
+def new_repository(project: Project) -> Git:
+    """Makes a project's folder a repository."""
     repository = Git(project)
     repository("init", "--quiet", "--initial-branch=main")
     return repository
+
+
+@pytest.fixture
+def git(project: Project) -> Git:
+    return new_repository(project)
+
+
+@pytest.fixture
+def again(project: Project, git: Git, made_once: MadeOnce, tmp_path: Path) -> Iterator[Callable[[Make], None]]:
+    """A function that makes the project and its repository what a function made of them once."""
+    with ExitStack() as stack:
+
+        def make_again(make: Make) -> None:
+            stack.enter_context(made_once.again(project, make, tmp_path / "made"))
+            git.environment |= project.environment
+
+        yield make_again
 
 
 class Packages:

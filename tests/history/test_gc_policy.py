@@ -14,18 +14,22 @@ def images(project) -> set[str]:
     return {image["digest"].removeprefix("sha256:") for image in listed}
 
 
-@pytest.fixture
-def five(project):
-    """Five builds with a megabyte each; the lock that would keep the last one's steps is gone."""
-    made = []
+def built_five_times(project) -> None:
+    """Builds five times with a megabyte each. The lock that would keep the last one's steps is gone."""
     for number in range(5):
-        done = project.build(
+        project.build(
             f"run head -c 3000000 /dev/urandom > /old{number}; echo > /x",
             f"run rm /old{number}; head -c 1000000 /dev/urandom > /new{number}",
         )
-        made.append(done.image)
     os.unlink(project.folder / "web.env.lock")
-    return project, made
+
+
+@pytest.fixture
+def five(project, made_once, tmp_path):
+    """The project that was built five times, and its images, the first one first."""
+    with made_once.again(project, built_five_times, tmp_path / "made"):
+        entries = json.loads(project.command("log", "web", "--format", "json").out)
+        yield project, [entry["image"].removeprefix("sha256:") for entry in reversed(entries)]
 
 
 def test_all_history_is_kept_unless_a_policy_says_otherwise(five):

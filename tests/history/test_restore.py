@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from tests.history.conftest import new_repository
+
 pytestmark = pytest.mark.namespaces
 
 WEB = (
@@ -20,9 +22,9 @@ WEB = (
 )
 
 
-@pytest.fixture
-def shop(project, git):
-    """A recipe with all that it can be made of, built and committed."""
+def with_shop(project) -> None:
+    """Makes a recipe with all that it can be made of, built and committed."""
+    git = new_repository(project)
     project.write("services/base/base.env", "from tar:busybox.tar", "copy tools -> /tools")
     (project.folder / "busybox.tar").rename(project.folder / "services/base/busybox.tar")
     (project.folder / "base/busybox.tar").rename(project.folder / "services/base/real.tar")
@@ -44,6 +46,11 @@ def shop(project, git):
     project.write("services/.envignore", "*.log")
     assert project.build(name="services/web.env").code == 0
     git.commit("one")
+
+
+@pytest.fixture
+def shop(project, again):
+    again(with_shop)
     return project
 
 

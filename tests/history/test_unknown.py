@@ -8,6 +8,7 @@ import pytest
 
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import LockedInstall, Package
+from tests.history.conftest import new_repository
 
 pytestmark = pytest.mark.namespaces
 
@@ -16,9 +17,9 @@ def added(name: str) -> Package:
     return Package(name, "1.0", f"sha256:{'a' * 64}", f"pool/{name}.deb")
 
 
-@pytest.fixture
-def merged(project, git):
-    """main is an automatic merge of two branches; the lock has an image of each, and so no known one."""
+def with_merge(project) -> None:
+    """Makes main an automatic merge of two branches: the lock has an image of each, and so no known one."""
+    git = new_repository(project)
     project.write(".gitattributes", "*.env.lock merge=union")
     project.build("file /one\n    one", "run true", "run true", "file /two\n    two")
     git.commit("begin")
@@ -30,6 +31,11 @@ def merged(project, git):
     git.commit("right")
     git("merge", "--quiet", "left", "-m", "merged")
     assert lock_file.parse((project.folder / "web.env.lock").read_text(), "web.env.lock").image == ""
+
+
+@pytest.fixture
+def merged(project, again):
+    again(with_merge)
     return project
 
 
@@ -128,12 +134,12 @@ class TestWithoutALock:
 
     def refused(self, project, git) -> str:
         git("add", "-A")
-        done = git.run("commit", "-m", "new")
-        assert done.returncode == 1, done.stdout + done.stderr
+        done = project.command("git", "pre-commit")
+        assert done.code == 1, done.err
         git("commit", "--quiet", "--no-verify", "-m", "new")
         check = project.command("git", "check", "HEAD~1..HEAD")
         assert check.code == 1
-        return done.stderr + check.out
+        return done.err + check.out
 
     def test_a_new_recipe_is_refused(self, installed, git):
         installed.write("services/db.env", "from scratch", "file /a", "    a")

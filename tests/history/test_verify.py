@@ -17,11 +17,11 @@ def test_the_same_comes_out_though_the_folder_is_gone(project):
     project.write(".envignore", "*.secret")
     project.write("src/left.secret", "not copied")
     project.write("page.j2", "{{ name }}")
-    project.write("more.env", "file /more\n    included")
+    project.write("more.env", "run echo included > /more")
     project.write(
         "web.env",
         "from tar:busybox.tar as tools",
-        "file /tool\n    tool",
+        "run echo tool > /tool",
         "from tar:busybox.tar",
         "param name = ada",
         "include more.env",
@@ -29,7 +29,7 @@ def test_the_same_comes_out_though_the_folder_is_gone(project):
         "copy(exclude=['deep']) src -> /shallow",
         "render page.j2 -> /page",
         "copy(from=tools) /tool -> /tool",
-        "file /a\n    1",
+        "run echo 1 > /a",
     )
     text = (project.folder / "web.env").read_text().splitlines()
     text.insert(0, text.pop(3))

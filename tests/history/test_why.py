@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+from tests.history.conftest import new_repository
+
 pytestmark = pytest.mark.namespaces
 
 RECIPE = (
@@ -60,20 +62,26 @@ def edited(old: str, new: str) -> tuple[str, ...]:
     return tuple(line.replace(old, new) for line in RECIPE)
 
 
-@pytest.fixture
-def team(project, git):
+def with_team(project) -> None:
+    """Makes a recipe with a bit of all, built and committed by Ada."""
     for name, text in (
         ("app/main.py", "1"),
         ("app/lib/util.py", "2"),
         ("app/lib/copy.py", "2"),
         ("hi.tmpl", "{{ flavour }}"),
-        ("parts/settings.env", "param flavour=sweet"),
     ):
         project.write(name, text)
     project.write("parts/settings.env", "param flavour=sweet", "param colour=red")
-    developers = Team(project, git)
+    developers = Team(project, new_repository(project))
     developers.builds(*RECIPE)
     developers.commits("Ada", "begin")
+
+
+@pytest.fixture
+def team(project, git, again):
+    again(with_team)
+    developers = Team(project, git)
+    developers.now += 60  # Ada's commit
     return developers
 
 

@@ -70,8 +70,10 @@ def test_what_only_the_file_has_is_trusted_too(ours, other, server, machine):
     assert trusted.are_complete
 
 
-def test_a_directory_without_hashes_is_no_help(ours, other, server, machine):
+def test_a_directory_without_hashes_is_no_help_nor_is_none(ours, other, server, machine, tmp_path, monkeypatch):
     machine(file=ours, directory=other, hashed=False)
+    assert Authorities().are_complete
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "nowhere"))
     trusted = Authorities()
     assert trusted.are_complete
     assert ask(Connections(Transport(), authorities=trusted), server) == 200

@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
+from envbuild.instances.records import Instances
 from tests.conftest import wait_for
 from tests.instances.instances import WAITING, run, state
 
@@ -28,10 +30,10 @@ def ended(process) -> int:
 def test_it_is_on_record_while_it_runs_and_other_commands_run_beside_it(image):
     process = image.start("run", "--name", "front", "web", "--", "sh", "-c", f"echo here > /mine; {WAITING}")
     try:
-        assert wait_for(lambda: any((image.store / "instances").glob("*/upper/mine")))
+        assert wait_for(lambda: any(map(Path.read_text, (image.store / "instances").glob("*/upper/mine"))))
         assert image.command("exec", "front", "--", "cat", "/mine").out == "here\n"
         assert "front" in image.command("ps").out
-        assert state(image, "front")["state"] == "running"
+        assert wait_for(lambda: state(image, "front")["state"] == "running")
         taken = image.command("run", "--name", "front", "web", "--", "true")
         assert (taken.code, "there is an instance 'front' already" in taken.err) == (1, True)
         assert image.command("cp", "front:/mine", ".").code == 0
@@ -54,7 +56,8 @@ def test_nothing_is_left_of_it_and_what_it_wrote(image):
 @pytest.mark.user
 def test_what_a_killed_one_left_goes_with_the_next_command(image):
     process = image.start("run", "web", "--", "sh", "-c", f"touch /ready; {WAITING}")
-    assert wait_for(lambda: any((image.store / "instances").glob("*/upper/ready")))
+    instances = Instances.of(str(image.store))
+    assert wait_for(lambda: [instances.state(each).status for each in instances.all()] == ["running"])
     assert [each["state"] for each in json.loads(image.command("ps", "--format", "json").out)] == ["running"]
     process.send_signal(signal.SIGKILL)
     ended(process)

@@ -56,7 +56,7 @@ def test_stop_that_gives_no_time_is_a_kill(image):
 
 def test_other_commands_run_beside_it(image):
     run(image, "web", "--", "sh", "-c", f"echo mine > /mine; {WAITING}")
-    assert wait_for(own_file(image, "mine").exists)
+    assert wait_for(lambda: own_file(image, "mine").exists() and own_file(image, "mine").read_text())
     assert image.command("exec", "one", "--", "cat", "/mine").out == "mine\n"
     done = image.command("exec", "one", "--", "sh", "-c", "echo $GREETING; cat; echo bad >&2; exit 5", stdin=b"piped\n")
     assert (done.code, done.out, done.err) == (5, "hello\npiped\n", "bad\n")

@@ -43,7 +43,7 @@ class TestCommand:
 
     @pytest.mark.user
     def test_time_of_processes_that_are_over_counts(self, image):
-        spin = "i=0; while [ $i -lt 80000 ]; do i=$((i+1)); done"
+        spin = "i=0; while [ $i -lt 120000 ]; do i=$((i+1)); done"
         run(image, "web", "--", "sh", "-c", f"sh -c '{spin}'; touch /ready; sleep 600")
         assert wait_for(own_file(image, "ready").exists)
         assert stats(image)["one"]["cpu_seconds"] > 0.03

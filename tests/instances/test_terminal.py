@@ -169,7 +169,7 @@ def test_a_terminal_can_be_gone_back_to(web, terminal):
         assert terminal.prompts()
     terminal.type("-l", "echo code=$?")
     terminal.type("Enter")
-    assert terminal.shows("code=4")
+    assert terminal.shows("code=4"), terminal.screen()
 
 
 def test_who_leaves_the_output_of_an_instance_is_told_nothing(web, terminal):

@@ -130,6 +130,8 @@ def test_debconf_never_asks(debian, own_apt):
     done = debian.build(READY, f"{own_apt} own-question")
     assert done.code == 0, done.err
     assert debian.cat("/etc/own-question") == "blue, as noninteractive\n"
+    # What asks all packages before can't, and isn't tried: it would say so.
+    assert "apt-utils" not in done.printed
 
 
 @pytest.mark.nightly  # two installations of the real thing

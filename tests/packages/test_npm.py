@@ -83,7 +83,7 @@ def test_a_project_with_its_lock_and_two_versions_of_one_package(debian, build, 
     assert json.loads(debian.cat("/srv/app/package.json")) == package
 
 
-def test_scripts_run_only_where_the_statement_asks_for_them(debian, build, registry):
+def test_scripts_run_only_where_the_statement_asks_for_them(debian, build, registry, server):
     replace = "require('fs').writeFileSync('tool.js', '#!/bin/sh\\necho replaced\\n')\n"
     files = {"tool.js": "#!/usr/bin/env node\nconsole.log('as packed')\n", "install.js": replace}
     scripts = {"postinstall": "node install.js"}
@@ -91,8 +91,12 @@ def test_scripts_run_only_where_the_statement_asks_for_them(debian, build, regis
     show = "run /srv/app/node_modules/.bin/own-tool"
     done = build("npm(into=/srv/app) own-tool", show)
     assert (done.code, "as packed" in done.printed) == (0, True), done.out
-    done = build("npm(into=/srv/app, scripts) own-tool", show)
+    # npm runs them, also where the tree has none.
+    registry.add_npm(NODE_OF_DEBIAN)
+    done = debian.build(*NODE, "npm(into=/srv/app, scripts) own-tool", show, npm_config_registry=server.address)
     assert (done.code, "replaced" in done.printed) == (0, True), done.out
+    assert locked(debian)["npm"]["from"].startswith("build/npm/-/npm-")
+    assert "npm" not in debian.ls("/srv/app/node_modules")
 
 
 def test_what_can_not_be_had_is_told_in_npms_words_at_its_line(build, registry):

@@ -3,10 +3,12 @@ the image is that of an installation from nothing."""
 
 import os
 import re
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
 
+from envbuild.build.staged_installer import LEAST
 from tests.packages.conftest import DEBIAN
 from tests.packages.repository import Repository
 
@@ -23,7 +25,8 @@ def own(server, tmp_path, small_mirror) -> Repository:
 def build(debian, own):
     """Builds a list of packages, of which one is large enough to be kept; returns the image and how many packages were
     there. `build.afresh` installs all of the list at once."""
-    own.add("own-large", "1.0", files={"usr/share/own-large/noise": os.urandom(5 << 20).hex()})
+    noise = b64encode(os.urandom(LEAST + (100 << 10))).decode()
+    own.add("own-large", "1.0", files={"usr/share/own-large/noise": noise})
 
     def run(words: str, options: tuple[str, ...] = ()) -> tuple[str, str]:
         done = debian.build("from image:python", f'apt(source="{own.source}") own-large {words}', options=options)

@@ -212,14 +212,14 @@ class TestNumbers:
 
     def test_a_fork_bomb_ends_with_its_time_limit(self, box, actor, mark):  # noqa: F811
         bomb = f"n=0; f() {{ n=$((n+1)); [ $n = 200 ] || {{ sleep {mark} & sleep {mark} & f; }}; }}; f; sleep {mark}"
-        assert box.run(bomb, timeout=1.5, **actor)["timed_out"]
+        assert box.run(bomb, timeout=0.7, **actor)["timed_out"]
         assert wait_for(lambda: not alive_with(mark))
 
     def test_one_that_doubles_is_stopped_too(self, box, actor, mark):  # noqa: F811
         """Its 64 ends go on to fork when the time is up."""
         end = f": {mark}; while :; do sleep 0.1; done"
         bomb = f"f() {{ [ $1 = 0 ] && {{ {end}; }}; f $(($1-1)) | f $(($1-1)) & }}; f 6; sleep {mark}"
-        assert box.run(bomb, timeout=1.5, **actor)["timed_out"]
+        assert box.run(bomb, timeout=0.7, **actor)["timed_out"]
         assert wait_for(lambda: not alive_with(mark))
 
     def test_children_that_ignore_signals_and_hold_the_output_open_end_too(self, box, actor, mark):  # noqa: F811

@@ -267,7 +267,7 @@ def test_a_time_limit_ends_everything(box, mark):
 def test_the_answer_after_a_time_limit_comes_when_the_last_process_is_gone(box, mark):
     """Many processes take their time to die."""
     script = f"for n in $(seq 100); do sleep {mark} & done; head -c 50000000 /dev/zero | tail; sleep {mark}"
-    for answer in box.ask(*[box.request(script, timeout=1.0, mark=f"sleep\0{mark}") for _ in range(2)]):
+    for answer in box.ask(*[box.request(script, timeout=0.5, mark=f"sleep\0{mark}") for _ in range(2)]):
         assert (answer["timed_out"], answer["left"]) == (True, 0)
 
 
