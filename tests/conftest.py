@@ -34,7 +34,7 @@ from tests.in_namespace import copy, own
 from tests.made_once import MadeOnce
 
 # No database of examples: it would be written into the checkout, which may belong to somebody else.
-settings.register_profile("envbuild", database=None, deadline=None, max_examples=50)
+settings.register_profile("envbuild", database=None, deadline=None)
 settings.load_profile("envbuild")
 
 BUSYBOX = Path("/usr/bin/busybox")

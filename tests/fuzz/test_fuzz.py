@@ -11,7 +11,7 @@ from tests.fuzz.mutations import Mutations
 from tests.fuzz.target import SEEDS, attempt
 from tests.fuzz.targets import TARGETS
 
-MUTATIONS, MANY, MOST = 15, 600, 4096
+MUTATIONS, MANY, MOST = 60, 600, 4096
 """Mutations of a reader's seeds: the same each day, and many more in the nightly run; bytes of one."""
 
 

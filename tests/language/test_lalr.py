@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lark import Token, Tree
 from lark.exceptions import UnexpectedInput
@@ -58,13 +58,11 @@ def test_the_example_gives_the_same_tree():
     assert shown_by_tables(EXAMPLE) == shown_by_lark(EXAMPLE) is not None
 
 
-@settings(database=None, deadline=None, max_examples=40)
 @given(recipes)
 def test_any_recipe_gives_the_same_tree(text):
     assert shown_by_tables(text + "\n") == shown_by_lark(text + "\n")
 
 
-@settings(database=None, deadline=None, max_examples=40)
 @given(recipes, st.lists(st.tuples(st.integers(0, 400), st.sampled_from(' \n#"$(){},=->\\ax')), max_size=3))
 def test_any_slip_gives_the_same_tree_or_none(text, slips):
     for place, letter in slips:

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from envbuild.errors import UsageError
@@ -104,7 +104,6 @@ OWN = Section(HERE, (BASE.replace(installs=(APT,)),), (("https://h/x", "6" * 64)
 ONE = Lock("web", OWN, parameters=(("x", "yes"),))
 
 
-@settings(max_examples=50)  # a lock is 30 ms, half of it to make it
 @given(all_locks)
 def test_a_lock_reads_back_what_was_written(lock):
     assert lock_file.parse(lock_file.dump(lock), "x.lock") == lock
