@@ -147,8 +147,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors, as tests wait, too, for what they have started."""
-    return (os.cpu_count() or 1) + 1
+    """Two for each processor, as tests wait, too, for what they have started: with one more than there are, two
+    processors were idle for a quarter of the time."""
+    return (os.cpu_count() or 1) * 2
 
 
 @cache

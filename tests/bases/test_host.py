@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import pwd
 import shutil
 import subprocess
@@ -223,3 +224,16 @@ def test_plain_host_without_dpkg_is_a_shell_and_the_usual_programs(tmp_path):
     run = Inside(base, tmp_path / "root")
     assert base.identity.endswith("programs of this machine")
     assert run("sh", "-c", "mkdir /a; echo x > /a/b; cp /a/b /a/c; ls /a; id -u; sed s/x/y/ /a/c") == "b\nc\n0\ny\n"
+
+
+@pytest.mark.skipif(not os.path.isdir("/usr/share/ca-certificates"), reason="this machine has no ca-certificates")
+def test_authorities_are_those_of_the_package_without_the_machines_own():
+    tree = in_memory(prepare_host(("ca-certificates",)))
+    shipped = tree.text("etc/ca-certificates.conf").splitlines()
+    assert len(shipped) > 50
+    assert all(f"usr/share/ca-certificates/{path}".encode() in tree.entries for path in shipped)
+    assert tree.text("etc/ssl/certs/ca-certificates.crt").count("BEGIN CERTIFICATE") == len(shipped)
+    names = [os.fsdecode(path).rpartition("/")[2] for path in tree.entries if path.startswith(b"etc/ssl/certs/")]
+    by_name = [name for name in names if name.endswith(".pem")]
+    assert len(by_name) == len(shipped)
+    assert any(re.fullmatch(r"[0-9a-f]{8}\.\d", name) for name in names)  # OpenSSL looks them up by these
