@@ -59,8 +59,12 @@ class Images:
         return None if row is None else _image(row)
 
     def put(self, image: Image) -> None:
-        """Record an image; of one that is there already, the detail of its last build is kept."""
+        """Record an image; of one that is there already, the detail of its last build is kept. A build upon the image
+        itself that changed nothing doesn't say how it was made."""
         failpoints.at(failpoints.IMAGE)
+        origins = [stage.get("origin") for stage in image.known.get("stages", [])]
+        if f"image sha256:{image.digest}" in origins and self.get(image.digest) is not None:
+            return
         self._database.write(
             "INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE "
             "SET tree = excluded.tree, facts = excluded.facts, detail = excluded.detail",
