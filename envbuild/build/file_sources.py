@@ -81,9 +81,11 @@ class FileSources:
             return None
         from envbuild.packages.places import Places
 
-        warn = lambda line: self._emit(Notice("warning", line))  # noqa: E731
-        self._places = Places(places, request.fetch_limit, request.home, warn)
+        self._places = Places(places, request.fetch_limit, request.home, self._warn)
         return self._places
+
+    def _warn(self, line: str) -> None:
+        self._emit(Notice("warning", line))
 
     def has(self, hash: str) -> bool:
         """Return whether a place has the file of a hash."""

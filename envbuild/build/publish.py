@@ -9,10 +9,11 @@ from envbuild.build.events import BuildFinished, Notice
 from envbuild.build.graph import PlannedRecipe, Stage
 from envbuild.build.job import BuildJob
 from envbuild.build.lock_write import lock_of, write_lock
-from envbuild.build.progress import Answer, StepResult
+from envbuild.build.progress import Answer, StageProgress, StepResult
 from envbuild.build.request import BuildResult
 from envbuild.images.names import Name, Place, place_of, to_set
 from envbuild.images.reference import LATEST
+from envbuild.language.base_kinds import RecipeBase
 from envbuild.lockfile import lock_file
 from envbuild.lockfile.lock import Lock
 from envbuild.plan import image_config
@@ -54,6 +55,7 @@ def image_of(
                 "base": at.stage.base_text,
                 "origin": at.base.origin,
                 "tree": at.base.tree,
+                **_base_image(at),
                 "steps": [_step_detail(result, at.answers.get(result.number), commits) for result in at.all_results],
             }
         )
@@ -119,6 +121,15 @@ def _taken(action: Action) -> list[str]:
         case _:
             return []
     return [os.path.normpath(os.path.join(folder, path)) for path in paths]
+
+
+def _base_image(at: StageProgress) -> dict[str, str]:
+    """Return which image a stage on a recipe stands on: others may have the same tree. That of an image is its
+    origin."""
+    base = at.base
+    if not isinstance(at.stage.base, RecipeBase):
+        return {}
+    return {"image": image_config.image_digest(base.tree, base.facts)}
 
 
 def _publish(job: BuildJob, recipe: PlannedRecipe, made: dict[str, Lock]) -> BuildResult:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from envbuild.history.authorship import Credit, Made, credit, remover
+from envbuild.images.ancestry import image_below
 from envbuild.images.names import locate
 from envbuild.images.reference import parse_tag
 from envbuild.packages.inventory.owner import Owner, owner_of
@@ -128,11 +129,7 @@ def _makers(store: Store, image: Image, stages: list[dict[str, Any]], name: str)
     if kind == "stage":
         below = _makers(store, image, stages, argument)
     else:
-        base = None
-        if kind == "image":
-            base = store.images.get(argument.removeprefix("sha256:"))
-        elif kind == "recipe":
-            base = store.images.of_tree(stage["tree"])
+        base = image_below(store, stage)
         if base is not None and base.digest != image.digest:
             below = makers(store, base)
     if not below:

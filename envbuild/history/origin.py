@@ -4,10 +4,10 @@ of either."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from envbuild.history.authorship import Credit, Made, credit, lock_credit, newest
 from envbuild.history.blame import blame, blame_missing
+from envbuild.images.ancestry import with_those_below
 from envbuild.images.lock_attestation import kept_recipe
 from envbuild.language.parse import parse_all
 from envbuild.language.syntax import StatementSyntax, WordLine
@@ -20,8 +20,6 @@ _KEYWORDS = {"volumes": "volume", "labels": "label"}
 """The statements that make facts, where these are called otherwise."""
 _MEMBERS = ("env", "label", "expose", "volume")
 _PIN = re.compile(r'\s*- \{name: "([^"]+)", version: "([^"]+)", ')
-_MAX_IMAGES = 100
-"""Images below one another that are looked at."""
 
 
 class Origin(Record):
@@ -66,7 +64,7 @@ def origin_of_package(store: Store, image: Image, path: bytes, name: str, versio
     origin = origin_of_path(store, image, path)
     if origin is None or not version:
         return origin
-    for below in _images(store, image):
+    for below in with_those_below(store, image):
         for file, text in below.known.get("sources", {}).get("locks", {}).items():
             number = pinned_at(text, name, version)
             if number:
@@ -81,7 +79,7 @@ def origin_of_fact(store: Store, image: Image, name: str) -> Origin | None:
     kept has it."""
     fact, _, member = name.partition(".")
     keyword = _KEYWORDS.get(fact, fact)
-    for below in _images(store, image):
+    for below in with_those_below(store, image):
         for file, text in kept_recipe(store, below):
             tree, _ = parse_all(text, file)
             statements = [item for item in tree.items if isinstance(item, StatementSyntax)]
@@ -92,24 +90,6 @@ def origin_of_fact(store: Store, image: Image, name: str) -> Origin | None:
                     made = Made(below.digest, shown, file, line, "", (), b"", None)
                     return Origin(shown.strip(), f"{file}:{line}", credit=credit(store, made))
     return None
-
-
-def _images(store: Store, image: Image) -> Iterator[Image]:
-    """Yield an image and those that it is built on."""
-    pending: list[Image | None] = [image]
-    seen: set[str] = set()
-    while pending:
-        here = pending.pop()
-        if here is None or here.digest in seen or len(seen) == _MAX_IMAGES:
-            continue
-        seen.add(here.digest)
-        yield here
-        for stage in here.known.get("stages", []):
-            kind, _, argument = stage["origin"].partition(" ")
-            if kind == "image":
-                pending.append(store.images.get(argument.removeprefix("sha256:")))
-            elif kind == "recipe":
-                pending.append(store.images.of_tree(stage["tree"]))
 
 
 def _base_statement(store: Store, image: Image, base: str) -> tuple[str, StatementSyntax] | None:

@@ -10,6 +10,7 @@ from posixpath import dirname
 from envbuild.debian.deb822 import stanzas
 from envbuild.history.operand import Operand
 from envbuild.history.package_changes import Package, PackageChange
+from envbuild.images.ancestry import with_those_below
 from envbuild.packages.inventory.bad_record import MAX_STATUS
 from envbuild.packages.inventory.component import DPKG, NODE, PYTHON, Component
 from envbuild.packages.registry import KINDS
@@ -19,8 +20,6 @@ from envbuild.store.store import Store
 from envbuild.tree.entry import Digest
 from envbuild.tree.lookup import LinkCircle, lookup
 
-MAX_IMAGES = 100
-"""Images below one another whose statements are read."""
 _STATEMENT = re.compile(r"(\w+)(?:\([^)]*\))?\s")
 _NAME = re.compile(r"@?[A-Za-z0-9][^=<>!~@\[;:/]*(?:/[^=<>!~@\[;:]+)?")
 _AUTOMATIC = "var/lib/apt/extended_states"
@@ -90,22 +89,9 @@ def _statements(store: Store, operand: Operand) -> set[str]:
 
 def _texts(store: Store, digest: Digest) -> set[str]:
     """Return the statements of an image and of those that it is built on."""
-    texts: set[str] = set()
-    pending = [store.images.get(digest)]
-    seen: set[Digest] = set()
-    while pending:
-        image = pending.pop()
-        if image is None or image.digest in seen or len(seen) == MAX_IMAGES:
-            continue
-        seen.add(image.digest)
-        for stage in image.known.get("stages", []):
-            texts |= {step["text"] for step in stage["steps"]}
-            kind, _, argument = stage["origin"].partition(" ")
-            if kind == "image":
-                pending.append(store.images.get(argument.removeprefix("sha256:")))
-            elif kind == "recipe":
-                pending.append(store.images.of_tree(stage["tree"]))
-    return texts
+    image = store.images.get(digest)
+    known = [] if image is None else [below.known for below in with_those_below(store, image)]
+    return {step["text"] for build in known for stage in build.get("stages", []) for step in stage["steps"]}
 
 
 def _named(text: str) -> Iterator[tuple[str, str]]:

@@ -62,8 +62,9 @@ class Images:
         """Record an image; of one that is there already, the detail of its last build is kept. A build upon the image
         itself that changed nothing doesn't say how it was made."""
         failpoints.at(failpoints.IMAGE)
-        origins = [stage.get("origin") for stage in image.known.get("stages", [])]
-        if f"image sha256:{image.digest}" in origins and self.get(image.digest) is not None:
+        stages = image.known.get("stages", [])
+        bases = {stage["origin"] for stage in stages} | {f"image sha256:{stage.get('image')}" for stage in stages}
+        if f"image sha256:{image.digest}" in bases and self.get(image.digest) is not None:
             return
         self._database.write(
             "INSERT INTO images VALUES (?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE "

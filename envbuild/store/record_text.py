@@ -49,7 +49,7 @@ DETAIL = {
     "recipe?": str,
     "path?": str,
     "parameters?": {"*": str},
-    "stages?": [{"stage": str, "base": str, "origin": str, "tree": str, "steps": [_STEP]}],
+    "stages?": [{"stage": str, "base": str, "origin": str, "tree": str, "image?": str, "steps": [_STEP]}],
     "sources?": _SOURCES,
     "commit?": {"instance": str},
 }

@@ -71,12 +71,14 @@ class WorkArea:
         failures: list[OSError] = []
 
         def clear() -> None:
-            while (path := behind.get()) is not None:
-                try:
-                    _remove(*path)
-                except OSError as failure:
-                    failures.append(failure)
-            cleared.set()
+            try:
+                while (path := behind.get()) is not None:
+                    try:
+                        _remove(*path)
+                    except OSError as failure:
+                        failures.append(failure)
+            finally:
+                cleared.set()
 
         cleared = Latch()
         start_new_thread(clear, ())

@@ -165,7 +165,7 @@ def marks_in(body: bytes) -> tuple[list[Mark], list[Digest]]:
     marks, directories = [], []
     for head, content in _lines(body):
         if head.startswith(b"f "):
-            name = head.split(b" ", 7)[7]
+            _, _, _, _, _, _, _, name = head.split(b" ", 7)
             marks.append(b"%s\0%s\0" % (head[: len(head) - len(name)], content))
         elif head.startswith(b"d ") and content:
             directories.append(content.decode())

@@ -191,12 +191,3 @@ class TestMoments:
     def test_others_are_refused_in_words(self, text):
         with pytest.raises(BadMoment, match="not a date that envbuild understands"):
             moment_of(text, self.NOW)
-
-
-def test_a_build_upon_an_image_that_changes_nothing_does_not_hide_how_it_was_made(project):
-    assert project.build("run echo first > /x", name="a.env").code == 0
-    assert project.build("from image:a", "run true", name="b.env").code == 0
-    (a, b) = (project.show(name) for name in "ab")
-    assert a["digest"] == b["digest"]
-    assert [step["text"] for step in a["steps"]] == ["run echo first > /x"]
-    assert a["steps"][0]["file"] == "a.env"

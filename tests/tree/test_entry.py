@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,12 @@ def test_files_are_told_apart_in_a_canonical_form_as_in_what_it_stands_for(entri
     marks = [mark(entry) for entry in sorted(entries) if entry.kind == FILE]
     assert marks_in(encode([*entries, ROOT, inner])) == (marks, ["1" * 64])
     assert len(set(marks)) == len({entry._replace(name=b"") for entry in entries if entry.kind == FILE})
+
+
+@pytest.mark.parametrize("body", [b"f 644 0\0x\0", b"f\0", b"d 1\0\xff\0", b"f 1 2 3"])
+def test_what_is_no_directory_has_no_files(body):
+    with pytest.raises(ValueError, match="."):
+        marks_in(body)
 
 
 def test_the_form_is_pinned():

@@ -7,8 +7,8 @@ project's lock, also where only that stage's results were copied; no file of the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from envbuild.images.ancestry import with_those_below
 from envbuild.packages.go_names import GO_MOD
 from envbuild.packages.inventory.component import CARGO, GO, MAVEN, Component
 from envbuild.packages.maven_names import JAR, POM, Coordinates
@@ -16,14 +16,11 @@ from envbuild.packages.plain_names import plain_name
 from envbuild.store.images import Image
 from envbuild.store.store import Store
 
-MAX_IMAGES = 100
-"""Images below one another whose builds are looked at."""
-
 
 def locked_packages(store: Store, image: Image) -> Iterator[Component]:
     """Yield what the stages of an image, and of those that it stands on, took from locks of projects."""
     seen: set[tuple[str, ...]] = set()
-    for stage in _stages(store, image):
+    for stage in (stage for known in with_those_below(store, image) for stage in known.known.get("stages", [])):
         for step in stage["steps"]:
             for manager, name, version, digest in step.get("packages", []):
                 # Of a go.mod and a pom nothing is compiled.
@@ -52,20 +49,3 @@ def _qualifiers(meant: Coordinates) -> str:
     classifier = f"classifier={meant.classifier}" if meant.classifier else ""
     kind = f"type={meant.extension}" if meant.extension != JAR else ""
     return "&".join(filter(None, (classifier, kind)))
-
-
-def _stages(store: Store, image: Image) -> Iterator[dict[str, Any]]:
-    pending: list[Image | None] = [image]
-    seen: set[str] = set()
-    while pending:
-        here = pending.pop()
-        if here is None or here.digest in seen or len(seen) == MAX_IMAGES:
-            continue
-        seen.add(here.digest)
-        for stage in here.known.get("stages", []):
-            yield stage
-            kind, _, argument = stage["origin"].partition(" ")
-            if kind == "image":
-                pending.append(store.images.get(argument.removeprefix("sha256:")))
-            elif kind == "recipe":
-                pending.append(store.images.of_tree(stage["tree"]))
