@@ -16,6 +16,7 @@ from envbuild.build.publish import USE_NOTED_EVERY, USED
 from envbuild.build.request import BuildRequest
 from envbuild.build.unchanged import FOLDER, database_state, note, rough_state_of, state_of
 from envbuild.language.base_kinds import Debian, Host, RecipeBase, RegistryBase, Scratch, StageBase, Tarball
+from envbuild.linux.nofollow import Folder
 from envbuild.linux.subids import MAPPERS, find_program, has_single_id
 from envbuild.plan.step import CopyIn, Execute, InstallPackages
 from envbuild.record import values
@@ -239,15 +240,11 @@ def _paths(item: ContextItem) -> Iterator[str]:
 
 
 def _write(question: Question, content: bytes) -> None:
-    folder = f"{question.store}/{FOLDER}"
-    temporary = f"{question.path}.{os.getpid()}"
     try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        names = os.listdir(folder)
-        for name in names if len(names) >= MAX_NOTES else ():
-            os.unlink(f"{folder}/{name}")
-        with open(temporary, "xb") as file:
-            file.write(content)
-        os.replace(temporary, question.path)
+        with Folder(os.path.realpath(question.store)) as store, store.folder(FOLDER, 0o700) as notes:
+            names = notes.names()
+            for name in names if len(names) >= MAX_NOTES else ():
+                notes.remove(name)
+            notes.replace(os.path.basename(question.path), content, 0o600)
     except OSError:
-        pass  # a full disk, or another process that tidies: the next build is an ordinary one
+        pass  # a full disk, a link in its place, or another process that tidies: the next build is an ordinary one

@@ -200,6 +200,10 @@ class Folder:
         """Give the file at `source`, which is not followed, one more name here. Raises as `write`."""
         os.link(source, Component(name), dst_dir_fd=self._held, follow_symlinks=False)
 
+    def names(self) -> list[str]:
+        """Return the names of what lies in it. Raises OSError."""
+        return os.listdir(self._held)
+
     def remove(self, name: str) -> None:
         """Take away a file or a link; nothing happens if nothing is there. Raises NotPlain and OSError."""
         try:

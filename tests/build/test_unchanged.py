@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -164,6 +165,18 @@ def test_what_is_no_file_of_the_users_own_is_no_answer(noted):
     note.unlink()
     note.write_bytes(whole)
     assert is_answered(noted, "web.env")
+
+
+def test_nothing_is_written_or_tidied_over_a_link(noted, tmp_path):
+    folder, elsewhere = noted.store / FOLDER, tmp_path / "elsewhere"
+    shutil.rmtree(folder)
+    elsewhere.mkdir()
+    for number in range(200):
+        (elsewhere / str(number)).touch()
+    folder.symlink_to(elsewhere)
+    let_it_age(noted)
+    assert noted.command("build", "web.env").code == 0
+    assert len(list(elsewhere.iterdir())) == 200
 
 
 @pytest.mark.root
